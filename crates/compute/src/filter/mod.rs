@@ -1,0 +1,1 @@
+//! See HELPERS brief; filled by its owner.

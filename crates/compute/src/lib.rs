@@ -1,0 +1,24 @@
+//! `compute`: work on batches of columns - types, expressions, filters, virtual columns, aggregators, post-aggregators,
+//! sketches. One file a feature. Knows nothing of files, segments or clocks.
+
+pub mod aggregate;
+pub mod column;
+pub mod context;
+pub mod dimension;
+pub mod expr;
+pub mod extraction;
+pub mod filter;
+pub mod post_aggregate;
+pub mod sketch;
+pub mod types;
+pub mod value;
+pub mod vector;
+pub mod virtual_column;
+
+pub use aggregate::{Aggregator, Groups};
+pub use column::{BitmapIndex, Column, ColumnCapabilities, ColumnReader, ColumnSource, Dictionary, MultiCodes, Numbers, Rows};
+pub use croaring::Bitmap;
+pub use types::ColumnType;
+pub use value::Value;
+pub use vector::Vector;
+pub use context::{EvalContext, LookupMap};

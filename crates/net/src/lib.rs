@@ -1,0 +1,1 @@
+//! The room `net`: see ARCHITECTURE.md.

@@ -1,0 +1,1 @@
+//! The room `query`: see ARCHITECTURE.md.

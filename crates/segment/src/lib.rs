@@ -1,0 +1,6 @@
+//! `segment`: the immutable Druid V9 file and the mutable index that becomes one. Knows nothing of where bytes came from.
+
+pub mod incremental;
+pub mod merge;
+pub mod read;
+pub mod write;

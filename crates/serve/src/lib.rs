@@ -1,0 +1,1 @@
+//! The room `serve`: see ARCHITECTURE.md.

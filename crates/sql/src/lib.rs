@@ -1,0 +1,1 @@
+//! The room `sql`: see ARCHITECTURE.md.

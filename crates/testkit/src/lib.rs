@@ -1,0 +1,1 @@
+//! The room `testkit`: see ARCHITECTURE.md.
