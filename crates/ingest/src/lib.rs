@@ -1,1 +1,13 @@
-//! The room `ingest`: see ARCHITECTURE.md.
+//! `ingest`: rows become segments - task specs, input sources and formats, transforms, the index task, the peon that runs
+//! one task in a process of its own, and the worker (middle manager) that starts and watches peons.
+//! Never knows where a segment is served.
+
+pub mod spec;
+pub mod task;
+pub mod worker;
+
+pub use spec::{TaskKind, TaskSpec, TaskState, TaskStatus};
+pub use task::{
+    LockType, SegmentAllocate, SegmentStorage, StopFlag, TaskAction, TaskActions, TaskEnv, TaskLock, TaskOutcome, run_task,
+};
+pub use worker::{PeonFiles, PeonServices, Worker, WorkerConfig, WorkerTask, run_peon};
