@@ -15,10 +15,11 @@ pub mod value;
 pub mod vector;
 pub mod virtual_column;
 
-pub use aggregate::{Aggregator, Groups};
+pub use aggregate::{Aggregator, AggregatorSpec, Groups};
 pub use column::{BitmapIndex, Column, ColumnCapabilities, ColumnReader, ColumnSource, Dictionary, MultiCodes, Numbers, Rows};
+pub use context::{EvalContext, LookupMap};
 pub use croaring::Bitmap;
+pub use post_aggregate::PostAggregatorSpec;
 pub use types::ColumnType;
 pub use value::Value;
 pub use vector::Vector;
-pub use context::{EvalContext, LookupMap};

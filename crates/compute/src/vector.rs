@@ -10,17 +10,34 @@ use crate::value::Value;
 /// the value beside it is then 0 and means nothing.
 #[derive(Clone)]
 pub enum Vector {
-    Long { values: Vec<i64>, nulls: Option<Vec<bool>> },
-    Float { values: Vec<f32>, nulls: Option<Vec<bool>> },
-    Double { values: Vec<f64>, nulls: Option<Vec<bool>> },
+    Long {
+        values: Vec<i64>,
+        nulls: Option<Vec<bool>>,
+    },
+    Float {
+        values: Vec<f32>,
+        nulls: Option<Vec<bool>>,
+    },
+    Double {
+        values: Vec<f64>,
+        nulls: Option<Vec<bool>>,
+    },
     /// Single-valued strings as dictionary codes; null is a code whose dictionary entry is `None`.
-    Codes { dictionary: Arc<dyn Dictionary>, codes: Vec<u32> },
+    Codes {
+        dictionary: Arc<dyn Dictionary>,
+        codes: Vec<u32>,
+    },
     /// Single-valued strings by value.
     String(Vec<Option<Arc<str>>>),
     /// Arrays, multi-value strings, JSON and other complex values, and mixed values; `column_type` is what the column is.
-    Any { column_type: ColumnType, values: Vec<Value> },
+    Any {
+        column_type: ColumnType,
+        values: Vec<Value>,
+    },
     /// `len` rows of null of no particular type.
-    Null { len: usize },
+    Null {
+        len: usize,
+    },
 }
 
 impl Vector {
@@ -58,9 +75,27 @@ impl Vector {
     pub fn value(&self, row: usize) -> Value {
         let null = |nulls: &Option<Vec<bool>>| nulls.as_ref().is_some_and(|n| n[row]);
         match self {
-            Vector::Long { values, nulls } => if null(nulls) { Value::Null } else { Value::Long(values[row]) },
-            Vector::Float { values, nulls } => if null(nulls) { Value::Null } else { Value::Float(values[row]) },
-            Vector::Double { values, nulls } => if null(nulls) { Value::Null } else { Value::Double(values[row]) },
+            Vector::Long { values, nulls } => {
+                if null(nulls) {
+                    Value::Null
+                } else {
+                    Value::Long(values[row])
+                }
+            }
+            Vector::Float { values, nulls } => {
+                if null(nulls) {
+                    Value::Null
+                } else {
+                    Value::Float(values[row])
+                }
+            }
+            Vector::Double { values, nulls } => {
+                if null(nulls) {
+                    Value::Null
+                } else {
+                    Value::Double(values[row])
+                }
+            }
             Vector::Codes { dictionary, codes } => match dictionary.get(codes[row]) {
                 Ok(Some(text)) => Value::from(text.as_ref()),
                 _ => Value::Null,

@@ -1,7 +1,19 @@
-//! Aggregators over groups. One [`Aggregator`] holds the state of all groups of one thread; its partial result is a
-//! [`Vector`] with one entry a group, which crosses processes and merges in any order.
+//! Aggregators over groups. An [`AggregatorSpec`] is what a query or a metrics spec says (`AggregatorFactory`); bound
+//! to a column source it gives an [`Aggregator`], which holds the state of all groups of one thread. Its partial result
+//! is a [`Vector`] with one entry a group in Druid's intermediate form: it crosses processes, merges in any order and
+//! is what segments store. One file a feature; `registry.rs` lists them.
+
+mod count;
+mod input;
+pub(crate) mod json;
+pub(crate) mod number;
+mod registry;
+mod simple;
+mod spec;
 
 use ovate_base::Result;
+
+pub use spec::{AggregatorFactory, AggregatorSpec};
 
 use crate::column::Rows;
 use crate::vector::Vector;
@@ -13,6 +25,16 @@ pub enum Groups<'a> {
     One(u32),
     /// One group number a row.
     Each(&'a [u32]),
+}
+
+impl Groups<'_> {
+    /// The group of the `index`th row of the batch; for loops that are not hot.
+    pub fn of(&self, index: usize) -> usize {
+        match self {
+            Groups::One(group) => *group as usize,
+            Groups::Each(groups) => groups[index] as usize,
+        }
+    }
 }
 
 /// Running state of one aggregator, bound to a column source, for group numbers `0..groups`.
@@ -27,4 +49,9 @@ pub trait Aggregator: Send {
     fn take_partial(&mut self) -> Result<Vector>;
     /// Bytes held, for the memory budget.
     fn memory_bytes(&self) -> usize;
+}
+
+/// A merger was asked to read rows.
+fn merge_only() -> ovate_base::DruidError {
+    ovate_base::DruidError::runtime("aggregator state without a source was asked to add rows")
 }

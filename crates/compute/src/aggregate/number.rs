@@ -1,0 +1,139 @@
+//! The three numeric types as aggregators need them: how they are read, converted and put into vectors, and the dense
+//! per-group state of an aggregator whose result is null until it saw a value (`NullableNumericAggregator`).
+
+use ovate_base::{DruidError, Result};
+
+use super::input::{Input, Read};
+use crate::column::{Numbers, Rows};
+use crate::types::ColumnType;
+use crate::value::Value;
+use crate::vector::Vector;
+
+/// i64, f32 or f64.
+pub(crate) trait Number: Copy + Default + PartialEq + Send + Sync + std::fmt::Debug + 'static {
+    const TYPE: ColumnType;
+    fn read<'a>(input: &'a mut Input, rows: Rows<'_>) -> Result<Read<'a, Self>>;
+    fn from_long(value: i64) -> Self;
+    fn from_double(value: f64) -> Self;
+    fn vector(values: Vec<Self>, nulls: Option<Vec<bool>>) -> Vector;
+    /// The vector's slices when it holds this very type.
+    fn slices(vector: &Vector) -> Option<Numbers<'_, Self>>;
+    fn value(self) -> Value;
+}
+
+macro_rules! number {
+    ($type:ty, $variant:ident, $read:ident) => {
+        impl Number for $type {
+            const TYPE: ColumnType = ColumnType::$variant;
+            fn read<'a>(input: &'a mut Input, rows: Rows<'_>) -> Result<Read<'a, Self>> {
+                input.$read(rows)
+            }
+            fn from_long(value: i64) -> Self {
+                value as $type
+            }
+            fn from_double(value: f64) -> Self {
+                value as $type
+            }
+            fn vector(values: Vec<Self>, nulls: Option<Vec<bool>>) -> Vector {
+                Vector::$variant { values, nulls }
+            }
+            fn slices(vector: &Vector) -> Option<Numbers<'_, Self>> {
+                match vector {
+                    Vector::$variant { values, nulls } => Some(Numbers { values, nulls: nulls.as_deref() }),
+                    _ => None,
+                }
+            }
+            fn value(self) -> Value {
+                Value::$variant(self)
+            }
+        }
+    };
+}
+
+number!(i64, Long, longs);
+number!(f32, Float, floats);
+number!(f64, Double, doubles);
+
+/// A value as a number, `None` for null and for text that is no number.
+pub(crate) fn number_of<T: Number>(value: &Value) -> Option<T> {
+    match value {
+        Value::Long(value) => Some(T::from_long(*value)),
+        Value::Float(value) => Some(T::from_double(f64::from(*value))),
+        Value::Double(value) => Some(T::from_double(*value)),
+        Value::String(text) => parse(text),
+        _ => None,
+    }
+}
+
+/// Text as a number: whole numbers exactly, others by way of a double.
+pub(crate) fn parse<T: Number>(text: &str) -> Option<T> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(T::from_long(whole));
+    }
+    text.trim().parse::<f64>().ok().map(T::from_double)
+}
+
+/// Any vector's entries as numbers of one type.
+pub(crate) fn for_each_number<T: Number>(vector: &Vector, mut each: impl FnMut(usize, T)) -> Result<()> {
+    match T::slices(vector) {
+        Some(Numbers { values, nulls: None }) => values.iter().enumerate().for_each(|(row, value)| each(row, *value)),
+        Some(Numbers { values, nulls: Some(nulls) }) => {
+            let present = values.iter().enumerate().zip(nulls).filter(|(_, null)| !**null);
+            present.for_each(|((row, value), _)| each(row, *value));
+        }
+        None => {
+            for row in 0..vector.len() {
+                match vector.value(row) {
+                    Value::Null => {}
+                    value @ (Value::Array(_) | Value::Json(_) | Value::Complex(..)) => {
+                        return Err(DruidError::runtime(format!("partial result is not numeric: {value:?}")));
+                    }
+                    value => {
+                        if let Some(number) = number_of(&value) {
+                            each(row, number);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A number a group, null until the first value.
+#[derive(Debug)]
+pub(crate) struct NumberState<T> {
+    pub(crate) values: Vec<T>,
+    pub(crate) seen: Vec<bool>,
+    start: T,
+}
+
+impl<T: Number> NumberState<T> {
+    /// No groups yet; each will start at `start`.
+    pub(crate) fn new(start: T) -> Self {
+        NumberState { values: Vec::new(), seen: Vec::new(), start }
+    }
+
+    pub(crate) fn resize(&mut self, groups: usize) {
+        if groups > self.values.len() {
+            self.values.resize(groups, self.start);
+            self.seen.resize(groups, false);
+        }
+    }
+
+    /// All groups as a vector; groups without a value are null.
+    pub(crate) fn take(&mut self) -> Vector {
+        let mut values = std::mem::take(&mut self.values);
+        let seen = std::mem::take(&mut self.seen);
+        if seen.iter().all(|seen| *seen) {
+            return T::vector(values, None);
+        }
+        let nulls: Vec<bool> = seen.iter().map(|seen| !seen).collect();
+        values.iter_mut().zip(&nulls).filter(|(_, null)| **null).for_each(|(value, _)| *value = T::default());
+        T::vector(values, Some(nulls))
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.values.capacity() * size_of::<T>() + self.seen.capacity()
+    }
+}
