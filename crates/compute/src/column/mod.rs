@@ -12,6 +12,13 @@ use ovate_base::{DruidError, Interval, Result};
 use crate::types::ColumnType;
 use crate::value::Value;
 
+pub mod convert;
+mod dictionary;
+mod memory;
+
+pub use dictionary::MemoryDictionary;
+pub use memory::{MemoryColumn, MemoryTable};
+
 /// Which rows to read: a run, or ascending row numbers.
 #[derive(Debug, Clone)]
 pub enum Rows<'a> {
