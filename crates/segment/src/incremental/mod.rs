@@ -11,4 +11,4 @@ pub mod batch;
 pub mod schema;
 
 pub use batch::{AddResult, InputColumn, RowBatch, RowProblem};
-pub use schema::{DimensionKind, DimensionSchema, Discovery, IndexSchema, MultiValueHandling, QueryGranularity};
+pub use schema::{DimensionKind, DimensionSchema, Discovery, IndexSchema, MultiValueHandling};

@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ovate_base::{DruidError, Result};
+use ovate_base::{DruidError, Granularity, Result};
 use ovate_compute::ColumnType;
+use ovate_compute::aggregate::AggregatorSpec;
 use serde_json::{Value as Json, json};
 
 /// `DimensionSchema.MultiValueHandling`: what becomes of a row's several values.
@@ -153,61 +154,31 @@ pub enum Discovery {
     Auto,
 }
 
-/// Truncates timestamps as they arrive; `json` is what goes to the segment's metadata.
-#[derive(Clone)]
-pub struct QueryGranularity {
-    pub json: Json,
-    truncate: Option<Arc<dyn Fn(i64) -> i64 + Send + Sync>>,
-}
-
-impl QueryGranularity {
-    /// Keeps timestamps as they are.
-    pub fn none() -> Self {
-        QueryGranularity { json: json!({"type": "none"}), truncate: None }
-    }
-
-    /// Truncates with `truncate`, which must be monotone.
-    pub fn new(json: Json, truncate: Arc<dyn Fn(i64) -> i64 + Send + Sync>) -> Self {
-        QueryGranularity { json, truncate: Some(truncate) }
-    }
-
-    /// Truncates timestamps in place. Runs of equal buckets are the common case and cost one call each.
-    pub fn truncate(&self, timestamps: &mut [i64]) {
-        let Some(truncate) = &self.truncate else { return };
-        let mut last: Option<(i64, i64)> = None;
-        for time in timestamps {
-            *time = match last {
-                Some((input, output)) if input == *time => output,
-                _ => {
-                    let output = truncate(*time);
-                    last = Some((*time, output));
-                    output
-                }
-            };
-        }
-    }
-
-    /// Whether timestamps are kept as they are.
-    pub fn is_none(&self) -> bool {
-        self.truncate.is_none()
-    }
-}
-
-impl Default for QueryGranularity {
-    fn default() -> Self {
-        Self::none()
-    }
-}
-
 /// Schema of an incremental index.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct IndexSchema {
     pub dimensions: Vec<DimensionSchema>,
-    pub query_granularity: QueryGranularity,
+    pub metrics: Vec<AggregatorSpec>,
+    /// Timestamps are truncated to this as they arrive.
+    pub query_granularity: Granularity,
     pub rollup: bool,
     pub discovery: Discovery,
     /// Fields that discovery leaves out: `dimensionExclusions`, the timestamp column, inputs of metrics.
     pub exclusions: HashSet<String>,
     /// `timestampSpec` for the segment's metadata.
     pub timestamp_spec: Option<Json>,
+}
+
+impl Default for IndexSchema {
+    fn default() -> Self {
+        IndexSchema {
+            dimensions: Vec::new(),
+            metrics: Vec::new(),
+            query_granularity: Granularity::None,
+            rollup: false,
+            discovery: Discovery::Off,
+            exclusions: HashSet::new(),
+            timestamp_spec: None,
+        }
+    }
 }
