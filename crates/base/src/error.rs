@@ -118,6 +118,26 @@ impl DruidError {
         Self::new(Persona::User, Category::NotFound, "notFound", message)
     }
 
+    /// Somebody else changed or holds the thing: 409.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Persona::User, Category::Conflict, "conflict", message)
+    }
+
+    /// The caller may not do this: 403.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Persona::User, Category::Forbidden, "forbidden", message)
+    }
+
+    /// Not now, but perhaps soon (not the leader, still starting): 503.
+    pub fn service_unavailable(message: impl Into<String>) -> Self {
+        Self::new(Persona::Operator, Category::ServiceUnavailable, "serviceUnavailable", message)
+    }
+
+    /// Our own mistake (`DruidException.defensive`): 500.
+    pub fn defensive(message: impl Into<String>) -> Self {
+        Self::new(Persona::Developer, Category::Defensive, "general", message)
+    }
+
     /// A feature that this build does not have; the message names it: 501.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(Persona::Operator, Category::Unsupported, "unsupported", message)
