@@ -4,3 +4,5 @@ pub mod incremental;
 pub mod merge;
 pub mod read;
 pub mod write;
+
+pub use read::Segment;

@@ -1,1 +1,28 @@
-//! See ARCHITECTURE.md.
+//! Reads Druid segments (format V9) straight from their mapped files. Every byte is untrusted: what does not fit is an error
+//! that names segment and column. `README.md` of the room draws the layouts. Called through [`Segment`].
+
+mod bitmap;
+mod blob;
+mod blocks;
+mod complex_column;
+mod compression;
+mod cursor;
+mod descriptor;
+mod dictionary;
+mod files;
+mod fixed;
+mod fixed_indexed;
+mod front_coded;
+mod generic_indexed;
+mod ints;
+mod metadata;
+mod multi_ints;
+mod null_column;
+mod numeric_column;
+mod packed;
+mod pairs;
+mod segment;
+mod string_column;
+
+pub use metadata::{OrderBy, SegmentMetadata};
+pub use segment::Segment;

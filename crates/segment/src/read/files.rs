@@ -1,0 +1,129 @@
+//! The internal files of a segment by name, as slices of memory-mapped chunks; `meta.smoosh` of V9 (`SmooshedFileMapper`).
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use bytes::Bytes;
+use memmap2::Mmap;
+use ovate_base::Result;
+
+use super::cursor::damaged;
+
+/// Names and bytes. Sorted by name, so that the parts of a column stand together.
+#[derive(Default)]
+pub(crate) struct Files {
+    entries: BTreeMap<String, Bytes>,
+}
+
+impl Files {
+    pub(crate) fn insert(&mut self, name: &str, bytes: Bytes) {
+        self.entries.insert(name.to_owned(), bytes);
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Bytes> {
+        self.entries.get(name).cloned()
+    }
+
+    /// A file that must be there.
+    pub(crate) fn require(&self, name: &str) -> Result<Bytes> {
+        self.get(name).ok_or_else(|| damaged(format!("internal file is missing. file={name}")))
+    }
+
+    /// Bytes of a column: its own file and its parts (`<column>.__…`, `<column>_header`, `<column>_value_…`).
+    pub(crate) fn column_bytes(&self, column: &str) -> u64 {
+        let is_part = |name: &str| match name.strip_prefix(column) {
+            Some(rest) => rest.is_empty() || rest.starts_with(".__") || rest == "_header" || rest.starts_with("_value_"),
+            None => false,
+        };
+        let from = self.entries.range(column.to_owned()..);
+        let near = from.take_while(|(name, _)| name.starts_with(column));
+        near.filter(|(name, _)| is_part(name)).map(|(_, bytes)| bytes.len() as u64).sum()
+    }
+
+    /// Maps the chunks that `meta.smoosh` lists and cuts them into files.
+    pub(crate) fn open_smoosh(dir: &Path) -> Result<(Self, u64)> {
+        let meta = read_small(&dir.join("meta.smoosh"))?;
+        let text = std::str::from_utf8(&meta).map_err(|_| damaged("meta.smoosh is not UTF-8"))?;
+        let mut lines = text.lines();
+        let chunk_count = smoosh_header(lines.next().unwrap_or(""))?;
+        let mut size = meta.len() as u64;
+        let mut chunks = Vec::new();
+        for i in 0..chunk_count {
+            let chunk = map_file(&dir.join(format!("{i:05}.smoosh")))?;
+            size += chunk.len() as u64;
+            chunks.push(chunk);
+        }
+        let mut files = Files::default();
+        for line in lines {
+            let (name, bytes) = smoosh_entry(line, &chunks)?;
+            files.insert(name, bytes);
+        }
+        Ok((files, size))
+    }
+}
+
+/// `v1,<maxChunkSize>,<numChunks>`.
+fn smoosh_header(line: &str) -> Result<usize> {
+    let fields: Vec<&str> = line.split(',').collect();
+    match fields[..] {
+        ["v1", _, count] => match count.trim().parse::<u16>() {
+            Ok(count) => Ok(usize::from(count)),
+            Err(_) => Err(damaged(format!("meta.smoosh has a bad number of chunks. value={count}"))),
+        },
+        _ => Err(damaged(format!("meta.smoosh has an unknown first line. line={line:?}"))),
+    }
+}
+
+/// `<name>,<chunk>,<start>,<end>`.
+fn smoosh_entry<'a>(line: &'a str, chunks: &[Bytes]) -> Result<(&'a str, Bytes)> {
+    let bad = || damaged(format!("meta.smoosh has a bad line. line={line:?}"));
+    let fields: Vec<&str> = line.split(',').collect();
+    let [name, chunk, start, end] = fields[..] else { return Err(bad()) };
+    let chunk = chunks.get(chunk.parse::<usize>().map_err(|_| bad())?).ok_or_else(bad)?;
+    let (start, end) = (start.parse::<usize>().map_err(|_| bad())?, end.parse::<usize>().map_err(|_| bad())?);
+    if start > end || end > chunk.len() {
+        return Err(bad());
+    }
+    Ok((name, chunk.slice(start..end)))
+}
+
+/// Maps a whole file; an empty one is no mapping at all.
+pub(crate) fn map_file(path: &Path) -> Result<Bytes> {
+    let fail = |e: std::io::Error| damaged(format!("cannot open {}: {e}", path.display()));
+    let file = File::open(path).map_err(fail)?;
+    if file.metadata().map_err(fail)?.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: segment files are immutable once in the cache directory; only its owner deletes them, and a mapping outlives
+    // the unlinking of its file.
+    let map = unsafe { Mmap::map(&file) }.map_err(fail)?;
+    Ok(Bytes::from_owner(map))
+}
+
+/// Reads a small file; the table of contents of a segment with very many columns still fits.
+pub(crate) fn read_small(path: &Path) -> Result<Vec<u8>> {
+    const BYTES_MAX: u64 = 1 << 28;
+    let fail = |e: std::io::Error| damaged(format!("cannot read {}: {e}", path.display()));
+    let length = std::fs::metadata(path).map_err(fail)?.len();
+    if length > BYTES_MAX {
+        return Err(damaged(format!("file is too large. path={} bytes={length}", path.display())));
+    }
+    std::fs::read(path).map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoosh_lines_that_lie_are_errors() {
+        let chunks = [Bytes::from_static(b"0123456789")];
+        assert_eq!(smoosh_entry("a/b,0,2,4", &chunks).unwrap(), ("a/b", Bytes::from_static(b"23")));
+        for line in ["a,0,2,11", "a,0,4,2", "a,1,0,1", "a,0,x,1", "a,0,1", "a,b,0,0,1", ""] {
+            assert!(smoosh_entry(line, &chunks).is_err(), "{line}");
+        }
+        assert!(smoosh_header("v2,2147483647,1").is_err());
+        assert!(smoosh_header("v1,2147483647").is_err());
+    }
+}
