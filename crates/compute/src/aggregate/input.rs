@@ -8,7 +8,9 @@ use ovate_base::{DruidError, Result};
 use super::number::{Number, number_of, parse};
 use crate::column::{ColumnReader, ColumnSource, Dictionary, Numbers, Rows};
 use crate::context::EvalContext;
+use crate::expr::{BoundExpr, Expr};
 use crate::types::ColumnType;
+use crate::vector::Vector;
 
 /// Numbers of a batch. With `positions`, number `i` belongs to row `positions[i]` of the batch (multi-value rows give
 /// one number a value); without, numbers and rows go together.
@@ -34,6 +36,7 @@ enum Source {
     Codes(Box<dyn ColumnReader>, ParsedDictionary),
     MultiCodes(Box<dyn ColumnReader>, ParsedDictionary),
     Values(Box<dyn ColumnReader>),
+    Expression(Box<BoundExpr>, Vector),
 }
 
 #[derive(Default)]
@@ -154,42 +157,94 @@ impl Input {
         Ok(Self::new(opened))
     }
 
-    fn expression(_source: &Arc<dyn ColumnSource>, text: &str, _context: &EvalContext) -> Result<Self> {
-        Err(DruidError::unsupported(format!("aggregators over expressions are not supported yet: {text}")))
+    fn expression(source: &Arc<dyn ColumnSource>, text: &str, context: &EvalContext) -> Result<Self> {
+        let bound = Expr::parse(text)?.bind(source, context)?;
+        Ok(Self::new(Source::Expression(Box::new(bound), Vector::Null { len: 0 })))
     }
 
     pub(crate) fn longs(&mut self, rows: Rows<'_>) -> Result<Read<'_, i64>> {
-        match &mut self.source {
-            Source::Long(reader) => return Ok(Read { numbers: reader.longs(rows)?, positions: None }),
-            Source::Float(reader) => self.longs.convert(reader.floats(rows)?, |value| value as i64),
-            Source::Double(reader) => self.longs.convert(reader.doubles(rows)?, |value| value as i64),
-            other => return other.slow(rows, &mut self.longs, &mut self.positions),
+        match self.source.prepare(&rows)? {
+            Native::Long => return Ok(Read { numbers: self.source.longs(rows)?, positions: None }),
+            Native::Float => self.longs.convert(self.source.floats(rows)?, |value| value as i64),
+            Native::Double => self.longs.convert(self.source.doubles(rows)?, |value| value as i64),
+            Native::None => return self.source.slow(rows, &mut self.longs, &mut self.positions),
         }
         Ok(Read { numbers: self.longs.lend(), positions: None })
     }
 
     pub(crate) fn floats(&mut self, rows: Rows<'_>) -> Result<Read<'_, f32>> {
-        match &mut self.source {
-            Source::Float(reader) => return Ok(Read { numbers: reader.floats(rows)?, positions: None }),
-            Source::Long(reader) => self.floats.convert(reader.longs(rows)?, |value| value as f32),
-            Source::Double(reader) => self.floats.convert(reader.doubles(rows)?, |value| value as f32),
-            other => return other.slow(rows, &mut self.floats, &mut self.positions),
+        match self.source.prepare(&rows)? {
+            Native::Float => return Ok(Read { numbers: self.source.floats(rows)?, positions: None }),
+            Native::Long => self.floats.convert(self.source.longs(rows)?, |value| value as f32),
+            Native::Double => self.floats.convert(self.source.doubles(rows)?, |value| value as f32),
+            Native::None => return self.source.slow(rows, &mut self.floats, &mut self.positions),
         }
         Ok(Read { numbers: self.floats.lend(), positions: None })
     }
 
     pub(crate) fn doubles(&mut self, rows: Rows<'_>) -> Result<Read<'_, f64>> {
-        match &mut self.source {
-            Source::Double(reader) => return Ok(Read { numbers: reader.doubles(rows)?, positions: None }),
-            Source::Long(reader) => self.doubles.convert(reader.longs(rows)?, |value| value as f64),
-            Source::Float(reader) => self.doubles.convert(reader.floats(rows)?, f64::from),
-            other => return other.slow(rows, &mut self.doubles, &mut self.positions),
+        match self.source.prepare(&rows)? {
+            Native::Double => return Ok(Read { numbers: self.source.doubles(rows)?, positions: None }),
+            Native::Long => self.doubles.convert(self.source.longs(rows)?, |value| value as f64),
+            Native::Float => self.doubles.convert(self.source.floats(rows)?, f64::from),
+            Native::None => return self.source.slow(rows, &mut self.doubles, &mut self.positions),
         }
         Ok(Read { numbers: self.doubles.lend(), positions: None })
     }
 }
 
+/// The numeric form that a source has.
+enum Native {
+    Long,
+    Float,
+    Double,
+    None,
+}
+
 impl Source {
+    /// Evaluates the rows where the source is an expression, and tells the form.
+    fn prepare(&mut self, rows: &Rows<'_>) -> Result<Native> {
+        Ok(match self {
+            Source::Long(_) => Native::Long,
+            Source::Float(_) => Native::Float,
+            Source::Double(_) => Native::Double,
+            Source::Expression(bound, vector) => {
+                *vector = bound.eval(rows.clone())?;
+                match vector {
+                    Vector::Long { .. } => Native::Long,
+                    Vector::Float { .. } => Native::Float,
+                    Vector::Double { .. } => Native::Double,
+                    _ => Native::None,
+                }
+            }
+            _ => Native::None,
+        })
+    }
+
+    fn longs(&mut self, rows: Rows<'_>) -> Result<Numbers<'_, i64>> {
+        match self {
+            Source::Long(reader) => reader.longs(rows),
+            Source::Expression(_, Vector::Long { values, nulls }) => Ok(Numbers { values, nulls: nulls.as_deref() }),
+            _ => Err(DruidError::runtime("input is not Long")),
+        }
+    }
+
+    fn floats(&mut self, rows: Rows<'_>) -> Result<Numbers<'_, f32>> {
+        match self {
+            Source::Float(reader) => reader.floats(rows),
+            Source::Expression(_, Vector::Float { values, nulls }) => Ok(Numbers { values, nulls: nulls.as_deref() }),
+            _ => Err(DruidError::runtime("input is not Float")),
+        }
+    }
+
+    fn doubles(&mut self, rows: Rows<'_>) -> Result<Numbers<'_, f64>> {
+        match self {
+            Source::Double(reader) => reader.doubles(rows),
+            Source::Expression(_, Vector::Double { values, nulls }) => Ok(Numbers { values, nulls: nulls.as_deref() }),
+            _ => Err(DruidError::runtime("input is not Double")),
+        }
+    }
+
     /// Columns that are not numeric.
     fn slow<'a, T: Number>(
         &mut self,
@@ -217,6 +272,7 @@ impl Source {
                 }
             }
             Source::Values(reader) => reader.values(rows)?.iter().for_each(|value| scratch.push(number_of(value))),
+            Source::Expression(_, vector) => (0..vector.len()).for_each(|row| scratch.push(number_of(&vector.value(row)))),
             _ => (0..rows.len()).for_each(|_| scratch.push(None)),
         }
         Ok(Read { numbers: scratch.lend(), positions: if multi { Some(positions.as_slice()) } else { None } })
@@ -224,6 +280,6 @@ impl Source {
 }
 
 /// Columns that an expression reads; a malformed one reads none and fails when bound.
-pub(crate) fn expression_columns(_text: &str) -> Vec<String> {
-    Vec::new()
+pub(crate) fn expression_columns(text: &str) -> Vec<String> {
+    Expr::parse(text).map(|expr| expr.required_columns()).unwrap_or_default()
 }

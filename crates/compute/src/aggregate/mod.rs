@@ -3,13 +3,24 @@
 //! is a [`Vector`] with one entry a group in Druid's intermediate form: it crosses processes, merges in any order and
 //! is what segments store. One file a feature; `registry.rs` lists them.
 
+mod any;
+mod cardinality;
 mod count;
+mod filtered;
+mod first_last;
+mod grouping;
+mod hyper_unique;
 mod input;
 pub(crate) mod json;
+mod lambda;
+mod mean;
 pub(crate) mod number;
 mod registry;
 mod simple;
+mod single_value;
+pub(crate) mod sketched;
 mod spec;
+pub(crate) mod variance;
 
 use ovate_base::Result;
 
@@ -55,3 +66,6 @@ pub trait Aggregator: Send {
 fn merge_only() -> ovate_base::DruidError {
     ovate_base::DruidError::runtime("aggregator state without a source was asked to add rows")
 }
+
+#[cfg(test)]
+mod tests;

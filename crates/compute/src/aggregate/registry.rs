@@ -4,7 +4,10 @@ use ovate_base::{DruidError, Result};
 use serde_json::Value as Json;
 
 use super::json::Fields;
-use super::{AggregatorSpec, count, simple};
+use super::{
+    AggregatorSpec, any, cardinality, count, filtered, first_last, grouping, hyper_unique, lambda, mean, simple, single_value,
+    variance,
+};
 
 type Parse = fn(&Fields<'_>) -> Result<AggregatorSpec>;
 
@@ -19,6 +22,29 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("longMax", simple::parse),
     ("doubleMax", simple::parse),
     ("floatMax", simple::parse),
+    ("longFirst", first_last::parse),
+    ("longLast", first_last::parse),
+    ("floatFirst", first_last::parse),
+    ("floatLast", first_last::parse),
+    ("doubleFirst", first_last::parse),
+    ("doubleLast", first_last::parse),
+    ("stringFirst", first_last::parse),
+    ("stringLast", first_last::parse),
+    ("stringFirstFold", first_last::parse),
+    ("stringLastFold", first_last::parse),
+    ("longAny", any::parse),
+    ("floatAny", any::parse),
+    ("doubleAny", any::parse),
+    ("stringAny", any::parse),
+    ("filtered", filtered::parse),
+    ("grouping", grouping::parse),
+    ("singleValue", single_value::parse),
+    ("doubleMean", mean::parse),
+    ("expression", lambda::parse),
+    ("variance", variance::parse),
+    ("varianceFold", variance::parse),
+    ("hyperUnique", hyper_unique::parse),
+    ("cardinality", cardinality::parse),
 ];
 
 /// Aggregators of Druid that this build does not have; they answer "unsupported" instead of "unknown".

@@ -36,6 +36,10 @@ pub trait AggregatorFactory: fmt::Debug + Send + Sync {
     fn finalize(&self, partial: &Vector) -> Result<Vector> {
         Ok(partial.clone())
     }
+    /// For `grouping`: the same aggregator, knowing which dimensions are keys of the result.
+    fn with_key_dimensions(&self, _keys: &[String]) -> Option<AggregatorSpec> {
+        None
+    }
     /// The aggregator inside a wrapper such as `filtered`.
     fn inner(&self) -> Option<&AggregatorSpec> {
         None
@@ -95,6 +99,12 @@ impl AggregatorSpec {
     /// The same aggregator under another output name.
     pub fn with_name(&self, name: &str) -> AggregatorSpec {
         self.0.with_name(name)
+    }
+
+    /// The aggregator to use where these dimensions are keys of the result (`groupBy` and its subtotals); only `grouping`
+    /// differs from `self`.
+    pub fn with_key_dimensions(&self, keys: &[String]) -> AggregatorSpec {
+        self.0.with_key_dimensions(keys).unwrap_or_else(|| self.clone())
     }
 
     /// Type of the partial result, which is the type a segment stores.

@@ -1,0 +1,153 @@
+//! Facts about aggregators over small tables in memory.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::*;
+use crate::column::{ColumnSource, MemoryTable};
+use crate::context::EvalContext;
+use crate::value::Value;
+
+fn table() -> Arc<dyn ColumnSource> {
+    let text = |values: &[Option<&str>]| Vector::String(values.iter().map(|value| value.map(Arc::from)).collect());
+    let columns = vec![
+        ("__time".to_owned(), Vector::Long { values: vec![1, 2, 3, 4, 5, 6], nulls: None }),
+        (
+            "l".to_owned(),
+            Vector::Long { values: vec![5, 0, 7, 1, 2, 2], nulls: Some(vec![false, true, false, false, false, false]) },
+        ),
+        ("d".to_owned(), Vector::Double { values: vec![0.5, 1.5, -2.0, 4.0, 8.0, 1.0], nulls: None }),
+        ("f".to_owned(), Vector::Float { values: vec![0.5, 1.5, -2.0, 4.0, 8.0, 1.0], nulls: None }),
+        ("s".to_owned(), text(&[None, Some("a"), Some("b"), Some("a"), Some("10"), None])),
+        ("n".to_owned(), Vector::Long { values: vec![0; 6], nulls: Some(vec![true; 6]) }),
+    ];
+    Arc::new(MemoryTable::new(columns).unwrap())
+}
+
+/// The final value over all rows, checked to be the same however the rows are split, grouped and merged.
+fn result(spec: serde_json::Value) -> Value {
+    let spec = AggregatorSpec::from_json(&spec).unwrap();
+    assert_eq!(AggregatorSpec::from_json(&spec.to_json()).unwrap(), spec);
+    let (source, context) = (table(), EvalContext::at(0));
+    let run = |batches: &[(u32, u32)], each: bool| {
+        let mut merger = spec.merger().unwrap();
+        merger.resize(1);
+        for (start, end) in batches {
+            let mut state = spec.bind(&source, &context).unwrap();
+            state.resize(3);
+            let groups = vec![1; (end - start) as usize];
+            let ids: Vec<u32> = (*start..*end).collect();
+            if each {
+                state.add(Rows::Ids(&ids), Groups::Each(&groups)).unwrap();
+            } else {
+                state.add(Rows::Range(*start..*end), Groups::One(1)).unwrap();
+            }
+            merger.merge(&state.take_partial().unwrap(), &[2, 0, 1].map(|_| 0)).unwrap();
+        }
+        spec.finalize(&merger.take_partial().unwrap()).unwrap().value(0)
+    };
+    let whole = run(&[(0, 6)], false);
+    for (batches, each) in [(&[(0, 6)][..], true), (&[(0, 2), (2, 6)], false), (&[(0, 1), (1, 2), (2, 5), (5, 6)], true)] {
+        let other = run(batches, each);
+        match (&whole, &other) {
+            (Value::Double(left), Value::Double(right)) => assert!((left - right).abs() < 1e-9, "{left} {right}"),
+            _ => assert_eq!(whole, other, "{batches:?} {each}"),
+        }
+    }
+    let type_of_whole = whole.value_type();
+    assert!(type_of_whole.is_none_or(|found| found == spec.result_type()), "{whole:?} is no {}", spec.result_type());
+    whole
+}
+
+#[test]
+fn counts_sums_and_extremes() {
+    assert_eq!(result(json!({"type": "count", "name": "x"})), Value::Long(6));
+    for (kind, field, expected) in [
+        ("longSum", "l", Value::Long(17)),
+        ("longSum", "d", Value::Long(12)),
+        ("doubleSum", "d", Value::Double(13.0)),
+        ("doubleSum", "l", Value::Double(17.0)),
+        ("floatSum", "f", Value::Float(13.0)),
+        ("longMin", "l", Value::Long(1)),
+        ("longMax", "l", Value::Long(7)),
+        ("doubleMin", "d", Value::Double(-2.0)),
+        ("doubleMax", "f", Value::Double(8.0)),
+        ("floatMin", "f", Value::Float(-2.0)),
+        ("longSum", "s", Value::Long(10)),
+        ("longSum", "n", Value::Null),
+        ("doubleMax", "missing", Value::Null),
+    ] {
+        assert_eq!(result(json!({"type": kind, "name": "x", "fieldName": field})), expected, "{kind} {field}");
+    }
+}
+
+#[test]
+fn first_last_and_any() {
+    for (kind, field, expected) in [
+        ("longFirst", "l", Value::Long(5)),
+        ("longLast", "l", Value::Long(2)),
+        ("doubleLast", "d", Value::Double(1.0)),
+        ("floatFirst", "d", Value::Float(0.5)),
+        ("longFirst", "n", Value::Null),
+        ("stringFirst", "s", Value::Null),
+        ("stringLast", "d", Value::from("1.0")),
+        ("longAny", "l", Value::Long(5)),
+        ("doubleAny", "d", Value::Double(0.5)),
+        ("longAny", "missing", Value::Null),
+        ("stringLast", "missing", Value::Null),
+    ] {
+        assert_eq!(result(json!({"type": kind, "name": "x", "fieldName": field})), expected, "{kind} {field}");
+    }
+    let by_other_time = json!({"type": "stringFirst", "name": "x", "fieldName": "s", "timeColumn": "l", "maxStringBytes": 1});
+    assert_eq!(result(by_other_time), Value::from("a"));
+}
+
+#[test]
+fn distinct_counts() {
+    assert_eq!(result(json!({"type": "cardinality", "name": "x", "fields": ["n"]})), Value::Double(0.0));
+    let cardinality = result(json!({"type": "cardinality", "name": "x", "fields": ["s"], "round": true}));
+    assert_eq!(cardinality, Value::Long(3));
+    assert_eq!(
+        result(json!({"type": "cardinality", "name": "x", "fields": ["s", "l"], "byRow": true, "round": true})),
+        Value::Long(6)
+    );
+    assert_eq!(result(json!({"type": "hyperUnique", "name": "x", "fieldName": "s", "round": true})), Value::Long(3));
+    let filter = json!({"type": "in", "dimension": "s", "values": ["a", "b"]});
+    let filtered = json!({"type": "filtered", "filter": filter, "aggregator":
+        {"type": "hyperUnique", "name": "x", "fieldName": "s"}});
+    assert_eq!(AggregatorSpec::from_json(&filtered).unwrap().name(), "x");
+}
+
+#[test]
+fn variance_and_mean() {
+    let pop = json!({"type": "variance", "name": "x", "fieldName": "l", "estimator": "population"});
+    assert_eq!(result(pop), Value::Double(5.04));
+    assert_eq!(result(json!({"type": "variance", "name": "x", "fieldName": "n"})), Value::Null);
+    assert_eq!(result(json!({"type": "doubleMean", "name": "x", "fieldName": "d"})), Value::Double(13.0 / 6.0));
+}
+
+#[test]
+fn grouping_tells_which_dimensions_are_left_out() {
+    let spec = AggregatorSpec::from_json(&json!({"type": "grouping", "name": "g", "groupings": ["a", "b"]})).unwrap();
+    let spec = spec.with_key_dimensions(&["b".to_owned()]);
+    let mut state = spec.merger().unwrap();
+    state.resize(1);
+    assert_eq!(state.take_partial().unwrap().value(0), Value::Long(2));
+}
+
+#[test]
+fn single_value_refuses_a_second_row() {
+    let json = json!({"type": "singleValue", "name": "x", "fieldName": "l", "columnType": "LONG"});
+    let mut state = AggregatorSpec::from_json(&json).unwrap().bind(&table(), &EvalContext::at(0)).unwrap();
+    state.resize(1);
+    state.add(Rows::Range(0..1), Groups::One(0)).unwrap();
+    assert!(state.add(Rows::Range(1..2), Groups::One(0)).is_err());
+}
+
+#[test]
+fn unknown_and_unsupported_types_are_told_apart() {
+    let error = |kind: &str| AggregatorSpec::from_json(&json!({"type": kind, "name": "x"})).unwrap_err();
+    assert_eq!(error("nonsense").http_status(), 400);
+    assert_eq!(error("javascript").http_status(), 501);
+}
