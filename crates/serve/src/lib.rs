@@ -1,1 +1,3 @@
-//! The room `serve`: see ARCHITECTURE.md.
+//! `serve`: the roles that answer queries - Historical, Broker, Router. Never writes metadata.
+
+pub mod router;

@@ -1,0 +1,84 @@
+//! Where a request may go: a role in this very process, without a socket between, or another process over HTTP.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use ovate_base::{Category, DruidError, Persona, Result};
+use ovate_net::{Discovery, HttpClient, LeaderSelector, NodeRole};
+use parking_lot::RwLock;
+use tower::ServiceExt;
+
+use super::proxy;
+
+/// One place to send a request to.
+pub enum Backend {
+    /// Another role's routes in this process.
+    Local(Router),
+    /// Another process, by `http://host:port`.
+    Remote(HttpClient, String),
+}
+
+impl Backend {
+    /// Sends the request on and gives the answer back as it streams in.
+    pub async fn forward(self, request: Request<Body>) -> Response {
+        match self {
+            Backend::Local(router) => match router.oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+            Backend::Remote(client, url) => proxy::forward(&client, &url, request).await,
+        }
+    }
+}
+
+/// All that the Router may send requests to.
+pub struct Backends {
+    client: HttpClient,
+    discovery: Arc<dyn Discovery>,
+    local: RwLock<HashMap<NodeRole, (Router, Option<Arc<dyn LeaderSelector>>)>>,
+    turn: AtomicUsize,
+}
+
+impl Backends {
+    /// Nothing local yet; everything is found through `discovery`.
+    pub fn new(client: HttpClient, discovery: Arc<dyn Discovery>) -> Self {
+        Backends { client, discovery, local: RwLock::default(), turn: AtomicUsize::new(0) }
+    }
+
+    /// Serves `role` from this process; for an elected role only while `selector` says that this process leads.
+    pub fn add_local(&self, role: NodeRole, router: Router, selector: Option<Arc<dyn LeaderSelector>>) {
+        self.local.write().insert(role, (router, selector));
+    }
+
+    /// `host:port` of every live node of a role.
+    pub async fn list(&self, role: NodeRole) -> Result<Vec<String>> {
+        Ok(self.discovery.nodes(role).await?.iter().map(|node| node.druid_node.host_and_port()).collect())
+    }
+
+    /// A Broker by turns, or the leader of an elected role.
+    pub async fn choose(&self, role: NodeRole) -> Result<Backend> {
+        let local = self.local.read().get(&role).cloned();
+        if let Some((router, selector)) = &local {
+            let leads = selector.as_ref().is_none_or(|s| s.leadership().is_some());
+            if leads {
+                return Ok(Backend::Local(router.clone()));
+            }
+            if let Some(url) = selector.as_ref().and_then(|s| s.leader_url()) {
+                return Ok(Backend::Remote(self.client.clone(), url));
+            }
+        }
+        let nodes = self.discovery.nodes(role).await?;
+        if nodes.is_empty() {
+            let message = format!("no {} is announced; is one running?", role.name());
+            return Err(DruidError::new(Persona::Operator, Category::ServiceUnavailable, "general", message));
+        }
+        // Followers redirect to their leader, so any node of an elected role is a way to it.
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % nodes.len();
+        Ok(Backend::Remote(self.client.clone(), nodes[turn].druid_node.url()))
+    }
+}
