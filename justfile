@@ -1,0 +1,19 @@
+# What CI runs.
+check:
+    bin/test
+
+# Formats everything.
+fmt:
+    cargo fmt --all
+
+# Licences, advisories and duplicate versions; needs cargo-deny, so it stays outside CI.
+deny:
+    cargo deny check
+
+# A binary as it is shipped.
+dist:
+    cargo build --profile dist -p ovate-node
+
+# Benchmarks of the hot loops.
+bench *ARGS:
+    cargo bench {{ARGS}}
