@@ -81,7 +81,7 @@ fn transport_error(url: &str, error: &reqwest::Error) -> DruidError {
 }
 
 /// Rebuilds the error that a server of ours, or Druid, put into its answer.
-fn remote_error(url: &str, status: u16, body: &[u8]) -> DruidError {
+pub fn remote_error(url: &str, status: u16, body: &[u8]) -> DruidError {
     let category = match status {
         400 => Category::InvalidInput,
         401 => Category::Unauthorized,

@@ -1,0 +1,168 @@
+//! The Broker over HTTP: native queries (`QueryResource`), SQL (`SqlResource`), cancelling, datasources, readiness.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use ovate_base::DruidError;
+use ovate_net::body::{parse_json, read_body};
+use ovate_net::{ApiError, ApiResult, JsonBody};
+use ovate_query::{NativeQuery, write_json};
+use ovate_sql::{SqlEngine, SqlRequest, SqlResponse};
+use serde_json::{Value, json};
+
+use super::Broker;
+use crate::clock::now_ms;
+use crate::data_server::{RESPONSE_CONTEXT_HEADER, response_context};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct BrokerState {
+    pub broker: Arc<Broker>,
+    pub sql: Arc<SqlEngine>,
+}
+
+/// Routes of the Broker role.
+pub fn routes(state: BrokerState) -> Router {
+    Router::new()
+        .route("/druid/v2", post(native))
+        .route("/druid/v2/", post(native))
+        .route("/druid/v2/{id}", delete(cancel_native))
+        .route("/druid/v2/datasources", get(datasources))
+        .route("/druid/v2/datasources/{table}", get(datasource))
+        .route("/druid/v2/datasources/{table}/dimensions", get(dimensions))
+        .route("/druid/v2/datasources/{table}/metrics", get(metrics))
+        .route("/druid/v2/sql", post(sql))
+        .route("/druid/v2/sql/", post(sql))
+        .route("/druid/v2/sql/{id}", delete(cancel_sql))
+        .route("/druid/v2/sql/engines", get(|| async { Json(json!({"engines": [{"name": "native"}]})) }))
+        .route("/druid/v2/sql/task/enabled", get(|| async { Json(json!({"enabled": false})) }))
+        .route("/druid/broker/v1/loadstatus", get(load_status))
+        .route("/druid/broker/v1/readiness", get(readiness))
+        .with_state(state)
+}
+
+async fn native(State(state): State<BrokerState>, JsonBody(document): JsonBody<Value>) -> ApiResult<Response> {
+    let mut query = NativeQuery::from_json(&document)?;
+    let id = match query.context().query_id() {
+        Some(id) => id.to_owned(),
+        None => {
+            let id = uuid::Uuid::new_v4().to_string();
+            query.context_mut().set("queryId", id.clone());
+            id
+        }
+    };
+    let rows = state.broker.run_native(query.clone()).await?;
+    let written = tokio::task::spawn_blocking(move || {
+        let mut body = Vec::new();
+        write_json(&query, &rows, &mut body).map(|()| body)
+    });
+    let body = written.await.map_err(|e| DruidError::runtime(format!("writing the result failed: {e}")))??;
+    let headers = [("content-type", "application/json".to_owned()), ("X-Druid-Query-Id", id), (RESPONSE_CONTEXT_HEADER, response_context(&[]))];
+    Ok((headers, body).into_response())
+}
+
+async fn cancel_native(State(state): State<BrokerState>, Path(id): Path<String>) -> StatusCode {
+    // Druid answers 202 whether or not the query was there: cancelling is best effort.
+    state.broker.running.cancel(&id);
+    StatusCode::ACCEPTED
+}
+
+async fn cancel_sql(State(state): State<BrokerState>, Path(id): Path<String>) -> StatusCode {
+    if state.broker.running.cancel(&id) { StatusCode::ACCEPTED } else { StatusCode::NOT_FOUND }
+}
+
+async fn sql(State(state): State<BrokerState>, headers: HeaderMap, request: Request) -> ApiResult<Response> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json").to_ascii_lowercase();
+    let body = read_body(request, &()).await?;
+    let mut request = sql_request(&kind, &body)?;
+    let id = match request.context.get("sqlQueryId").and_then(Value::as_str) {
+        Some(id) => id.to_owned(),
+        None => {
+            let id = uuid::Uuid::new_v4().to_string();
+            request.context.insert("sqlQueryId".to_owned(), json!(id));
+            id
+        }
+    };
+    // Work for a client that has gone away stops: the registration is dropped with the request.
+    let _running = state.broker.running.register(&id);
+    let answer: SqlResponse = state.sql.execute(request, now_ms()).await?;
+    let mut response = Response::new(Body::from_stream(futures::stream::iter(answer.body.into_iter().map(Ok::<Bytes, std::io::Error>))));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(answer.content_type));
+    if let Ok(value) = id.parse() {
+        headers.insert("X-Druid-SQL-Query-Id", value);
+    }
+    if answer.header_included {
+        headers.insert("X-Druid-SQL-Header-Included", axum::http::HeaderValue::from_static("yes"));
+    }
+    Ok(response)
+}
+
+/// The body as JSON, as text, or as a form field's raw text (SQW-01, SQW-02).
+fn sql_request(kind: &str, body: &[u8]) -> Result<SqlRequest, ApiError> {
+    if kind.starts_with("text/plain") || kind.starts_with("application/x-www-form-urlencoded") {
+        let text = std::str::from_utf8(body).map_err(|e| ApiError(DruidError::invalid_input(format!("SQL text is not UTF-8: {e}"))))?;
+        let text = if kind.starts_with("text/plain") { text.to_owned() } else { form_text(text) };
+        return Ok(SqlRequest::text(text));
+    }
+    if !kind.starts_with("application/json") {
+        return Err(ApiError(DruidError::invalid_input(format!(
+            "Unsupported Content-Type [{kind}]; use application/json, text/plain or application/x-www-form-urlencoded"
+        ))));
+    }
+    let document: Value = parse_json(body)?;
+    Ok(SqlRequest::from_json(&document)?)
+}
+
+/// Decodes percent signs and pluses.
+fn form_text(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(if bytes[at] == b'+' { b' ' } else { bytes[at] });
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+async fn datasources(State(state): State<BrokerState>) -> Json<Vec<String>> {
+    Json(state.broker.view.tables())
+}
+
+async fn datasource(State(state): State<BrokerState>, Path(table): Path<String>) -> ApiResult<Json<Value>> {
+    let (dimensions, metrics) = state.broker.view.dimensions_and_metrics(&table);
+    Ok(Json(json!({"dimensions": dimensions, "metrics": metrics})))
+}
+
+async fn dimensions(State(state): State<BrokerState>, Path(table): Path<String>) -> Json<Vec<String>> {
+    Json(state.broker.view.dimensions_and_metrics(&table).0)
+}
+
+async fn metrics(State(state): State<BrokerState>, Path(table): Path<String>) -> Json<Vec<String>> {
+    Json(state.broker.view.dimensions_and_metrics(&table).1)
+}
+
+async fn load_status(State(state): State<BrokerState>) -> Json<Value> {
+    Json(json!({"inventoryInitialized": state.broker.view.is_initialized()}))
+}
+
+async fn readiness(State(state): State<BrokerState>) -> StatusCode {
+    if state.broker.view.is_initialized() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}

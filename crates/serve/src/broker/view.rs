@@ -1,0 +1,240 @@
+//! What is served where (`BrokerServerView`): per table one timeline of announced segments with their servers, and one of the
+//! segments that should be served (used in the metadata store). A query sees the announced ones; a segment that ought to be
+//! there and is not makes it wait, and then fail, rather than answer in part.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use ovate_base::segment::{DataSegment, SegmentId, ShardSpec};
+use ovate_base::timeline::Timeline;
+use ovate_base::Interval;
+use ovate_engine::{Catalog, CatalogSnapshot};
+use ovate_compute::LookupMap;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use tokio::sync::watch;
+
+use super::schema;
+use crate::data_server::{DataServer, SegmentSchema};
+use crate::lookup::LookupStore;
+
+/// One announced segment, with the servers that have it.
+#[derive(Clone)]
+pub struct ServedAt {
+    pub segment: Arc<DataSegment>,
+    pub schema: Arc<SegmentSchema>,
+    pub servers: Vec<Arc<dyn DataServer>>,
+}
+
+/// Everything known of one table.
+#[derive(Default)]
+struct TableView {
+    served: Timeline<ServedAt>,
+    /// Used segments, visible among themselves.
+    wanted: Timeline<Arc<DataSegment>>,
+}
+
+#[derive(Default)]
+struct State {
+    tables: BTreeMap<String, TableView>,
+    /// Used segments that were announced at some time, or were used when this broker started: they must be there.
+    expected: HashSet<SegmentId>,
+    wanted_known: bool,
+    catalog_version: u64,
+    catalog: Option<Arc<CatalogSnapshot>>,
+}
+
+/// A part of a table to be read: one segment, or an error's worth of knowing that it is missing.
+pub struct Piece {
+    pub interval: Interval,
+    pub served: ServedAt,
+}
+
+/// The shared view.
+pub struct ServerView {
+    state: RwLock<State>,
+    lookups: Arc<LookupStore>,
+    changes: watch::Sender<u64>,
+}
+
+impl ServerView {
+    /// Empty; `lookups` is part of the catalog.
+    pub fn new(lookups: Arc<LookupStore>) -> Self {
+        ServerView { state: RwLock::default(), lookups, changes: watch::channel(0).0 }
+    }
+
+    /// Ticks with every change.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self, state: &mut State) {
+        state.catalog_version += 1;
+        state.catalog = None;
+        self.changes.send_modify(|tick| *tick += 1);
+    }
+
+    /// A server announces segments, with their columns.
+    pub fn add(&self, server: &Arc<dyn DataServer>, segments: Vec<(DataSegment, SegmentSchema)>) {
+        let mut state = self.state.write();
+        for (segment, schema) in segments {
+            let id = segment.id();
+            let partition = segment.shard_spec.partition_num();
+            let table = state.tables.entry(segment.data_source.to_string()).or_default();
+            match table.served.find_mut(segment.interval, &segment.version, partition) {
+                Some(known) => {
+                    known.servers.retain(|other| other.name() != server.name());
+                    known.servers.push(server.clone());
+                }
+                None => {
+                    let (interval, version, shard) = (segment.interval, segment.version.clone(), segment.shard_spec.clone());
+                    let served = ServedAt { segment: Arc::new(segment), schema: Arc::new(schema), servers: vec![server.clone()] };
+                    table.served.add(interval, version, shard, served);
+                }
+            }
+            let used = table.wanted.find(id.interval, &id.version, partition).is_some();
+            if used {
+                state.expected.insert(id);
+            }
+        }
+        self.changed(&mut state);
+    }
+
+    /// A server no longer has these segments.
+    pub fn remove(&self, server: &str, segments: &[DataSegment]) {
+        let mut state = self.state.write();
+        for segment in segments {
+            drop_from(&mut state, server, segment.data_source.as_ref(), segment.interval, &segment.version, segment.shard_spec.partition_num());
+        }
+        self.changed(&mut state);
+    }
+
+    /// A server is gone with all it had.
+    pub fn remove_server(&self, server: &str) {
+        let mut state = self.state.write();
+        let mut gone = Vec::new();
+        for (name, table) in &state.tables {
+            for (interval, version, chunk) in table.served.iter() {
+                if chunk.object.servers.iter().any(|s| s.name() == server) {
+                    gone.push((name.clone(), interval, version.clone(), chunk.shard.partition_num()));
+                }
+            }
+        }
+        for (name, interval, version, partition) in gone {
+            drop_from(&mut state, server, &name, interval, &version, partition);
+        }
+        self.changed(&mut state);
+    }
+
+    /// Takes over the whole set of used segments.
+    pub fn set_wanted(&self, segments: Vec<DataSegment>) {
+        let mut state = self.state.write();
+        let first = !state.wanted_known;
+        state.wanted_known = true;
+        for table in state.tables.values_mut() {
+            table.wanted = Timeline::new();
+        }
+        let mut used = HashSet::with_capacity(segments.len());
+        for segment in segments {
+            let id = segment.id();
+            let table = state.tables.entry(segment.data_source.to_string()).or_default();
+            let served = table.served.find(id.interval, &id.version, id.partition).is_some();
+            let (interval, version, shard) = (segment.interval, segment.version.clone(), segment.shard_spec.clone());
+            table.wanted.add(interval, version, shard, Arc::new(segment));
+            if first || served {
+                state.expected.insert(id.clone());
+            }
+            used.insert(id);
+        }
+        state.expected.retain(|id| used.contains(id));
+        state.tables.retain(|_, table| !table.served.is_empty() || !table.wanted.is_empty());
+        if first {
+            self.changed(&mut state);
+        }
+    }
+
+    /// True once the used segments are known.
+    pub fn is_initialized(&self) -> bool {
+        self.state.read().wanted_known
+    }
+
+    /// The visible segments of a table in these intervals; `Err` names segments that should be served and are not.
+    pub fn pieces(&self, table: &str, intervals: &[Interval]) -> Result<Vec<Piece>, Vec<SegmentId>> {
+        let state = self.state.read();
+        let Some(view) = state.tables.get(table) else { return Ok(Vec::new()) };
+        let mut missing = Vec::new();
+        let mut pieces = Vec::new();
+        for interval in intervals {
+            for holder in view.wanted.lookup(*interval) {
+                for chunk in holder.chunks {
+                    let id = chunk.object.id();
+                    if state.expected.contains(&id) && view.served.find(id.interval, &id.version, id.partition).is_none() {
+                        missing.push(id);
+                    }
+                }
+            }
+            for holder in view.served.lookup(*interval) {
+                for chunk in holder.chunks {
+                    if !matches!(chunk.shard, ShardSpec::Tombstone) {
+                        pieces.push(Piece { interval: holder.interval, served: chunk.object.clone() });
+                    }
+                }
+            }
+        }
+        if missing.is_empty() { Ok(pieces) } else { Err(missing) }
+    }
+
+    /// Names of the tables that can be queried.
+    pub fn tables(&self) -> Vec<String> {
+        self.state.read().tables.iter().filter(|(_, table)| !table.served.is_empty()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Dimensions and metrics of a table, as its segments name them.
+    pub fn dimensions_and_metrics(&self, table: &str) -> (Vec<String>, Vec<String>) {
+        let state = self.state.read();
+        let (mut dimensions, mut metrics) = (Vec::new(), Vec::new());
+        for (_, _, chunk) in state.tables.get(table).into_iter().flat_map(|view| view.served.iter()) {
+            let mut add = |from: &[String], to: &mut Vec<String>| from.iter().for_each(|n| if !to.contains(n) { to.push(n.clone()) });
+            add(&chunk.object.segment.dimensions, &mut dimensions);
+            add(&chunk.object.segment.metrics, &mut metrics);
+        }
+        (dimensions, metrics)
+    }
+
+    /// Every announced segment.
+    pub fn all_served(&self) -> Vec<ServedAt> {
+        let state = self.state.read();
+        state.tables.values().flat_map(|table| table.served.iter().map(|(_, _, chunk)| chunk.object.clone())).collect()
+    }
+}
+
+fn drop_from(state: &mut State, server: &str, table: &str, interval: Interval, version: &str, partition: i32) {
+    let Some(view) = state.tables.get_mut(table) else { return };
+    let Some(known) = view.served.find_mut(interval, version, partition) else { return };
+    known.servers.retain(|other| other.name() != server);
+    if known.servers.is_empty() {
+        view.served.remove(interval, version, partition);
+    }
+}
+
+impl Catalog for ServerView {
+    fn snapshot(&self) -> Arc<CatalogSnapshot> {
+        if let Some(catalog) = &self.state.read().catalog {
+            return catalog.clone();
+        }
+        let mut state = self.state.write();
+        let tables = state.tables.iter().filter(|(_, table)| !table.served.is_empty()).map(|(name, table)| {
+            // Newest first: the newest segment decides the order of columns.
+            let mut segments: Vec<&ServedAt> = table.served.iter().map(|(_, _, chunk)| &chunk.object).collect();
+            segments.sort_by_key(|served| std::cmp::Reverse((served.segment.interval, served.segment.version.clone())));
+            (name.clone(), Arc::new(schema::table(name, segments.iter().map(|served| served.schema.as_ref()))))
+        });
+        let snapshot = Arc::new(CatalogSnapshot { version: state.catalog_version, tables: tables.collect() });
+        state.catalog = Some(snapshot.clone());
+        snapshot
+    }
+
+    fn lookups(&self) -> Arc<HashMap<String, LookupMap>> {
+        self.lookups.snapshot()
+    }
+}

@@ -1,0 +1,156 @@
+//! The segments that a Historical can answer for now, by table, and the change log that tells the others.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ovate_base::{DataSegment, DruidError, Result};
+use ovate_query::{SegmentDescriptor, SegmentMeta, SegmentRef};
+use ovate_segment::Segment;
+use parking_lot::RwLock;
+use serde_json::Value;
+
+use super::changes::{Change, ChangeLog};
+use crate::data_server::SegmentSchema;
+
+/// One announced segment. A tombstone has no rows and no source.
+pub struct ServedSegment {
+    pub id: Arc<str>,
+    pub data_segment: DataSegment,
+    pub source: Option<Arc<Segment>>,
+    pub meta: Option<Arc<SegmentMeta>>,
+}
+
+type ByPartition = BTreeMap<(String, i32), Vec<Arc<ServedSegment>>>;
+
+/// All announced segments of one server.
+pub struct ServedSegments {
+    tables: RwLock<HashMap<String, ByPartition>>,
+    log: ChangeLog,
+}
+
+impl ServedSegments {
+    /// None yet; `life` tells this life of the server from others (its start in milliseconds).
+    pub fn new(life: i64) -> Self {
+        ServedSegments { tables: RwLock::default(), log: ChangeLog::new(life) }
+    }
+
+    /// The log that followers poll.
+    pub fn log(&self) -> &ChangeLog {
+        &self.log
+    }
+
+    /// Announces segments that can answer now; one already announced stays as it is.
+    pub fn announce(&self, segments: Vec<ServedSegment>) -> Result<()> {
+        let mut tables = self.tables.write();
+        let mut changes = Vec::with_capacity(segments.len());
+        for segment in segments {
+            let partitions = tables.entry(segment.data_segment.data_source.clone()).or_default();
+            let same = partitions.entry((segment.data_segment.version.clone(), segment.data_segment.partition_num())).or_default();
+            if same.iter().any(|other| other.data_segment.interval == segment.data_segment.interval) {
+                continue;
+            }
+            changes.push(Change { action: "load", segment: to_json(&segment.data_segment)? });
+            same.push(Arc::new(segment));
+        }
+        self.log.append(changes);
+        Ok(())
+    }
+
+    /// Takes a segment back; queries that hold it go on. False when it was not there.
+    pub fn withdraw(&self, data_segment: &DataSegment) -> Result<bool> {
+        let mut tables = self.tables.write();
+        let Some(partitions) = tables.get_mut(&data_segment.data_source) else { return Ok(false) };
+        let key = (data_segment.version.clone(), data_segment.partition_num());
+        let Some(same) = partitions.get_mut(&key) else { return Ok(false) };
+        let before = same.len();
+        same.retain(|other| other.data_segment.interval != data_segment.interval);
+        let found = same.len() < before;
+        if same.is_empty() {
+            partitions.remove(&key);
+        }
+        if partitions.is_empty() {
+            tables.remove(&data_segment.data_source);
+        }
+        if found {
+            self.log.append([Change { action: "drop", segment: to_json(data_segment)? }]);
+        }
+        Ok(found)
+    }
+
+    /// The segment that a descriptor names; its interval may be a part of the segment's.
+    pub fn find(&self, table: &str, descriptor: &SegmentDescriptor) -> Option<Arc<ServedSegment>> {
+        let tables = self.tables.read();
+        let same = tables.get(table)?.get(&(descriptor.version.clone(), descriptor.partition))?;
+        same.iter().find(|segment| segment.data_segment.interval.encloses(&descriptor.interval)).cloned()
+    }
+
+    /// True when the segment is announced.
+    pub fn has(&self, data_segment: &DataSegment) -> bool {
+        let descriptor = SegmentDescriptor {
+            interval: data_segment.interval,
+            version: data_segment.version.clone(),
+            partition: data_segment.partition_num(),
+        };
+        self.find(&data_segment.data_source, &descriptor).is_some_and(|s| s.data_segment.interval == data_segment.interval)
+    }
+
+    /// Splits descriptors into segments to query and those that are not here.
+    pub fn resolve(&self, table: &str, descriptors: &[SegmentDescriptor]) -> (Vec<SegmentRef>, Vec<SegmentDescriptor>) {
+        let (mut found, mut missing) = (Vec::with_capacity(descriptors.len()), Vec::new());
+        // Descriptors of one segment become one reference with several intervals.
+        let mut by_id: HashMap<Arc<str>, usize> = HashMap::new();
+        for descriptor in descriptors {
+            match self.find(table, descriptor) {
+                None => missing.push(descriptor.clone()),
+                Some(segment) => {
+                    let Some(source) = &segment.source else { continue };
+                    let position = *by_id.entry(segment.id.clone()).or_insert_with(|| {
+                        let mut reference = SegmentRef::new(&segment.id, Vec::new(), source.clone());
+                        reference.meta = segment.meta.clone();
+                        found.push(reference);
+                        found.len() - 1
+                    });
+                    found[position].intervals.push(descriptor.interval);
+                }
+            }
+        }
+        for reference in &mut found {
+            reference.intervals.sort();
+        }
+        (found, missing)
+    }
+
+    /// Every announced segment's document, with the log's counter at that moment.
+    pub fn snapshot(&self) -> Result<Value> {
+        let tables = self.tables.read();
+        let segments = tables.values().flat_map(|partitions| partitions.values().flatten());
+        let documents = segments.map(|segment| to_json(&segment.data_segment)).collect::<Result<Vec<_>>>()?;
+        Ok(self.log.snapshot(self.log.counter(), documents.into_iter()))
+    }
+
+    /// Rows and typed columns of segments, read without opening any column.
+    pub fn schemas(&self, table: &str, descriptors: &[SegmentDescriptor]) -> Vec<Option<SegmentSchema>> {
+        descriptors.iter().map(|descriptor| self.find(table, descriptor).map(|segment| segment.schema())).collect()
+    }
+
+    /// Number of segments and their bytes.
+    pub fn totals(&self) -> (usize, u64) {
+        let tables = self.tables.read();
+        let segments = tables.values().flat_map(|partitions| partitions.values().flatten());
+        segments.fold((0, 0), |(count, bytes), segment| (count + 1, bytes + segment.data_segment.size))
+    }
+}
+
+impl ServedSegment {
+    /// Rows and typed columns; none for a tombstone.
+    pub fn schema(&self) -> SegmentSchema {
+        use ovate_compute::ColumnSource;
+        let Some(source) = &self.source else { return SegmentSchema { rows: 0, columns: Vec::new() } };
+        let typed = |name: String| source.capabilities(&name).map(|c| (name, c.column_type.to_string()));
+        SegmentSchema { rows: u64::from(source.row_count()), columns: source.column_names().into_iter().filter_map(typed).collect() }
+    }
+}
+
+fn to_json(segment: &DataSegment) -> Result<Value> {
+    serde_json::to_value(segment).map_err(|e| DruidError::runtime(format!("cannot write segment [{}]: {e}", segment.id())))
+}

@@ -1,0 +1,62 @@
+//! The lookups that this process has loaded (LKP): fetched from the Coordinator, handed to every query as one snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ovate_base::{DruidError, Result};
+use ovate_compute::LookupMap;
+use serde_json::Value;
+
+/// Lookups by name; replaced whole, so a query sees one state throughout.
+#[derive(Default)]
+pub struct LookupStore {
+    maps: ArcSwap<HashMap<String, LookupMap>>,
+    versions: parking_lot::Mutex<HashMap<String, String>>,
+}
+
+impl LookupStore {
+    /// The lookups now.
+    pub fn snapshot(&self) -> Arc<HashMap<String, LookupMap>> {
+        self.maps.load_full()
+    }
+
+    /// Version texts by name.
+    pub fn versions(&self) -> HashMap<String, String> {
+        self.versions.lock().clone()
+    }
+
+    /// Takes over a tier's configuration: `name -> {version, lookupExtractorFactory}`. Lookups of a type that is not
+    /// supported are left out and reported.
+    pub fn replace(&self, config: &Value) -> Vec<DruidError> {
+        let (mut maps, mut versions, mut errors) = (HashMap::new(), HashMap::new(), Vec::new());
+        for (name, entry) in config.as_object().into_iter().flatten() {
+            match read_map(name, &entry["lookupExtractorFactory"]) {
+                Ok(map) => {
+                    maps.insert(name.clone(), map);
+                    versions.insert(name.clone(), entry["version"].as_str().unwrap_or_default().to_owned());
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        let changed = *self.versions.lock() != versions || self.maps.load().len() != maps.len();
+        if changed {
+            self.maps.store(Arc::new(maps));
+            *self.versions.lock() = versions;
+        }
+        errors
+    }
+}
+
+/// Reads a `map` lookup (`MapLookupExtractorFactory`).
+fn read_map(name: &str, factory: &Value) -> Result<LookupMap> {
+    let kind = factory["type"].as_str().unwrap_or_default();
+    if kind != "map" {
+        return Err(DruidError::unsupported(format!("lookup [{name}] of type [{kind}]; supported: map")));
+    }
+    let Some(entries) = factory["map"].as_object() else {
+        return Err(DruidError::invalid_input(format!("lookup [{name}] has no map")));
+    };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Ok(Arc::new(entries.iter().map(|(key, value)| (key.clone(), text(value))).collect()))
+}
