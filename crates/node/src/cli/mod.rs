@@ -1,0 +1,111 @@
+//! The command line: `start`, `server`, `sql`, and what processes start among themselves (`internal peon`).
+
+mod sql;
+mod start;
+mod table;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ovate_base::{DruidError, Result};
+use ovate_net::NodeRole;
+
+use crate::config::{Settings, load_properties};
+use crate::wiring;
+
+#[derive(Debug, Parser)]
+#[command(name = "ovate", version, about = "Apache Druid's job in one program", propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts every role in this process on embedded defaults, with its state under ./var.
+    Start(start::StartArgs),
+    /// Starts the named roles: coordinator, overlord, broker, historical, middleManager, router.
+    Server(ServerArgs),
+    /// Sends one SQL statement and prints the answer.
+    Sql(sql::SqlArgs),
+    /// What processes of ours start; not for people.
+    #[command(hide = true, subcommand)]
+    Internal(Internal),
+}
+
+#[derive(Debug, Subcommand)]
+enum Internal {
+    /// Runs the task in a task directory.
+    Peon {
+        /// Directory with `task.json`.
+        dir: PathBuf,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ServerArgs {
+    /// Roles that this process takes.
+    #[arg(required = true)]
+    roles: Vec<String>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Where properties come from.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Folder with runtime.properties (and common.runtime.properties in it, in _common, or beside it).
+    #[arg(long)]
+    conf: Option<PathBuf>,
+    /// A property that wins over the files, as NAME=VALUE; may be repeated.
+    #[arg(short = 'P', long = "property", value_name = "NAME=VALUE")]
+    properties: Vec<String>,
+    /// Folder that relative paths such as var/druid are below.
+    #[arg(long, default_value = ".")]
+    base_dir: PathBuf,
+}
+
+impl ConfigArgs {
+    /// Reads and checks the configuration for these roles.
+    pub fn settings(&self, roles: &[NodeRole]) -> Result<Settings> {
+        let split = |text: &String| {
+            let (name, value) = text.split_once('=').ok_or_else(|| DruidError::invalid_input(format!("-P {text}: expected NAME=VALUE")))?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        };
+        let overrides = self.properties.iter().map(split).collect::<Result<Vec<_>>>()?;
+        let properties = load_properties(self.conf.as_deref(), &overrides)?;
+        std::fs::create_dir_all(&self.base_dir)
+            .map_err(|e| DruidError::runtime(format!("cannot create {}: {e}", self.base_dir.display())))?;
+        let base_dir = std::path::absolute(&self.base_dir)
+            .map_err(|e| DruidError::runtime(format!("cannot resolve {}: {e}", self.base_dir.display())))?;
+        Settings::new(roles, properties, &base_dir, self.conf.clone())
+    }
+}
+
+/// Runs what the command line says; gives the exit status.
+pub fn run() -> i32 {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Start(args) => start::run(args),
+        Command::Server(args) => server(&args),
+        Command::Sql(args) => wiring::runtime::small().and_then(|runtime| runtime.block_on(sql::run(args))).map(|()| 0),
+        Command::Internal(Internal::Peon { dir, config }) => wiring::peon::run(&dir, &config),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("ovate: {error}");
+        1
+    })
+}
+
+fn server(args: &ServerArgs) -> Result<i32> {
+    let roles = args.roles.iter().map(|name| name.parse()).collect::<Result<Vec<NodeRole>>>()?;
+    let settings = args.config.settings(&roles)?;
+    wiring::runtime::server()?.block_on(async {
+        let process = wiring::Process::start(settings).await?;
+        wiring::runtime::until_signal().await;
+        process.stop().await;
+        Ok(0)
+    })
+}

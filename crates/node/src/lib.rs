@@ -1,1 +1,0 @@
-//! The room `node`: see ARCHITECTURE.md.

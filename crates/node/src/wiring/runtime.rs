@@ -1,0 +1,42 @@
+//! Runtimes, logging and signals of the process.
+
+use ovate_base::{DruidError, Result};
+use tokio::runtime::{Builder, Runtime};
+use tracing_subscriber::EnvFilter;
+
+/// Threads that may wait on disks or compute at the same time.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+/// The runtime of a server process, with logging on standard error.
+pub fn server() -> Result<Runtime> {
+    log_to_stderr();
+    Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()
+        .map_err(|e| DruidError::runtime(format!("cannot start the runtime: {e}")))
+}
+
+/// A runtime for a client command.
+pub fn small() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().map_err(|e| DruidError::runtime(format!("cannot start the runtime: {e}")))
+}
+
+/// Logs at `info`, or as `OVATE_LOG` says (`debug`, `ovate_serve=trace`, …).
+pub fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("OVATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+}
+
+/// Waits for Ctrl-C or a polite kill.
+pub async fn until_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
