@@ -67,6 +67,16 @@ impl SegmentId {
 }
 
 impl SegmentDescriptor {
+    /// Reads `{"itvl": …, "ver": …, "part": …}`; the error names what is missing.
+    pub fn from_json(value: &serde_json::Value) -> Result<Self> {
+        Self::deserialize(value).map_err(|e| DruidError::invalid_input(format!("not a segment descriptor: {e}")))
+    }
+
+    /// The document that `from_json` reads back.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({"itvl": self.interval, "ver": self.version, "part": self.partition})
+    }
+
     pub fn id(&self, data_source: impl Into<Arc<str>>) -> SegmentId {
         SegmentId::new(data_source, self.interval, self.version.clone(), self.partition)
     }

@@ -26,9 +26,10 @@ pub use metadata::{
 };
 pub use metric::MetricSpec;
 pub use order::{Direction, LimitSpec, OrderByColumn};
+pub use ovate_base::SegmentDescriptor;
 pub use scan::{ScanOrder, ScanQuery, ScanResultFormat};
 pub use search::{SearchQuery, SearchSort, SearchSpec};
-pub use segments::{QuerySegments, SegmentDescriptor};
+pub use segments::QuerySegments;
 pub use timeseries::TimeseriesQuery;
 pub use top_n::TopNQuery;
 

@@ -1,17 +1,9 @@
 //! `intervals` of a query (`QuerySegmentSpec`): intervals, or the segments that a broker asks a server for.
 
-use ovate_base::{DruidError, Interval, Result};
+use ovate_base::{DruidError, Interval, Result, SegmentDescriptor};
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-
-/// One segment of the query's datasource, clipped to the part that is asked for (`SegmentDescriptor`).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SegmentDescriptor {
-    pub interval: Interval,
-    pub version: String,
-    pub partition: i32,
-}
 
 /// Intervals, condensed and ascending; with `segments` when exactly these are asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,24 +66,5 @@ impl QuerySegments {
                 json!({"type": "intervals", "intervals": self.intervals.iter().map(ToString::to_string).collect::<Vec<_>>()})
             }
         }
-    }
-}
-
-impl SegmentDescriptor {
-    /// `{"itvl": …, "ver": …, "part": …}`.
-    pub fn from_json(value: &Value) -> Result<Self> {
-        let fields = Fields::new(value, "segment descriptor")?;
-        let partition = fields.opt_long("part")?.unwrap_or(0);
-        Ok(SegmentDescriptor {
-            interval: Interval::parse(&fields.str("itvl")?)?,
-            version: fields.str("ver")?,
-            partition: i32::try_from(partition)
-                .map_err(|_| DruidError::invalid_input(format!("segment partition [{partition}] out of range")))?,
-        })
-    }
-
-    /// The document that `from_json` reads back.
-    pub fn to_json(&self) -> Value {
-        json!({"itvl": self.interval.to_string(), "ver": self.version, "part": self.partition})
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use ovate_base::{DataSegment, DruidError, Result};
+use ovate_base::DataSegment;
 use ovate_query::{SegmentDescriptor, SegmentMeta, SegmentRef};
 use ovate_segment::Segment;
 use parking_lot::RwLock;
@@ -40,28 +40,27 @@ impl ServedSegments {
     }
 
     /// Announces segments that can answer now; one already announced stays as it is.
-    pub fn announce(&self, segments: Vec<ServedSegment>) -> Result<()> {
+    pub fn announce(&self, segments: Vec<ServedSegment>) {
         let mut tables = self.tables.write();
         let mut changes = Vec::with_capacity(segments.len());
         for segment in segments {
-            let partitions = tables.entry(segment.data_segment.data_source.clone()).or_default();
-            let same = partitions.entry((segment.data_segment.version.clone(), segment.data_segment.partition_num())).or_default();
+            let partitions = tables.entry(segment.data_segment.data_source.to_string()).or_default();
+            let same = partitions.entry((segment.data_segment.version.to_string(), segment.data_segment.shard_spec.partition_num())).or_default();
             if same.iter().any(|other| other.data_segment.interval == segment.data_segment.interval) {
                 continue;
             }
-            changes.push(Change { action: "load", segment: to_json(&segment.data_segment)? });
+            changes.push(Change { action: "load", segment: segment.data_segment.to_json() });
             same.push(Arc::new(segment));
         }
         self.log.append(changes);
-        Ok(())
     }
 
     /// Takes a segment back; queries that hold it go on. False when it was not there.
-    pub fn withdraw(&self, data_segment: &DataSegment) -> Result<bool> {
+    pub fn withdraw(&self, data_segment: &DataSegment) -> bool {
         let mut tables = self.tables.write();
-        let Some(partitions) = tables.get_mut(&data_segment.data_source) else { return Ok(false) };
-        let key = (data_segment.version.clone(), data_segment.partition_num());
-        let Some(same) = partitions.get_mut(&key) else { return Ok(false) };
+        let Some(partitions) = tables.get_mut(&*data_segment.data_source) else { return false };
+        let key = (data_segment.version.to_string(), data_segment.shard_spec.partition_num());
+        let Some(same) = partitions.get_mut(&key) else { return false };
         let before = same.len();
         same.retain(|other| other.data_segment.interval != data_segment.interval);
         let found = same.len() < before;
@@ -69,29 +68,24 @@ impl ServedSegments {
             partitions.remove(&key);
         }
         if partitions.is_empty() {
-            tables.remove(&data_segment.data_source);
+            tables.remove(&*data_segment.data_source);
         }
         if found {
-            self.log.append([Change { action: "drop", segment: to_json(data_segment)? }]);
+            self.log.append([Change { action: "drop", segment: data_segment.to_json() }]);
         }
-        Ok(found)
+        found
     }
 
     /// The segment that a descriptor names; its interval may be a part of the segment's.
     pub fn find(&self, table: &str, descriptor: &SegmentDescriptor) -> Option<Arc<ServedSegment>> {
         let tables = self.tables.read();
-        let same = tables.get(table)?.get(&(descriptor.version.clone(), descriptor.partition))?;
+        let same = tables.get(table)?.get(&(descriptor.version.to_string(), descriptor.partition))?;
         same.iter().find(|segment| segment.data_segment.interval.encloses(&descriptor.interval)).cloned()
     }
 
     /// True when the segment is announced.
     pub fn has(&self, data_segment: &DataSegment) -> bool {
-        let descriptor = SegmentDescriptor {
-            interval: data_segment.interval,
-            version: data_segment.version.clone(),
-            partition: data_segment.partition_num(),
-        };
-        self.find(&data_segment.data_source, &descriptor).is_some_and(|s| s.data_segment.interval == data_segment.interval)
+        self.find(&data_segment.data_source, &data_segment.id().descriptor()).is_some_and(|s| s.data_segment.interval == data_segment.interval)
     }
 
     /// Splits descriptors into segments to query and those that are not here.
@@ -121,11 +115,10 @@ impl ServedSegments {
     }
 
     /// Every announced segment's document, with the log's counter at that moment.
-    pub fn snapshot(&self) -> Result<Value> {
+    pub fn snapshot(&self) -> Value {
         let tables = self.tables.read();
         let segments = tables.values().flat_map(|partitions| partitions.values().flatten());
-        let documents = segments.map(|segment| to_json(&segment.data_segment)).collect::<Result<Vec<_>>>()?;
-        Ok(self.log.snapshot(self.log.counter(), documents.into_iter()))
+        self.log.snapshot(self.log.counter(), segments.map(|segment| segment.data_segment.to_json()))
     }
 
     /// Rows and typed columns of segments, read without opening any column.
@@ -137,7 +130,7 @@ impl ServedSegments {
     pub fn totals(&self) -> (usize, u64) {
         let tables = self.tables.read();
         let segments = tables.values().flat_map(|partitions| partitions.values().flatten());
-        segments.fold((0, 0), |(count, bytes), segment| (count + 1, bytes + segment.data_segment.size))
+        segments.fold((0, 0), |(count, bytes), segment| (count + 1, bytes + segment.data_segment.size.unsigned_abs()))
     }
 }
 
@@ -151,6 +144,3 @@ impl ServedSegment {
     }
 }
 
-fn to_json(segment: &DataSegment) -> Result<Value> {
-    serde_json::to_value(segment).map_err(|e| DruidError::runtime(format!("cannot write segment [{}]: {e}", segment.id())))
-}
