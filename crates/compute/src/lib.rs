@@ -12,6 +12,7 @@ pub mod filter;
 pub mod ordering;
 pub mod post_aggregate;
 pub mod sketch;
+pub mod text;
 pub mod types;
 pub mod value;
 pub mod vector;

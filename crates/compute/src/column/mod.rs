@@ -14,10 +14,14 @@ use crate::value::Value;
 
 pub mod convert;
 mod dictionary;
+mod mapped;
 mod memory;
+mod texts;
 
 pub use dictionary::MemoryDictionary;
+pub use mapped::{Mapped, MappedColumn};
 pub use memory::{MemoryColumn, MemoryTable};
+pub use texts::ComputedText;
 
 /// Which rows to read: a run, or ascending row numbers.
 #[derive(Debug, Clone)]

@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use ovate_base::{DruidError, Result};
 use serde_json::{Value as Json, json};
 
-use crate::column::{Column, ColumnSource};
+use crate::column::{Column, ColumnSource, ComputedText, Mapped, MappedColumn, MemoryColumn};
 use crate::context::EvalContext;
 use crate::doc::Doc;
-use crate::extraction::{ExtractionFn, LookupRef};
+use crate::extraction::{BoundExtraction, ExtractionFn, LookupRef};
 use crate::types::ColumnType;
+use crate::value::Value;
+use crate::vector::Vector;
 
 /// A dimension as a user writes it (`DimensionSpec`).
 #[derive(Debug, Clone, PartialEq)]
@@ -180,12 +183,79 @@ impl DimensionSpec {
         }
     }
 
-    /// The column with extraction and value filters applied (a string column keeps a dictionary), not yet converted
-    /// to the output type. `None` when there is no such column: all rows are null.
-    pub fn column(&self, source: &Arc<dyn ColumnSource>, _context: &EvalContext) -> Result<Option<Arc<dyn Column>>> {
+    /// The extraction function that is applied to the column, if any.
+    pub fn extraction(&self, context: &EvalContext) -> Result<Option<BoundExtraction>> {
         match self {
-            DimensionSpec::Default { dimension, .. } => source.column(dimension),
-            _ => Err(DruidError::unsupported("dimension specs other than default")),
+            DimensionSpec::Default { .. } => Ok(None),
+            DimensionSpec::Extraction { extraction, .. } => extraction.bind(context).map(Some),
+            DimensionSpec::Lookup { lookup, retain_missing, replacement, .. } => {
+                let function = ExtractionFn::Lookup {
+                    map: lookup.clone(),
+                    retain_missing: Some(*retain_missing),
+                    replacement: replacement.clone(),
+                    injective: None,
+                };
+                function.bind(context).map(Some)
+            }
+            DimensionSpec::ListFiltered { delegate, .. }
+            | DimensionSpec::RegexFiltered { delegate, .. }
+            | DimensionSpec::PrefixFiltered { delegate, .. } => delegate.extraction(context),
         }
     }
+
+    /// The column with extraction and value filters applied (a string column keeps a dictionary), not yet converted
+    /// to the output type. `None` when there is no such column and null stays null: all rows are null.
+    pub fn column(&self, source: &Arc<dyn ColumnSource>, context: &EvalContext) -> Result<Option<Arc<dyn Column>>> {
+        match self {
+            DimensionSpec::Default { dimension, .. } => source.column(dimension),
+            DimensionSpec::Extraction { dimension, .. } | DimensionSpec::Lookup { dimension, .. } => {
+                let Some(extraction) = self.extraction(context)? else { return source.column(dimension) };
+                extracted(source.column(dimension)?, extraction, source.row_count())
+            }
+            DimensionSpec::ListFiltered { delegate, values, is_whitelist } => {
+                let values: HashSet<Option<&str>> = values.iter().map(Option::as_deref).collect();
+                filtered(delegate.column(source, context)?, &|value| values.contains(&value) == *is_whitelist)
+            }
+            DimensionSpec::RegexFiltered { delegate, pattern } => {
+                let regex = crate::text::java_regex(pattern)?;
+                // `RegexFilteredDimensionSpec` matches null as the empty text.
+                filtered(delegate.column(source, context)?, &|value| whole_match(&regex, value.unwrap_or_default()))
+            }
+            DimensionSpec::PrefixFiltered { delegate, prefix } => {
+                filtered(delegate.column(source, context)?, &|value| value.is_some_and(|v| v.starts_with(prefix.as_str())))
+            }
+        }
+    }
+}
+
+/// `Matcher.matches()`: the whole text.
+fn whole_match(regex: &regex::Regex, text: &str) -> bool {
+    regex.find_iter(text).any(|found| found.start() == 0 && found.end() == text.len())
+}
+
+fn extracted(column: Option<Arc<dyn Column>>, extraction: BoundExtraction, row_count: u32) -> Result<Option<Arc<dyn Column>>> {
+    let Some(column) = column else {
+        // A missing column is null everywhere; the function may turn null into something.
+        return Ok(match extraction.apply(None) {
+            Some(text) => Some(Arc::new(MemoryColumn::new(Vector::constant(&Value::String(text), row_count as usize))?)),
+            None => None,
+        });
+    };
+    if column.dictionary().is_some() {
+        let mapped = MappedColumn::new(column, &mut |value| Ok(Mapped::Value(extraction.apply(value))))?;
+        return Ok(Some(Arc::new(mapped)));
+    }
+    let apply = move |value: &Value| extraction.apply(value.as_text().as_deref()).map_or(Value::Null, Value::String);
+    Ok(Some(Arc::new(ComputedText::new(column, Arc::new(apply)))))
+}
+
+/// Keeps only some values of the rows; for columns that are no strings every value is taken as text.
+pub(crate) fn filtered(column: Option<Arc<dyn Column>>, keep: &dyn Fn(Option<&str>) -> bool) -> Result<Option<Arc<dyn Column>>> {
+    let Some(column) = column else { return Ok(None) };
+    if column.dictionary().is_none() {
+        return Err(DruidError::unsupported("value filters over a column without a dictionary"));
+    }
+    let mapped =
+        MappedColumn::new(column, &mut |value| Ok(if keep(value) { Mapped::Value(value.map(Arc::from)) } else { Mapped::Drop }))?;
+    Ok(Some(Arc::new(mapped)))
 }

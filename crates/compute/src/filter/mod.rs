@@ -4,11 +4,20 @@
 //! which its field is unknown.
 
 mod bind;
+mod bloom;
+mod compile;
 mod json;
 mod matcher;
+mod number;
+mod predicate;
 mod row;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+
+pub use compile::search_test;
+pub use row::RowFilter;
 
 use croaring::Bitmap;
 use ovate_base::{Interval, Result};
@@ -187,8 +196,14 @@ impl FilterSpec {
         bind::bind(self, source, context)
     }
 
-    /// True when one row passes; `row` gives the value of a column by name (ingestion, having).
+    /// Compiles the filter for rows by value, for callers that test many.
+    pub fn row_filter(&self, context: &EvalContext) -> Result<RowFilter> {
+        RowFilter::new(self, context)
+    }
+
+    /// True when one row passes; `row` gives the value of a column by name. Compiles the filter; for many rows use
+    /// `row_filter`.
     pub fn matches_row(&self, row: &dyn Fn(&str) -> Value, context: &EvalContext) -> Result<bool> {
-        row::matches(self, row, context)
+        self.row_filter(context)?.matches(row)
     }
 }

@@ -1,0 +1,172 @@
+//! Typed tests of numbers for the hot loops: ranges and small sets without branches on the kind of test per row.
+
+use hashbrown::HashSet;
+
+use crate::value::Value;
+
+/// A number that tests can be made for.
+pub(super) trait Testable: Copy + PartialOrd + Default + Send + 'static {
+    /// Hash key; equal numbers have equal keys.
+    fn key(self) -> u64;
+}
+
+impl Testable for i64 {
+    fn key(self) -> u64 {
+        self as u64
+    }
+}
+
+impl Testable for f64 {
+    fn key(self) -> u64 {
+        (self + 0.0).to_bits()
+    }
+}
+
+impl Testable for f32 {
+    fn key(self) -> u64 {
+        u64::from((self + 0.0).to_bits())
+    }
+}
+
+/// What a number has to be.
+pub(super) enum NumberTest<T> {
+    Never,
+    Equal(T),
+    /// Not below `lower`, not above `upper`; open sides exclude the bound. NaN is above everything.
+    Range {
+        lower: Option<(T, bool)>,
+        upper: Option<(T, bool)>,
+    },
+    Set(HashSet<u64, foldhash::fast::RandomState>),
+    Any(Vec<NumberTest<T>>),
+}
+
+impl<T: Testable> NumberTest<T> {
+    pub(super) fn set(values: impl Iterator<Item = T>) -> Self {
+        let values: Vec<T> = values.collect();
+        match values.as_slice() {
+            [] => NumberTest::Never,
+            [one] => NumberTest::Equal(*one),
+            many => NumberTest::Set(many.iter().map(|v| v.key()).collect()),
+        }
+    }
+
+    pub(super) fn closed(lower: T, upper: T) -> Self {
+        NumberTest::Range { lower: Some((lower, false)), upper: Some((upper, false)) }
+    }
+
+    /// One number; hot loops use `keep`.
+    pub(super) fn test(&self, value: T) -> bool {
+        match self {
+            NumberTest::Never => false,
+            NumberTest::Equal(wanted) => value.key() == wanted.key(),
+            NumberTest::Range { lower, upper } => {
+                let below = lower.is_some_and(|(bound, open)| value < bound || (open && value == bound));
+                // `!(value <= bound)` and not `value > bound`: NaN is above every bound.
+                #[allow(clippy::neg_cmp_op_on_partial_ord)]
+                let above = upper.is_some_and(|(bound, open)| !(value <= bound) || (open && value == bound));
+                !below && !above
+            }
+            NumberTest::Set(keys) => keys.contains(&value.key()),
+            NumberTest::Any(tests) => tests.iter().any(|test| test.test(value)),
+        }
+    }
+
+    /// Sets `hits[i]` for the values that pass.
+    pub(super) fn mark(&self, values: &[T], hits: &mut Vec<bool>) {
+        hits.clear();
+        match self {
+            NumberTest::Never => hits.resize(values.len(), false),
+            NumberTest::Equal(wanted) => {
+                let key = wanted.key();
+                hits.extend(values.iter().map(|v| v.key() == key));
+            }
+            NumberTest::Range { lower: Some((lower, false)), upper: Some((upper, false)) } => {
+                hits.extend(values.iter().map(|v| (*v >= *lower) & (*v <= *upper)));
+            }
+            NumberTest::Range { lower: Some((lower, false)), upper: Some((upper, true)) } => {
+                hits.extend(values.iter().map(|v| (*v >= *lower) & (*v < *upper)));
+            }
+            NumberTest::Range { lower: None, upper: Some((upper, true)) } => hits.extend(values.iter().map(|v| *v < *upper)),
+            NumberTest::Range { lower: None, upper: Some((upper, false)) } => hits.extend(values.iter().map(|v| *v <= *upper)),
+            NumberTest::Range { .. } | NumberTest::Set(_) | NumberTest::Any(_) => {
+                hits.extend(values.iter().map(|v| self.test(*v)));
+            }
+        }
+    }
+}
+
+/// Bounds of a range over numbers, from values of any type. Longs stay exact.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    lower: Option<(Bound, bool)>,
+    upper: Option<(Bound, bool)>,
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    Long(i64),
+    Double(f64),
+}
+
+impl Bounds {
+    /// `None` when a bound is there but is no number: then no number passes.
+    pub(super) fn new(lower: &Value, lower_open: bool, upper: &Value, upper_open: bool) -> Option<Bounds> {
+        let bound = |value: &Value, open: bool| match value {
+            Value::Null => Some(None),
+            Value::Long(long) => Some(Some((Bound::Long(*long), open))),
+            Value::String(text) => match crate::value::parse_long(text) {
+                Some(long) => Some(Some((Bound::Long(long), open))),
+                None => value.as_double().map(|double| Some((Bound::Double(double), open))),
+            },
+            other => other.as_double().map(|double| Some((Bound::Double(double), open))),
+        };
+        Some(Bounds { lower: bound(lower, lower_open)?, upper: bound(upper, upper_open)? })
+    }
+
+    /// Closed bounds over longs: fractions move to the next long inside.
+    pub(super) fn long_test(self) -> NumberTest<i64> {
+        let lower = match self.lower {
+            None => Some(i64::MIN),
+            Some((Bound::Long(bound), open)) => bound.checked_add(i64::from(open)),
+            Some((Bound::Double(bound), open)) => {
+                let next = if open && bound.fract() == 0.0 { bound + 1.0 } else { bound.ceil() };
+                (next < 9.3e18).then_some(next as i64)
+            }
+        };
+        let upper = match self.upper {
+            None => Some(i64::MAX),
+            Some((Bound::Long(bound), open)) => bound.checked_sub(i64::from(open)),
+            Some((Bound::Double(bound), open)) => {
+                let next = if open && bound.fract() == 0.0 { bound - 1.0 } else { bound.floor() };
+                (next > -9.3e18).then_some(next as i64)
+            }
+        };
+        match (lower, upper) {
+            (Some(lower), Some(upper)) if lower <= upper => NumberTest::closed(lower, upper),
+            _ => NumberTest::Never,
+        }
+    }
+
+    /// Over doubles.
+    pub(super) fn double_test(self) -> NumberTest<f64> {
+        let double = |bound: Option<(Bound, bool)>| {
+            bound.map(|(bound, open)| match bound {
+                Bound::Long(long) => (long as f64, open),
+                Bound::Double(double) => (double, open),
+            })
+        };
+        NumberTest::Range { lower: double(self.lower), upper: double(self.upper) }
+    }
+
+    /// Over floats; bounds are rounded to floats, as Druid does.
+    pub(super) fn float_test(self) -> NumberTest<f32> {
+        let float = |bound: Option<(Bound, bool)>| {
+            bound.map(|(bound, open)| match bound {
+                Bound::Long(long) => (long as f32, open),
+                Bound::Double(double) => (double as f32, open),
+            })
+        };
+        NumberTest::Range { lower: float(self.lower), upper: float(self.upper) }
+    }
+}

@@ -1,0 +1,107 @@
+//! SQL LIKE patterns as Druid's `LikeDimFilter.LikeMatcher`: `%` is any text, `_` any character, an optional escape.
+
+use ovate_base::{DruidError, Result};
+
+/// A compiled pattern.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LikePattern {
+    prefix: String,
+    /// What follows the literal prefix; empty when the pattern is only that.
+    rest: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(char),
+    One,
+    Many,
+}
+
+impl LikePattern {
+    /// Compiles a pattern. An escape must stand before `%`, `_` or itself.
+    pub fn parse(pattern: &str, escape: Option<char>) -> Result<Self> {
+        let mut parts = Vec::new();
+        let mut chars = pattern.chars();
+        while let Some(c) = chars.next() {
+            if Some(c) == escape {
+                match chars.next() {
+                    Some(next) if next == '%' || next == '_' || Some(next) == escape => parts.push(Part::Text(next)),
+                    _ => return Err(DruidError::invalid_input(format!("Invalid escape in LIKE pattern [{pattern}]"))),
+                }
+                continue;
+            }
+            match c {
+                '%' if parts.last() == Some(&Part::Many) => {}
+                '%' => parts.push(Part::Many),
+                '_' => parts.push(Part::One),
+                other => parts.push(Part::Text(other)),
+            }
+        }
+        let literal = parts.iter().take_while(|part| matches!(part, Part::Text(_))).count();
+        let rest = parts.split_off(literal);
+        let prefix = parts.iter().filter_map(|part| if let Part::Text(c) = part { Some(*c) } else { None }).collect();
+        Ok(LikePattern { prefix, rest })
+    }
+
+    /// The literal text before the first wildcard.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// True when the pattern has no wildcard: equality.
+    pub fn is_literal(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// True when the pattern is the prefix and `%`.
+    pub fn is_prefix(&self) -> bool {
+        self.rest == [Part::Many]
+    }
+
+    /// True when the whole text matches.
+    pub fn matches(&self, text: &str) -> bool {
+        text.strip_prefix(self.prefix.as_str()).is_some_and(|rest| self.matches_rest(rest))
+    }
+
+    /// Greedy matching with one point of return: the last `%`.
+    fn matches_rest(&self, text: &str) -> bool {
+        let mut at = 0;
+        let mut part = 0;
+        let mut retry: Option<(usize, usize)> = None;
+        loop {
+            let next = text[at..].chars().next();
+            match (self.rest.get(part), next) {
+                (Some(Part::Many), _) => {
+                    part += 1;
+                    if part == self.rest.len() {
+                        return true;
+                    }
+                    retry = Some((part, at));
+                }
+                (Some(Part::One), Some(c)) => (at, part) = (at + c.len_utf8(), part + 1),
+                (Some(Part::Text(wanted)), Some(c)) if *wanted == c => (at, part) = (at + c.len_utf8(), part + 1),
+                (None, None) => return true,
+                _ => {
+                    let Some((retry_part, retry_at)) = retry else { return false };
+                    let Some(c) = text[retry_at..].chars().next() else { return false };
+                    (at, part) = (retry_at + c.len_utf8(), retry_part);
+                    retry = Some((retry_part, at));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_match_as_in_sql() {
+        let like = |pattern: &str, text: &str| LikePattern::parse(pattern, Some('\\')).unwrap().matches(text);
+        assert!(like("foo%", "foobar") && like("%bar", "foobar") && like("%o_a%", "foobar") && like("%", ""));
+        assert!(like("a%b%c", "aXbYbZc") && like("_é_", "aéb") && like("50\\%", "50%"));
+        assert!(!like("foo", "foobar") && !like("f_", "f") && !like("50\\%", "50x") && !like("%a%b", "ba"));
+        assert!(LikePattern::parse("a\\b", Some('\\')).is_err());
+    }
+}
