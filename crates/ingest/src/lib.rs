@@ -2,6 +2,8 @@
 //! one task in a process of its own, and the worker (middle manager) that starts and watches peons.
 //! Never knows where a segment is served.
 
+pub mod format;
+pub mod source;
 pub mod spec;
 pub mod task;
 pub mod worker;

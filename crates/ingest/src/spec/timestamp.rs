@@ -1,16 +1,17 @@
-//! `timestampSpec` (SCH-01): which field holds a row's time, and how it is written (`TimestampSpec`, `TimestampParser`).
+//! `timestampSpec` (SCH-01): which field holds a row's time, and how it is written (`TimestampSpec`).
 
+use ovate_base::time::TimestampFormat;
 use ovate_base::{DruidError, Result};
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use crate::transform::time::TimeFormat;
+
 
 /// Checked `timestampSpec`.
 #[derive(Debug, Clone)]
 pub struct TimestampSpec {
     pub column: String,
-    pub format: TimeFormat,
+    pub format: TimestampFormat,
     /// Time of rows without one, in milliseconds.
     pub missing_value: Option<i64>,
     format_text: String,
@@ -26,7 +27,7 @@ impl TimestampSpec {
         let format_text = fields.text("format")?.unwrap_or("auto").to_owned();
         let missing_text = fields.text("missingValue")?.map(str::to_owned);
         fields.finish()?;
-        let format = TimeFormat::parse(&format_text)?;
+        let format = TimestampFormat::parse(&format_text)?;
         let missing_value = missing_text
             .as_deref()
             .map(|text| {
