@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ovate_compute::Value;
-use ovate_compute::value::java;
+use ovate_compute::value::{double_to_text, float_to_text};
 
 /// Null flags that exist only once there is a null; true means null.
 #[derive(Debug, Clone, Default)]
@@ -91,13 +91,28 @@ impl Text {
 pub enum Column {
     /// So many nulls.
     Null(usize),
-    Longs { values: Vec<i64>, nulls: Nulls },
-    Floats { values: Vec<f32>, nulls: Nulls },
-    Doubles { values: Vec<f64>, nulls: Nulls },
-    Bools { values: Vec<bool>, nulls: Nulls },
+    Longs {
+        values: Vec<i64>,
+        nulls: Nulls,
+    },
+    Floats {
+        values: Vec<f32>,
+        nulls: Nulls,
+    },
+    Doubles {
+        values: Vec<f64>,
+        nulls: Nulls,
+    },
+    Bools {
+        values: Vec<bool>,
+        nulls: Nulls,
+    },
     Text(Text),
     /// Codes into distinct texts; a null row has the code of a `None`.
-    Coded { values: Vec<Option<Arc<str>>>, codes: Vec<u32> },
+    Coded {
+        values: Vec<Option<Arc<str>>>,
+        codes: Vec<u32>,
+    },
     /// Anything: a list of scalars is `Value::Array`, everything else of JSON `Value::Json`.
     Values(Vec<Value>),
 }
@@ -236,10 +251,34 @@ impl Column {
     pub fn value(&self, row: usize) -> Value {
         match self {
             Column::Null(_) => Value::Null,
-            Column::Longs { values, nulls } => if nulls.is_null(row) { Value::Null } else { Value::Long(values[row]) },
-            Column::Floats { values, nulls } => if nulls.is_null(row) { Value::Null } else { Value::Float(values[row]) },
-            Column::Doubles { values, nulls } => if nulls.is_null(row) { Value::Null } else { Value::Double(values[row]) },
-            Column::Bools { values, nulls } => if nulls.is_null(row) { Value::Null } else { bool_value(values[row]) },
+            Column::Longs { values, nulls } => {
+                if nulls.is_null(row) {
+                    Value::Null
+                } else {
+                    Value::Long(values[row])
+                }
+            }
+            Column::Floats { values, nulls } => {
+                if nulls.is_null(row) {
+                    Value::Null
+                } else {
+                    Value::Float(values[row])
+                }
+            }
+            Column::Doubles { values, nulls } => {
+                if nulls.is_null(row) {
+                    Value::Null
+                } else {
+                    Value::Double(values[row])
+                }
+            }
+            Column::Bools { values, nulls } => {
+                if nulls.is_null(row) {
+                    Value::Null
+                } else {
+                    bool_value(values[row])
+                }
+            }
             Column::Text(text) => text.get(row).map_or(Value::Null, Value::from),
             Column::Coded { values, codes } => values[codes[row] as usize].clone().map_or(Value::Null, Value::String),
             Column::Values(values) => values[row].clone(),
@@ -302,8 +341,8 @@ pub fn value_text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::Long(v) => Some(v.to_string()),
-        Value::Float(v) => Some(java::float_to_text(*v)),
-        Value::Double(v) => Some(java::double_to_text(*v)),
+        Value::Float(v) => Some(float_to_text(*v)),
+        Value::Double(v) => Some(double_to_text(*v)),
         Value::String(text) => Some(text.to_string()),
         Value::Array(list) => {
             let texts: Vec<String> = list.iter().map(|v| value_text(v).unwrap_or_else(|| "null".to_owned())).collect();
@@ -372,7 +411,10 @@ mod tests {
         column.truncate(1);
         column.pad(3);
         column.push_text("c");
-        assert_eq!((0..4).map(|r| column.text(r).map(Cow::into_owned)).collect::<Vec<_>>(), [Some("a".into()), None, None, Some("c".into())]);
+        assert_eq!(
+            (0..4).map(|r| column.text(r).map(Cow::into_owned)).collect::<Vec<_>>(),
+            [Some("a".into()), None, None, Some("c".into())]
+        );
     }
 
     #[test]

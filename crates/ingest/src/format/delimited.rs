@@ -20,7 +20,8 @@ pub fn header(spec: &Delimited, lines: &[&str]) -> Result<Header> {
     let line = lines.get(spec.skip_header_rows).copied().unwrap_or("");
     let line = line.strip_prefix('\u{feff}').unwrap_or(line);
     let mut fields = Vec::new();
-    split(line, spec, &mut fields).map_err(|why| DruidError::invalid_input(format!("malformed header [{}]: {why}", reported(line))))?;
+    split(line, spec, &mut fields)
+        .map_err(|why| DruidError::invalid_input(format!("malformed header [{}]: {why}", reported(line))))?;
     let mut seen = HashSet::new();
     let mut columns: Vec<Arc<str>> = Vec::new();
     for (at, field) in fields.iter().enumerate() {
@@ -66,7 +67,7 @@ impl DelimitedReader {
                 return Value::Long(whole);
             }
             if text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
-                if let Some(number) = ovate_compute::value::java::parse_double(text) {
+                if let Some(number) = ovate_compute::value::parse_double(text) {
                     return Value::Double(number);
                 }
             }

@@ -43,7 +43,10 @@ impl RegexReader {
             [] => (1..=groups).map(|at| Arc::from(format!("column_{at}"))).collect(),
             given if given.len() == groups => given.iter().map(|c| Arc::from(c.as_str())).collect(),
             given => {
-                return Err(DruidError::invalid_input(format!("[pattern] of [regex] has [{groups}] groups for [{}] columns", given.len())));
+                return Err(DruidError::invalid_input(format!(
+                    "[pattern] of [regex] has [{groups}] groups for [{}] columns",
+                    given.len()
+                )));
             }
         };
         Ok(RegexReader { regex, columns, list_delimiter: list_delimiter.map(str::to_owned) })

@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, GenericListArray, OffsetSizeTrait, RecordBatch};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Decimal128Type, Field, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Schema, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Date64Type, Decimal128Type, Field, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use ovate_base::{DruidError, Result};
 use ovate_compute::Value;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::basic::{Encoding, PageType};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::{Encoding, EncodingMask};
 use parquet::file::metadata::RowGroupMetaData;
 use serde_json::{Map, Value as Json};
 
@@ -82,7 +84,8 @@ impl ParquetFile {
         let through_tree = format.fields.iter().any(|f| !matches!(f.source, FlattenSource::Root(_)));
         match &wanted.columns {
             Some(names) if !through_tree => {
-                let of_root = |name: &str| format.fields.iter().any(|f| matches!(&f.source, FlattenSource::Root(root) if root == name));
+                let of_root =
+                    |name: &str| format.fields.iter().any(|f| matches!(&f.source, FlattenSource::Root(root) if root == name));
                 (0..fields.len()).filter(|&at| names.contains(fields[at].name()) || of_root(fields[at].name())).collect()
             }
             _ => (0..fields.len()).collect(),
@@ -96,13 +99,10 @@ impl ParquetFile {
             let leaves: Vec<usize> = (0..descr.num_columns()).filter(|&leaf| descr.get_column_root_idx(leaf) == root).collect();
             let [leaf] = leaves[..] else { return false };
             let chunk = group.column(leaf);
-            let Some(stats) = chunk.page_encoding_stats() else { return false };
-            let is_code = |e: Encoding| matches!(e, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
-            chunk.dictionary_page_offset().is_some()
-                && stats
-                    .iter()
-                    .filter(|s| matches!(s.page_type, PageType::DATA_PAGE | PageType::DATA_PAGE_V2))
-                    .all(|s| is_code(s.encoding))
+            let only_codes = |mask: &EncodingMask| {
+                mask.encodings().all(|e| matches!(e, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY))
+            };
+            chunk.dictionary_page_offset().is_some() && chunk.page_encoding_stats_mask().is_some_and(only_codes)
         };
         let fields: Vec<Arc<Field>> = self
             .metadata
@@ -165,9 +165,9 @@ impl ParquetReader {
                     None => Column::Null(batch.rows),
                 },
                 FlattenSource::Path(path) => self.by_row(arrow, |record| path.find(record).map(|found| json_value(&found)))?,
-                FlattenSource::Tree(nodes) => self.by_row(arrow, |record| {
-                    nodes.iter().try_fold(record, |at, node| at.get(node.as_str())).map(json_value)
-                })?,
+                FlattenSource::Tree(nodes) => {
+                    self.by_row(arrow, |record| nodes.iter().try_fold(record, |at, node| at.get(node.as_str())).map(json_value))?
+                }
             };
             made.push((field.name.clone(), column));
         }
@@ -207,9 +207,7 @@ fn convert(array: &ArrayRef, binary_as_string: bool) -> Result<Column> {
     const DAY_MS: i64 = 86_400_000;
     Ok(match array.data_type() {
         DataType::Null => Column::Null(array.len()),
-        DataType::Boolean => {
-            Column::Bools { values: array.as_boolean().values().iter().collect(), nulls: nulls(array) }
-        }
+        DataType::Boolean => Column::Bools { values: array.as_boolean().values().iter().collect(), nulls: nulls(array) },
         DataType::Int8 => longs::<Int8Type>(array, i64::from),
         DataType::Int16 => longs::<Int16Type>(array, i64::from),
         DataType::Int32 => longs::<Int32Type>(array, i64::from),
@@ -228,8 +226,12 @@ fn convert(array: &ArrayRef, binary_as_string: bool) -> Result<Column> {
             let values = array.as_primitive::<Float16Type>().values().iter().map(|v| v.to_f32()).collect();
             Column::Floats { values, nulls: nulls(array) }
         }
-        DataType::Float32 => Column::Floats { values: array.as_primitive::<Float32Type>().values().to_vec(), nulls: nulls(array) },
-        DataType::Float64 => Column::Doubles { values: array.as_primitive::<Float64Type>().values().to_vec(), nulls: nulls(array) },
+        DataType::Float32 => {
+            Column::Floats { values: array.as_primitive::<Float32Type>().values().to_vec(), nulls: nulls(array) }
+        }
+        DataType::Float64 => {
+            Column::Doubles { values: array.as_primitive::<Float64Type>().values().to_vec(), nulls: nulls(array) }
+        }
         DataType::Decimal128(_, scale) => {
             let power = 10f64.powi(i32::from(*scale));
             let values = array.as_primitive::<Decimal128Type>().values().iter().map(|v| *v as f64 / power).collect();
@@ -245,7 +247,9 @@ fn convert(array: &ArrayRef, binary_as_string: bool) -> Result<Column> {
                 nulls: nulls(array),
             })
         }
-        DataType::Dictionary(_, _) if array.as_any_dictionary_opt().is_some_and(|d| matches!(d.values().data_type(), DataType::Utf8)) => {
+        DataType::Dictionary(_, _)
+            if array.as_any_dictionary_opt().is_some_and(|d| matches!(d.values().data_type(), DataType::Utf8)) =>
+        {
             let codes = array.as_any_dictionary();
             let mut values: Vec<Option<Arc<str>>> = codes.values().as_string::<i32>().iter().map(|v| v.map(Arc::from)).collect();
             let null = values.len() as u32;

@@ -60,7 +60,8 @@ impl Path {
 
     /// Parses a `jq` expression that names one value: `.`, `.a.b`, `."a"`, `.a[0]`, `.["a"]`.
     pub fn parse_jq(text: &str) -> Result<Path> {
-        let unsupported = || DruidError::unsupported(format!("jq expression [{text}] is more than a path, which is not supported"));
+        let unsupported =
+            || DruidError::unsupported(format!("jq expression [{text}] is more than a path, which is not supported"));
         let body = text.trim();
         let rest = body.strip_prefix('.').ok_or_else(unsupported)?;
         let rest = if rest.is_empty() || rest.starts_with('[') { rest.to_owned() } else { format!(".{rest}") };

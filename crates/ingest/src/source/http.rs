@@ -43,8 +43,16 @@ pub fn open(uri: &str, options: &Arc<HttpOptions>, handle: &Handle) -> Result<By
         .no_gzip()
         .build()
         .map_err(|e| DruidError::runtime(format!("cannot make an HTTP client: {e}")))?;
-    let mut stream =
-        HttpStream { client, uri: uri.to_owned(), options: options.clone(), handle: handle.clone(), response: None, rest: Bytes::new(), read: 0, failures: 0 };
+    let mut stream = HttpStream {
+        client,
+        uri: uri.to_owned(),
+        options: options.clone(),
+        handle: handle.clone(),
+        response: None,
+        rest: Bytes::new(),
+        read: 0,
+        failures: 0,
+    };
     stream.connect().map_err(|e| DruidError::invalid_input(format!("cannot fetch [{uri}]: {e}")))?;
     Ok(Box::new(stream))
 }

@@ -128,7 +128,8 @@ impl Entity {
         match &self.place {
             Place::Inline(text) => Ok(Box::new(Cursor::new(SharedText(text.clone())))),
             Place::File(path) => {
-                let file = File::open(path).map_err(|e| DruidError::invalid_input(format!("cannot open [{}]: {e}", path.display())))?;
+                let file =
+                    File::open(path).map_err(|e| DruidError::invalid_input(format!("cannot open [{}]: {e}", path.display())))?;
                 Ok(Box::new(file))
             }
             Place::Http { uri, options } => http::open(uri, options, handle),

@@ -18,7 +18,14 @@ pub struct DimensionsSpec {
 }
 
 const DIMENSION_KEYS: [&str; 9] = [
-    "type", "name", "multiValueHandling", "createBitmapIndex", "castToType", "maxStringLength", "formatVersion", "columnFormatSpec",
+    "type",
+    "name",
+    "multiValueHandling",
+    "createBitmapIndex",
+    "castToType",
+    "maxStringLength",
+    "formatVersion",
+    "columnFormatSpec",
     "formatSpec",
 ];
 
@@ -32,7 +39,10 @@ impl DimensionsSpec {
         for entry in fields.list("dimensions")? {
             let dimension = dimension(entry)?;
             if !names.insert(dimension.name.clone()) {
-                return Err(DruidError::invalid_input(format!("dimension [{}] stands twice in [dimensionsSpec]", dimension.name)));
+                return Err(DruidError::invalid_input(format!(
+                    "dimension [{}] stands twice in [dimensionsSpec]",
+                    dimension.name
+                )));
             }
             dimensions.push(dimension);
         }
@@ -47,7 +57,8 @@ impl DimensionsSpec {
             use_schema_discovery: fields.flag("useSchemaDiscovery", false)?,
         };
         fields.finish()?;
-        if let Some(both) = spec.dimensions.iter().find(|d| &*d.name != "__time" && spec.exclusions.iter().any(|e| *e == *d.name)) {
+        if let Some(both) = spec.dimensions.iter().find(|d| &*d.name != "__time" && spec.exclusions.iter().any(|e| *e == *d.name))
+        {
             return Err(DruidError::invalid_input(format!("dimension [{}] is also in [dimensionExclusions]", both.name)));
         }
         Ok(spec)

@@ -19,11 +19,6 @@ impl<'a> Fields<'a> {
         Ok(Fields { place: place.to_owned(), map, seen: RefCell::new(Vec::new()) })
     }
 
-    /// Where the object stands.
-    pub fn place(&self) -> &str {
-        &self.place
-    }
-
     /// A property that is there and not null.
     pub fn get(&self, name: &str) -> Option<&'a Value> {
         let (key, value) = self.map.get_key_value(name)?;

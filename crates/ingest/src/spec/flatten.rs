@@ -66,7 +66,9 @@ fn field(json: &Value) -> Result<FlattenField> {
         "path" => FlattenSource::Path(Path::parse(need()?)?),
         "jq" => FlattenSource::Path(Path::parse_jq(need()?)?),
         "tree" => FlattenSource::Tree(
-            nodes.filter(|n| !n.is_empty()).ok_or_else(|| DruidError::invalid_input(format!("field [{name}] in [flattenSpec] needs [nodes]")))?,
+            nodes
+                .filter(|n| !n.is_empty())
+                .ok_or_else(|| DruidError::invalid_input(format!("field [{name}] in [flattenSpec] needs [nodes]")))?,
         ),
         other => return Err(DruidError::invalid_input(format!("unknown type [{other}] of field [{name}] in [flattenSpec]"))),
     };

@@ -39,7 +39,9 @@ impl GranularitySpec {
         match kind {
             "uniform" => {
                 if matches!(segment, Granularity::None) {
-                    return Err(DruidError::invalid_input("[segmentGranularity] NONE in [granularitySpec] makes a segment of every instant"));
+                    return Err(DruidError::invalid_input(
+                        "[segmentGranularity] NONE in [granularitySpec] makes a segment of every instant",
+                    ));
                 }
                 Ok(GranularitySpec { segment: Some(segment), query, rollup, intervals: Interval::condense(&intervals) })
             }
@@ -50,7 +52,10 @@ impl GranularitySpec {
                 let mut sorted = intervals;
                 sorted.sort_by_key(|i| (i.start, i.end));
                 if let Some(pair) = sorted.windows(2).find(|pair| pair[0].overlaps(&pair[1])) {
-                    return Err(DruidError::invalid_input(format!("overlapping intervals in [granularitySpec]: {} and {}", pair[0], pair[1])));
+                    return Err(DruidError::invalid_input(format!(
+                        "overlapping intervals in [granularitySpec]: {} and {}",
+                        pair[0], pair[1]
+                    )));
                 }
                 Ok(GranularitySpec { segment: None, query, rollup, intervals: sorted })
             }
@@ -80,7 +85,9 @@ impl GranularitySpec {
                     chunks.push(chunk);
                 }
                 if chunks.len() > limit {
-                    return Err(DruidError::invalid_input(format!("[intervals] in [granularitySpec] make more than [{limit}] time chunks")));
+                    return Err(DruidError::invalid_input(format!(
+                        "[intervals] in [granularitySpec] make more than [{limit}] time chunks"
+                    )));
                 }
                 at = chunk.end;
             }
@@ -92,9 +99,13 @@ impl GranularitySpec {
     pub fn to_json(&self) -> Value {
         let intervals: Vec<String> = self.intervals.iter().map(Interval::to_string).collect();
         match &self.segment {
-            Some(segment) => json!({"type": "uniform", "segmentGranularity": segment.to_json(), "queryGranularity": self.query.to_json(),
-                                    "rollup": self.rollup, "intervals": intervals}),
-            None => json!({"type": "arbitrary", "queryGranularity": self.query.to_json(), "rollup": self.rollup, "intervals": intervals}),
+            Some(segment) => {
+                json!({"type": "uniform", "segmentGranularity": segment.to_json(), "queryGranularity": self.query.to_json(),
+                                    "rollup": self.rollup, "intervals": intervals})
+            }
+            None => {
+                json!({"type": "arbitrary", "queryGranularity": self.query.to_json(), "rollup": self.rollup, "intervals": intervals})
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use ovate_base::{DruidError, Result};
 use ovate_compute::aggregate::AggregatorSpec;
-use ovate_segment::incremental::{Discovery, IndexSchema, QueryGranularity};
+use ovate_segment::incremental::{Discovery, IndexSchema};
 use serde_json::{Value, json};
 
 use super::dimensions::DimensionsSpec;
@@ -50,7 +50,9 @@ impl IndexSpecs {
         let tuning = TuningConfig::from_json(fields.get("tuningConfig"))?;
         fields.finish()?;
         if io.append_to_existing && tuning.force_guaranteed_rollup {
-            return Err(DruidError::invalid_input("perfect rollup ([forceGuaranteedRollup]) cannot append to existing segments ([appendToExisting])"));
+            return Err(DruidError::invalid_input(
+                "perfect rollup ([forceGuaranteedRollup]) cannot append to existing segments ([appendToExisting])",
+            ));
         }
         if io.drop_existing && schema.granularity.intervals.is_empty() {
             return Err(DruidError::invalid_input("[dropExisting] in [ioConfig] needs [intervals] in [granularitySpec]"));
@@ -96,7 +98,9 @@ impl DataSchema {
         let dimensions = self.dimensions.dimensions.iter().map(|d| &*d.name);
         for name in dimensions.chain(self.metrics.iter().map(AggregatorSpec::name)) {
             if !names.insert(name) {
-                return Err(DruidError::invalid_input(format!("cannot specify a column more than once: [{name}] in [dataSchema]")));
+                return Err(DruidError::invalid_input(format!(
+                    "cannot specify a column more than once: [{name}] in [dataSchema]"
+                )));
             }
         }
         if let Some(metric) = self.metrics.iter().find(|m| m.name() == "__time") {
@@ -127,15 +131,10 @@ impl DataSchema {
 
     /// The schema of the indexes that rows go into.
     pub fn index_schema(&self) -> IndexSchema {
-        let granularity = self.granularity.query.clone();
-        let query_granularity = match granularity {
-            ovate_base::Granularity::None => QueryGranularity::none(),
-            other => QueryGranularity::new(other.to_json(), std::sync::Arc::new(move |millis| other.bucket_start(millis))),
-        };
         IndexSchema {
             dimensions: self.dimensions.dimensions.clone(),
             metrics: self.metrics.clone(),
-            query_granularity,
+            query_granularity: self.granularity.query.clone(),
             rollup: self.granularity.rollup,
             discovery: self.dimensions.discovery(),
             exclusions: self.exclusions(),

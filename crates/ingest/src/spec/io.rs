@@ -19,13 +19,32 @@ pub struct IoConfig {
 /// `inputSource`.
 #[derive(Debug, Clone)]
 pub enum InputSource {
-    Inline { data: String },
+    Inline {
+        data: String,
+    },
     /// `local`: `base_dir` with a glob over file names, or single files.
-    Local { base_dir: Option<String>, filter: Option<String>, files: Vec<String>, system_fields: Vec<SystemField> },
-    Http { uris: Vec<String>, user: Option<String>, password: Option<String>, headers: Vec<(String, String)>, system_fields: Vec<SystemField> },
-    Combining { delegates: Vec<InputSource> },
+    Local {
+        base_dir: Option<String>,
+        filter: Option<String>,
+        files: Vec<String>,
+        system_fields: Vec<SystemField>,
+    },
+    Http {
+        uris: Vec<String>,
+        user: Option<String>,
+        password: Option<String>,
+        headers: Vec<(String, String)>,
+        system_fields: Vec<SystemField>,
+    },
+    Combining {
+        delegates: Vec<InputSource>,
+    },
     /// `druid`: rows of a datasource's visible segments.
-    Druid { data_source: String, interval: Interval, filter: Option<Value> },
+    Druid {
+        data_source: String,
+        interval: Interval,
+        filter: Option<Value>,
+    },
 }
 
 /// `SystemField` (SRC-14): columns that tell where a row came from.
@@ -48,13 +67,23 @@ impl SystemField {
 /// `inputFormat`.
 #[derive(Debug, Clone)]
 pub enum InputFormat {
-    Json { flatten: FlattenSpec, keep_null_columns: bool },
+    Json {
+        flatten: FlattenSpec,
+        keep_null_columns: bool,
+    },
     /// `csv` and `tsv`; they differ in quoting and in the default separator.
     Delimited(Delimited),
-    Parquet { flatten: FlattenSpec, binary_as_string: bool },
+    Parquet {
+        flatten: FlattenSpec,
+        binary_as_string: bool,
+    },
     /// `lines`: one column `line`.
     Lines,
-    Regex { pattern: String, columns: Vec<String>, list_delimiter: Option<String> },
+    Regex {
+        pattern: String,
+        columns: Vec<String>,
+        list_delimiter: Option<String>,
+    },
 }
 
 /// Settings of `csv` and `tsv`.
@@ -76,7 +105,9 @@ impl IoConfig {
     pub fn from_json(json: &Value) -> Result<IoConfig> {
         let fields = Fields::new(json, "ioConfig")?;
         if fields.get("firehose").is_some() {
-            return Err(DruidError::unsupported("[firehose] in [ioConfig] was removed from Druid, use [inputSource] and [inputFormat]"));
+            return Err(DruidError::unsupported(
+                "[firehose] in [ioConfig] was removed from Druid, use [inputSource] and [inputFormat]",
+            ));
         }
         if let Some(kind) = fields.text("type")?.filter(|kind| !matches!(*kind, "index_parallel" | "index")) {
             return Err(DruidError::invalid_input(format!("unknown type [{kind}] in [ioConfig]")));
@@ -158,14 +189,18 @@ fn http(fields: &Fields<'_>) -> Result<InputSource> {
         Some(Value::String(text)) => Some(text.clone()),
         Some(object) if object["type"] == "default" => object["password"].as_str().map(str::to_owned),
         Some(other) => {
-            return Err(DruidError::unsupported(format!("[httpAuthenticationPassword] of type [{}] is not supported", other["type"])));
+            return Err(DruidError::unsupported(format!(
+                "[httpAuthenticationPassword] of type [{}] is not supported",
+                other["type"]
+            )));
         }
     };
     let headers = match fields.get("requestHeaders") {
         None => Vec::new(),
-        Some(Value::Object(map)) => {
-            map.iter().map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect()
-        }
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .collect(),
         Some(_) => return Err(DruidError::invalid_input("[requestHeaders] in [inputSource] must be an object")),
     };
     let user = fields.text("httpAuthenticationUsername")?.map(str::to_owned);
@@ -220,7 +255,8 @@ impl InputFormat {
 
 fn json_format(fields: &Fields<'_>) -> Result<InputFormat> {
     if let Some(features) = fields.get("featureSpec") {
-        let map = features.as_object().ok_or_else(|| DruidError::invalid_input("[featureSpec] in [inputFormat] must be an object"))?;
+        let map =
+            features.as_object().ok_or_else(|| DruidError::invalid_input("[featureSpec] in [inputFormat] must be an object"))?;
         if let Some((name, _)) = map.iter().find(|(_, on)| **on == Value::Bool(true)) {
             return Err(DruidError::unsupported(format!("[{name}] in [featureSpec] of the json input format is not supported")));
         }
@@ -237,14 +273,18 @@ fn json_format(fields: &Fields<'_>) -> Result<InputFormat> {
 fn delimited(fields: &Fields<'_>, kind: &str) -> Result<Delimited> {
     let quoted = kind == "csv";
     let delimiter = match fields.text("delimiter")? {
-        Some(_) if quoted => return Err(DruidError::invalid_input("[delimiter] is not a property of input format [csv], use [tsv]")),
+        Some(_) if quoted => {
+            return Err(DruidError::invalid_input("[delimiter] is not a property of input format [csv], use [tsv]"));
+        }
         Some("") => return Err(DruidError::invalid_input("[delimiter] in [inputFormat] is empty")),
         Some(text) => text.to_owned(),
         None => if quoted { "," } else { "\t" }.to_owned(),
     };
     let list_delimiter = fields.text("listDelimiter")?.unwrap_or("\u{1}").to_owned();
     if list_delimiter == delimiter {
-        return Err(DruidError::invalid_input(format!("[listDelimiter] and [delimiter] in [inputFormat] are both [{delimiter}]")));
+        return Err(DruidError::invalid_input(format!(
+            "[listDelimiter] and [delimiter] in [inputFormat] are both [{delimiter}]"
+        )));
     }
     let columns = fields.texts("columns")?.filter(|columns| !columns.is_empty());
     let has_header = fields.flag("hasHeaderRow", false)?;

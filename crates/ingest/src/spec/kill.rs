@@ -20,7 +20,9 @@ impl KillSpec {
     /// Reads the properties of the task itself.
     pub(super) fn from_fields(fields: &Fields<'_>) -> Result<KillSpec> {
         if fields.flag("markAsUnused", false)? {
-            return Err(DruidError::unsupported("[markAsUnused] of kill tasks was removed from Druid, mark segments as unused first"));
+            return Err(DruidError::unsupported(
+                "[markAsUnused] of kill tasks was removed from Druid, mark segments as unused first",
+            ));
         }
         let limit = fields.count("limit")?;
         let batch_size = fields.count("batchSize")?.unwrap_or(100);

@@ -62,7 +62,9 @@ impl TaskSpec {
         };
         let (data_source, kind) = kind(&task_type, &fields)?;
         if let Some(given) = fields.text("dataSource")?.filter(|given| *given != data_source) {
-            return Err(DruidError::invalid_input(format!("[dataSource] of the task is [{given}], that of its spec [{data_source}]")));
+            return Err(DruidError::invalid_input(format!(
+                "[dataSource] of the task is [{given}], that of its spec [{data_source}]"
+            )));
         }
         let id = match fields.text("id")? {
             Some("") => return Err(DruidError::invalid_input("[id] of a task cannot be empty")),
@@ -129,7 +131,8 @@ impl TaskSpec {
 
     /// A true or false of the context.
     pub fn context_flag(&self, name: &str) -> bool {
-        matches!(self.context.get(name), Some(Value::Bool(true))) || self.context.get(name).and_then(Value::as_str) == Some("true")
+        matches!(self.context.get(name), Some(Value::Bool(true)))
+            || self.context.get(name).and_then(Value::as_str) == Some("true")
     }
 
     /// The status of a task that has just been accepted.
@@ -154,9 +157,22 @@ fn kind(task_type: &str, fields: &fields::Fields<'_>) -> Result<(String, TaskKin
             fields.refuse(&["firehose"])?;
             Ok((fields.text("dataSource")?.unwrap_or("none").to_owned(), TaskKind::Noop { run_time_ms }))
         }
-        "compact" | "query_controller" | "query_worker" | "index_kafka" | "index_kinesis" | "index_rabbit" | "archive" | "move"
-        | "restore" | "single_phase_sub_task" | "partial_index_generate" | "partial_dimension_cardinality"
-        | "partial_dimension_distribution" | "partial_range_index_generate" | "partial_index_generic_merge" | "index_hadoop"
+        "compact"
+        | "query_controller"
+        | "query_worker"
+        | "index_kafka"
+        | "index_kinesis"
+        | "index_rabbit"
+        | "archive"
+        | "move"
+        | "restore"
+        | "single_phase_sub_task"
+        | "partial_index_generate"
+        | "partial_dimension_cardinality"
+        | "partial_dimension_distribution"
+        | "partial_range_index_generate"
+        | "partial_index_generic_merge"
+        | "index_hadoop"
         | "index_realtime" => Err(DruidError::unsupported(format!("task type [{task_type}] is not supported"))),
         other => Err(DruidError::invalid_input(format!("unknown task type [{other}]"))),
     }

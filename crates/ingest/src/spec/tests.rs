@@ -38,7 +38,10 @@ fn contradictions_are_refused_by_name() {
     refused(|j| j["spec"]["ioConfig"]["dropExisting"] = json!(true), "dropExisting");
     refused(|j| j["spec"]["tuningConfig"]["forceGuaranteedRollup"] = json!(true), "forceGuaranteedRollup");
     refused(|j| j["spec"]["tuningConfig"]["partitionsSpec"] = json!({"type": "hashed"}), "forceGuaranteedRollup");
-    refused(|j| j["spec"]["tuningConfig"]["partitionsSpec"] = json!({"type": "range", "partitionDimensions": ["a"]}), "targetRowsPerSegment");
+    refused(
+        |j| j["spec"]["tuningConfig"]["partitionsSpec"] = json!({"type": "range", "partitionDimensions": ["a"]}),
+        "targetRowsPerSegment",
+    );
     refused(|j| j["spec"]["dataSchema"]["metricsSpec"] = json!([{"type": "count", "name": "page"}]), "page");
     refused(|j| j["spec"]["ioConfig"]["inputFormat"] = json!({"type": "csv", "findColumnsFromHeader": false}), "columns");
     refused(|j| j["spec"]["dataSchema"]["granularitySpec"] = json!({"type": "arbitrary"}), "intervals");
@@ -61,7 +64,9 @@ fn unknown_and_unsupported_things_are_refused_by_name() {
 #[test]
 fn shipped_and_corpus_specs_are_taken() {
     let shipped = std::path::Path::new("/work/shared/fixtures/druid/shipped/tutorial");
-    for name in ["wikipedia-index", "transform-index", "compaction-init-index", "deletion-kill", "rollup-index", "updates-append-index"] {
+    for name in
+        ["wikipedia-index", "transform-index", "compaction-init-index", "deletion-kill", "rollup-index", "updates-append-index"]
+    {
         let Ok(text) = std::fs::read_to_string(shipped.join(format!("{name}.json"))) else { return };
         TaskSpec::from_json(&serde_json::from_str(&text).unwrap(), 0, 1).unwrap_or_else(|e| panic!("{name}: {e}"));
     }

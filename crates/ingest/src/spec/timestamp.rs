@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::fields::Fields;
 
-
 /// Checked `timestampSpec`.
 #[derive(Debug, Clone)]
 pub struct TimestampSpec {

@@ -40,10 +40,28 @@ pub struct TuningConfig {
 
 /// Properties that steer only Druid's own processes: sub-tasks, chat handlers, threads, off-heap media.
 const MEANINGLESS: [&str; 22] = [
-    "splitHintSpec", "maxPendingPersists", "segmentWriteOutMediumFactory", "chatHandlerTimeout", "chatHandlerNumRetries",
-    "maxNumSegmentsToMerge", "totalNumMergeTasks", "taskStatusCheckPeriodMs", "numPersistThreads", "maxAllowedLockCount",
-    "appendableIndexSpec", "skipBytesInMemoryOverheadCheck", "maxColumnsToMerge", "pushTimeout", "maxRetry", "maxTotalRows",
-    "forceExtendableShardSpecs", "buildV9Directly", "useMaxMemoryEstimates", "basePersistDirectory", "publishTimeout", "type",
+    "splitHintSpec",
+    "maxPendingPersists",
+    "segmentWriteOutMediumFactory",
+    "chatHandlerTimeout",
+    "chatHandlerNumRetries",
+    "maxNumSegmentsToMerge",
+    "totalNumMergeTasks",
+    "taskStatusCheckPeriodMs",
+    "numPersistThreads",
+    "maxAllowedLockCount",
+    "appendableIndexSpec",
+    "skipBytesInMemoryOverheadCheck",
+    "maxColumnsToMerge",
+    "pushTimeout",
+    "maxRetry",
+    "maxTotalRows",
+    "forceExtendableShardSpecs",
+    "buildV9Directly",
+    "useMaxMemoryEstimates",
+    "basePersistDirectory",
+    "publishTimeout",
+    "type",
 ];
 
 impl TuningConfig {
@@ -92,11 +110,9 @@ fn partitions(outer: &Fields<'_>, force_guaranteed_rollup: bool) -> Result<Parti
     let num_shards = outer.count("numShards")?;
     let dimensions = outer.texts("partitionDimensions")?.unwrap_or_default();
     let spec = match outer.get("partitionsSpec") {
-        None if force_guaranteed_rollup => PartitionsSpec::Hashed {
-            num_shards,
-            target_rows: max_rows.unwrap_or(DEFAULT_ROWS_PER_SEGMENT),
-            dimensions,
-        },
+        None if force_guaranteed_rollup => {
+            PartitionsSpec::Hashed { num_shards, target_rows: max_rows.unwrap_or(DEFAULT_ROWS_PER_SEGMENT), dimensions }
+        }
         None if num_shards.is_some() => {
             return Err(DruidError::invalid_input("[numShards] in [tuningConfig] needs [forceGuaranteedRollup]"));
         }
@@ -104,9 +120,9 @@ fn partitions(outer: &Fields<'_>, force_guaranteed_rollup: bool) -> Result<Parti
         Some(json) => partitions_spec(json)?,
     };
     match (&spec, force_guaranteed_rollup) {
-        (PartitionsSpec::Dynamic { .. }, true) => {
-            Err(DruidError::invalid_input("[partitionsSpec] of type [dynamic] cannot be used for perfect rollup ([forceGuaranteedRollup])"))
-        }
+        (PartitionsSpec::Dynamic { .. }, true) => Err(DruidError::invalid_input(
+            "[partitionsSpec] of type [dynamic] cannot be used for perfect rollup ([forceGuaranteedRollup])",
+        )),
         (PartitionsSpec::Hashed { .. } | PartitionsSpec::Range { .. }, false) => {
             Err(DruidError::invalid_input("[partitionsSpec] must be [dynamic] unless [forceGuaranteedRollup] is true"))
         }

@@ -192,9 +192,7 @@ impl JsonReader {
             let value = match &field.source {
                 FlattenSource::Root(name) => object.get(name).map(Cow::Borrowed),
                 FlattenSource::Path(path) => path.find(&json),
-                FlattenSource::Tree(nodes) => {
-                    nodes.iter().try_fold(&json, |at, node| at.get(node.as_str())).map(Cow::Borrowed)
-                }
+                FlattenSource::Tree(nodes) => nodes.iter().try_fold(&json, |at, node| at.get(node.as_str())).map(Cow::Borrowed),
             };
             if let Some(value) = value {
                 self.set(slot, row, &value);

@@ -322,7 +322,17 @@ mod tests {
 
     #[test]
     fn quiet_bytes_agrees_with_the_plain_loop() {
-        for text in ["", "abc", "abcdefgh", "abcdefghi\"", "äöü\u{7f}üüüü\\", "1234567\n", "\u{1f}", "ab\"defgh", "\u{80}\u{a2}\u{dc}xxxxxxx\""] {
+        for text in [
+            "",
+            "abc",
+            "abcdefgh",
+            "abcdefghi\"",
+            "äöü\u{7f}üüüü\\",
+            "1234567\n",
+            "\u{1f}",
+            "ab\"defgh",
+            "\u{80}\u{a2}\u{dc}xxxxxxx\"",
+        ] {
             let plain = text.bytes().position(|b| b == b'"' || b == b'\\' || b < 0x20).unwrap_or(text.len());
             assert_eq!(quiet_bytes(text.as_bytes()), plain, "{text:?}");
         }
