@@ -5,8 +5,8 @@ use serde_json::Value as Json;
 
 use super::json::Fields;
 use super::{
-    AggregatorSpec, any, cardinality, count, filtered, first_last, grouping, hyper_unique, lambda, mean, simple, single_value,
-    variance,
+    AggregatorSpec, any, cardinality, count, filtered, first_last, grouping, hll_sketch, hyper_unique, lambda, mean,
+    quantiles_sketch, simple, single_value, theta_sketch, variance,
 };
 
 type Parse = fn(&Fields<'_>) -> Result<AggregatorSpec>;
@@ -45,6 +45,15 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("varianceFold", variance::parse),
     ("hyperUnique", hyper_unique::parse),
     ("cardinality", cardinality::parse),
+    ("HLLSketchBuild", hll_sketch::parse),
+    ("HLLSketchMerge", hll_sketch::parse),
+    ("thetaSketch", theta_sketch::parse),
+    ("quantilesDoublesSketch", quantiles_sketch::parse),
+    ("quantilesDoublesSketchMerge", quantiles_sketch::parse),
+    ("KllDoublesSketch", quantiles_sketch::parse_kll_doubles),
+    ("KllDoublesSketchMerge", quantiles_sketch::parse_kll_doubles),
+    ("KllFloatsSketch", quantiles_sketch::parse_kll_floats),
+    ("KllFloatsSketchMerge", quantiles_sketch::parse_kll_floats),
 ];
 
 /// Aggregators of Druid that this build does not have; they answer "unsupported" instead of "unknown".

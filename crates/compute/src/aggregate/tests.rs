@@ -151,3 +151,61 @@ fn unknown_and_unsupported_types_are_told_apart() {
     assert_eq!(error("nonsense").http_status(), 400);
     assert_eq!(error("javascript").http_status(), 501);
 }
+
+/// Rows of the golden case `complex_sketches` of Druid 37, and what Druid stored of them.
+#[test]
+fn sketches_are_stored_as_druid_stores_them() {
+    use base64::Engine as _;
+    let folder = "/work/shared/fixtures/druid/golden-37.0.0/complex_sketches";
+    let Ok(rows) = std::fs::read_to_string(format!("{folder}/rows.jsonl")) else { return };
+    let rows: Vec<serde_json::Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected = std::fs::read_to_string(format!("{folder}/expected.jsonl")).unwrap();
+    let specs = [
+        json!({"type": "thetaSketch", "name": "theta", "fieldName": "v", "size": 64}),
+        json!({"type": "HLLSketchBuild", "name": "hll4", "fieldName": "v", "lgK": 8, "tgtHllType": "HLL_4"}),
+        json!({"type": "HLLSketchBuild", "name": "hll6", "fieldName": "v", "lgK": 8, "tgtHllType": "HLL_6"}),
+        json!({"type": "HLLSketchBuild", "name": "hll8", "fieldName": "v", "lgK": 8, "tgtHllType": "HLL_8"}),
+        json!({"type": "quantilesDoublesSketch", "name": "quantiles", "fieldName": "x", "k": 16}),
+        json!({"type": "KllDoublesSketch", "name": "kll_d", "fieldName": "x"}),
+        json!({"type": "KllFloatsSketch", "name": "kll_f", "fieldName": "x"}),
+    ];
+    for line in expected.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let group = row["g"].as_str().unwrap();
+        let rows: Vec<_> = rows.iter().filter(|row| row["g"] == group).collect();
+        let text = rows.iter().map(|row| row["v"].as_str().map(Arc::from)).collect();
+        let x: Vec<Value> = rows.iter().map(|row| row["x"].as_f64().map_or(Value::Null, Value::Double)).collect();
+        let columns =
+            vec![("v".to_owned(), Vector::String(text)), ("x".to_owned(), Vector::from_values(&crate::ColumnType::Double, x))];
+        let source: Arc<dyn ColumnSource> = Arc::new(MemoryTable::new(columns).unwrap());
+        for spec in &specs {
+            let spec = AggregatorSpec::from_json(spec).unwrap();
+            let name = spec.name();
+            let mut state = spec.bind(&source, &EvalContext::at(0)).unwrap();
+            state.resize(1);
+            state.add(Rows::Range(0..rows.len() as u32), Groups::One(0)).unwrap();
+            let partial = state.take_partial().unwrap();
+            let stored = row[name]["base64"].as_str().map(|text| base64::engine::general_purpose::STANDARD.decode(text).unwrap());
+            let stored = stored.unwrap_or_default();
+            let Value::Complex(_, ours) = partial.value(0) else { panic!("{name}") };
+            let random = group == "many" && (name.starts_with("kll") || name == "quantiles");
+            if !stored.is_empty() && !random {
+                assert_eq!(ours, stored, "{name} of {group}");
+            }
+            // What Druid stored finalizes to what Druid says.
+            let values = vec![Value::Complex(Arc::from(name), stored.into())];
+            let druids = Vector::Any { column_type: spec.intermediate_type(), values };
+            let (Some(wanted), found) = (row[name]["final"].as_f64(), spec.finalize(&druids).unwrap().value(0)) else { continue };
+            assert_eq!(found.as_double(), Some(wanted), "{name} of {group}");
+            assert_eq!(spec.finalize(&partial).unwrap().value(0), found, "{name} of {group}");
+            // And it merges.
+            let mut merger = spec.merger().unwrap();
+            merger.resize(1);
+            merger.merge(&druids, &[0]).unwrap();
+            merger.merge(&partial, &[0]).unwrap();
+            let merged = spec.finalize(&merger.take_partial().unwrap()).unwrap().value(0).as_double().unwrap();
+            let once = if name.starts_with("kll") || name == "quantiles" { wanted * 2.0 } else { wanted };
+            assert!((merged - once).abs() <= once * 0.1, "{name} of {group}: {merged} {once}");
+        }
+    }
+}
