@@ -1,6 +1,21 @@
 //! `query`: native query documents, one operator a query type over one segment, merging of partial results, finalising,
 //! and the shapes of answers. Knows neither which server runs it nor DataFusion.
+//!
+//! A query's way: [`NativeQuery::from_json`] → [`run_segment`] or [`run_segments`] → [`merge`] (any number of times, in any
+//! order) → [`finalize`] → [`write_json`].
 
 pub mod document;
+mod finalize;
+mod group;
+mod merge;
+pub mod partial;
+pub mod result;
+mod run;
+pub mod source;
 
 pub use document::{Context, DataSource, NativeQuery, QuerySegments, SegmentDescriptor};
+pub use finalize::finalize;
+pub use merge::merge;
+pub use partial::Partial;
+pub use result::{QueryRows, RowBatch, write_json};
+pub use run::{QueryContext, SegmentMeta, SegmentRef, run_segment, run_segments};

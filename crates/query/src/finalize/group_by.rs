@@ -1,0 +1,150 @@
+//! groupBy: subtotals, post-aggregators, having, order and limit (`GroupingEngine`, `DefaultLimitSpec`).
+
+use std::sync::Arc;
+
+use ovate_base::{Granularity, Result};
+use ovate_compute::ordering::StringOrder;
+use ovate_compute::{ColumnType, TIME_COLUMN, Vector};
+
+use super::columns::{ResultColumns, empty_aggregates};
+use super::having::kept_rows;
+use crate::document::{Direction, GroupByQuery};
+use crate::group::GroupMerger;
+use crate::partial::GroupsPartial;
+use crate::result::sort::{SortColumn, order_some, prepare};
+use crate::result::{QueryRows, ResultExtra, RowBatch};
+use crate::run::QueryContext;
+
+pub(super) fn finalize(query: &GroupByQuery, groups: GroupsPartial, context: &QueryContext) -> Result<QueryRows> {
+    let all = query.base.granularity == Granularity::All;
+    let Some(subtotals) = &query.subtotals else {
+        let groups = with_summary_row(query, groups, all)?;
+        let columns = columns_of(query, groups, all, context)?;
+        let signature = columns.signature();
+        let batch = ordered(query, columns, all)?.into_batch()?;
+        return Ok(QueryRows { signature, batches: vec![batch], extra: ResultExtra::None });
+    };
+    let mut batches: Vec<RowBatch> = Vec::new();
+    let mut signature = Vec::new();
+    for set in subtotals {
+        context.check()?;
+        let subset = subtotal(query, &groups, set, all)?;
+        let columns = columns_of(query, subset, all, context)?;
+        signature = columns.signature();
+        batches.push(ordered_without_limit(query, columns, all)?.into_batch()?);
+    }
+    if !query.limit_spec.columns.is_empty() || query.limit_spec.limit.is_some() || query.limit_spec.offset > 0 {
+        batches = vec![limited(query, &signature, batches, all)?];
+    }
+    Ok(QueryRows { signature, batches, extra: ResultExtra::None })
+}
+
+/// Without dimensions there is a row even for no input (`GroupingEngine.wrapSummaryRowIfNeeded`).
+fn with_summary_row(query: &GroupByQuery, groups: GroupsPartial, all: bool) -> Result<GroupsPartial> {
+    if !all || !query.dimensions.is_empty() || groups.rows > 0 || query.limit_spec.offset > 0 {
+        return Ok(groups);
+    }
+    Ok(GroupsPartial { aggregates: empty_aggregates(&query.aggregations, 1)?, rows: 1, ..groups })
+}
+
+fn columns_of<'a>(
+    query: &'a GroupByQuery,
+    groups: GroupsPartial,
+    all: bool,
+    context: &'a QueryContext,
+) -> Result<ResultColumns<'a>> {
+    let time = (!all).then(|| (Arc::from(TIME_COLUMN), ColumnType::Long));
+    let dimensions = query.dimensions.iter().map(|spec| (Arc::from(spec.output_name()), spec.output_type()));
+    let named = time.into_iter().chain(dimensions);
+    let keys = named.zip(groups.keys).map(|((name, kind), vector)| (name, kind, vector)).collect();
+    let specs = (query.aggregations.as_slice(), query.post_aggregations.as_slice());
+    Ok(ResultColumns::new(keys, groups.aggregates, groups.rows, specs, query.base.context.finalize()?, context))
+}
+
+/// Rows that pass `having`, ordered and cut.
+fn ordered<'a>(query: &GroupByQuery, columns: ResultColumns<'a>, all: bool) -> Result<ResultColumns<'a>> {
+    let rows = having_rows(query, &columns)?;
+    let limit = &query.limit_spec;
+    let needed = limit.limit.map(|n| usize::try_from(n.saturating_add(limit.offset)).unwrap_or(usize::MAX));
+    let mut sort = Vec::new();
+    for order in &limit.columns {
+        let Some(vector) = columns.get(&order.dimension)? else { continue };
+        let is_dimension = query.dimensions.iter().any(|spec| spec.output_name() == order.dimension);
+        let comparator = if is_dimension { order.order } else { natural_unless_text(&vector, order.order) };
+        sort.push(SortColumn::new(vector, order.direction, comparator));
+    }
+    // Without a limitSpec order, and within its ties, the keys decide.
+    sort.extend(key_order(query, &columns, all)?);
+    prepare(&mut sort, rows.len(), needed);
+    let mut chosen = order_some(rows, &sort, needed);
+    chosen.drain(..chosen.len().min(usize::try_from(limit.offset).unwrap_or(usize::MAX)));
+    Ok(columns.pick(&chosen))
+}
+
+fn ordered_without_limit<'a>(query: &GroupByQuery, columns: ResultColumns<'a>, all: bool) -> Result<ResultColumns<'a>> {
+    let rows = having_rows(query, &columns)?;
+    let mut sort = key_order(query, &columns, all)?;
+    prepare(&mut sort, rows.len(), None);
+    let chosen = order_some(rows, &sort, None);
+    Ok(columns.pick(&chosen))
+}
+
+fn having_rows(query: &GroupByQuery, columns: &ResultColumns<'_>) -> Result<Vec<u32>> {
+    match &query.having {
+        None => Ok((0..columns.rows as u32).collect()),
+        Some(having) => kept_rows(having, columns),
+    }
+}
+
+/// Aggregators and post-aggregators have their own order; only texts follow the comparator.
+fn natural_unless_text(vector: &Vector, order: StringOrder) -> StringOrder {
+    if vector.column_type() == Some(ColumnType::String) { order } else { StringOrder::Natural }
+}
+
+/// Time and then the dimensions, or the other way round with `sortByDimsFirst`.
+fn key_order(query: &GroupByQuery, columns: &ResultColumns<'_>, all: bool) -> Result<Vec<SortColumn>> {
+    let first = usize::from(!all);
+    let mut order: Vec<usize> = (0..query.dimensions.len() + first).collect();
+    if first == 1 && query.base.context.sort_by_dims_first()? {
+        order.rotate_left(1);
+    }
+    Ok(order.into_iter().map(|key| SortColumn::natural(columns.key(key).clone(), Direction::Ascending)).collect())
+}
+
+/// The groups by fewer dimensions; the others are null.
+fn subtotal(query: &GroupByQuery, groups: &GroupsPartial, set: &[String], all: bool) -> Result<GroupsPartial> {
+    let mut reduced = groups.clone();
+    let first = usize::from(!all);
+    for (index, spec) in query.dimensions.iter().enumerate() {
+        if !set.iter().any(|name| name == spec.output_name()) {
+            reduced.keys[first + index] = Vector::Null { len: groups.rows };
+        }
+    }
+    let mut merger = GroupMerger::new(reduced.keys.len(), &query.aggregations)?;
+    merger.push(&reduced)?;
+    merger.finish()
+}
+
+/// Order and limit over all grouping sets together.
+fn limited(
+    query: &GroupByQuery,
+    signature: &[(Arc<str>, Option<ColumnType>)],
+    batches: Vec<RowBatch>,
+    all: bool,
+) -> Result<RowBatch> {
+    let whole = super::scan::concatenate(signature, batches);
+    let limit = &query.limit_spec;
+    let needed = limit.limit.map(|n| usize::try_from(n.saturating_add(limit.offset)).unwrap_or(usize::MAX));
+    let mut sort = Vec::new();
+    for order in &limit.columns {
+        let Some(at) = signature.iter().position(|(name, _)| name.as_ref() == order.dimension) else { continue };
+        let is_dimension = at < query.dimensions.len() + usize::from(!all);
+        let vector = whole.columns[at].clone();
+        let comparator = if is_dimension { order.order } else { natural_unless_text(&vector, order.order) };
+        sort.push(SortColumn::new(vector, order.direction, comparator));
+    }
+    prepare(&mut sort, whole.rows, needed);
+    let mut chosen = order_some((0..whole.rows as u32).collect(), &sort, needed);
+    chosen.drain(..chosen.len().min(usize::try_from(limit.offset).unwrap_or(usize::MAX)));
+    Ok(RowBatch { columns: whole.columns.iter().map(|column| column.gather(&chosen)).collect(), rows: chosen.len() })
+}

@@ -1,0 +1,278 @@
+//! Merges partial groupings. Each partial's dictionary is walked once, only for the codes that occur; after that all
+//! work is on integers.
+
+use std::sync::Arc;
+
+use ovate_base::{DruidError, Result};
+use ovate_compute::aggregate::AggregatorSpec;
+use ovate_compute::{Aggregator, ColumnType, Value, Vector};
+
+use super::{BytesInterner, GroupTable, NumberInterner};
+use crate::partial::GroupsPartial;
+use crate::partial::encode_value;
+
+/// Groups of several partials, growing.
+pub(crate) struct GroupMerger {
+    keys: Vec<KeyValues>,
+    table: GroupTable,
+    aggregators: Vec<Box<dyn Aggregator>>,
+    buckets: Vec<i64>,
+    groups: Vec<u32>,
+    ids: Vec<Vec<u32>>,
+}
+
+/// The distinct values of one key column.
+enum KeyValues {
+    /// Nothing but untyped nulls so far.
+    Unknown,
+    Long(NumberInterner),
+    Float(NumberInterner),
+    Double(NumberInterner),
+    String(BytesInterner),
+    /// Anything else, told apart by its encoded bytes.
+    Any {
+        column_type: ColumnType,
+        encoded: BytesInterner,
+        values: Vec<Value>,
+    },
+}
+
+impl GroupMerger {
+    /// For this many key columns and these aggregators.
+    pub fn new(key_count: usize, aggregations: &[AggregatorSpec]) -> Result<Self> {
+        Ok(GroupMerger {
+            keys: (0..key_count).map(|_| KeyValues::Unknown).collect(),
+            table: GroupTable::new(&vec![1 << 32; key_count]),
+            aggregators: aggregations.iter().map(AggregatorSpec::merger).collect::<Result<_>>()?,
+            buckets: Vec::new(),
+            groups: Vec::new(),
+            ids: vec![Vec::new(); key_count],
+        })
+    }
+
+    /// Adds a partial's groups.
+    pub fn push(&mut self, partial: &GroupsPartial) -> Result<()> {
+        self.buckets.extend_from_slice(&partial.buckets);
+        if partial.keys.len() != self.keys.len() || partial.aggregates.len() != self.aggregators.len() {
+            return Err(DruidError::runtime("partial result has other columns than the query"));
+        }
+        if partial.rows == 0 {
+            return Ok(());
+        }
+        for ((values, key), ids) in self.keys.iter_mut().zip(&partial.keys).zip(&mut self.ids) {
+            ids.clear();
+            values.ids_of(key, ids)?;
+            if ids.len() != partial.rows {
+                return Err(DruidError::runtime("partial result has columns of different length"));
+            }
+        }
+        self.table.groups_of(&self.ids, partial.rows, &mut self.groups);
+        for (aggregator, column) in self.aggregators.iter_mut().zip(&partial.aggregates) {
+            aggregator.resize(self.table.len());
+            aggregator.merge(column, &self.groups)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        let keys: usize = self.keys.iter().map(KeyValues::memory_bytes).sum();
+        let states: usize = self.aggregators.iter().map(|a| a.memory_bytes()).sum();
+        keys + states + self.table.memory_bytes()
+    }
+
+    /// The merged groups.
+    pub fn finish(mut self) -> Result<GroupsPartial> {
+        let rows = self.table.len();
+        let mut aggregates = Vec::with_capacity(self.aggregators.len());
+        for aggregator in &mut self.aggregators {
+            aggregator.resize(rows);
+            aggregates.push(aggregator.take_partial()?);
+        }
+        let keys = self.keys.into_iter().zip(self.table.into_keys()).map(|(values, ids)| values.into_vector(ids)).collect();
+        self.buckets.sort_unstable();
+        self.buckets.dedup();
+        Ok(GroupsPartial { keys, aggregates, rows, buckets: self.buckets })
+    }
+}
+
+impl KeyValues {
+    fn for_type(column_type: ColumnType) -> Self {
+        match column_type {
+            ColumnType::Long => KeyValues::Long(NumberInterner::default()),
+            ColumnType::Float => KeyValues::Float(NumberInterner::default()),
+            ColumnType::Double => KeyValues::Double(NumberInterner::default()),
+            ColumnType::String => KeyValues::String(BytesInterner::default()),
+            column_type => KeyValues::Any { column_type, encoded: BytesInterner::default(), values: Vec::new() },
+        }
+    }
+
+    /// Puts the number of every row's value into `ids`.
+    fn ids_of(&mut self, key: &Vector, ids: &mut Vec<u32>) -> Result<()> {
+        if let (KeyValues::Unknown, Some(column_type)) = (&self, key.column_type()) {
+            let mut typed = KeyValues::for_type(column_type);
+            // Nulls met before the type was known have number 0, so null takes it always.
+            typed.null_id();
+            *self = typed;
+        }
+        match (&mut *self, key) {
+            (KeyValues::Unknown, key) => ids.resize(key.len(), 0),
+            (KeyValues::String(interner), Vector::Codes { dictionary, codes }) => {
+                let mut map = vec![u32::MAX; dictionary.cardinality() as usize];
+                ids.reserve(codes.len());
+                for code in codes {
+                    let known = map.get(*code as usize).copied().unwrap_or(u32::MAX);
+                    if known != u32::MAX {
+                        ids.push(known);
+                        continue;
+                    }
+                    let id = interner.intern(dictionary.get(*code)?.as_deref().map(str::as_bytes));
+                    if let Some(entry) = map.get_mut(*code as usize) {
+                        *entry = id;
+                    }
+                    ids.push(id);
+                }
+            }
+            (KeyValues::String(interner), Vector::String(values)) => {
+                ids.extend(values.iter().map(|value| interner.intern(value.as_deref().map(str::as_bytes))));
+            }
+            (KeyValues::Long(interner), Vector::Long { values, nulls }) => {
+                number_ids(interner, values.iter().map(|v| *v as u64), nulls.as_deref(), ids);
+            }
+            (KeyValues::Float(interner), Vector::Float { values, nulls }) => {
+                number_ids(interner, values.iter().map(|v| float_bits(*v)), nulls.as_deref(), ids);
+            }
+            (KeyValues::Double(interner), Vector::Double { values, nulls }) => {
+                number_ids(interner, values.iter().map(|v| double_bits(*v)), nulls.as_deref(), ids);
+            }
+            (KeyValues::Any { encoded, values, .. }, key) => {
+                let mut bytes = Vec::new();
+                for row in 0..key.len() {
+                    let value = key.value(row);
+                    bytes.clear();
+                    encode_value(&value, &mut bytes);
+                    let id = encoded.intern((!value.is_null()).then_some(bytes.as_slice()));
+                    if id as usize == values.len() {
+                        values.push(value);
+                    }
+                    ids.push(id);
+                }
+            }
+            (_, Vector::Null { len }) => {
+                let id = self.null_id();
+                ids.resize(*len, id);
+            }
+            (_, key) => {
+                // Types differ between segments: the first one met stays.
+                let cast = key.clone().cast(&self.column_type().ok_or_else(|| DruidError::runtime("key without type"))?);
+                if cast.column_type() != self.column_type() {
+                    return Err(DruidError::runtime("key column of a partial result changed its type"));
+                }
+                return self.ids_of(&cast, ids);
+            }
+        }
+        Ok(())
+    }
+
+    fn column_type(&self) -> Option<ColumnType> {
+        match self {
+            KeyValues::Unknown => None,
+            KeyValues::Long(_) => Some(ColumnType::Long),
+            KeyValues::Float(_) => Some(ColumnType::Float),
+            KeyValues::Double(_) => Some(ColumnType::Double),
+            KeyValues::String(_) => Some(ColumnType::String),
+            KeyValues::Any { column_type, .. } => Some(column_type.clone()),
+        }
+    }
+
+    fn null_id(&mut self) -> u32 {
+        match self {
+            KeyValues::Unknown => 0,
+            KeyValues::Long(i) | KeyValues::Float(i) | KeyValues::Double(i) => i.intern_null(),
+            KeyValues::String(interner) => interner.intern(None),
+            KeyValues::Any { encoded, values, .. } => {
+                let id = encoded.intern(None);
+                if id as usize == values.len() {
+                    values.push(Value::Null);
+                }
+                id
+            }
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            KeyValues::Unknown => 0,
+            KeyValues::Long(i) | KeyValues::Float(i) | KeyValues::Double(i) => i.memory_bytes(),
+            KeyValues::String(interner) => interner.memory_bytes(),
+            KeyValues::Any { encoded, values, .. } => encoded.memory_bytes() * 2 + values.capacity() * size_of::<Value>(),
+        }
+    }
+
+    fn into_vector(self, ids: Vec<u32>) -> Vector {
+        match self {
+            KeyValues::Unknown => Vector::Null { len: ids.len() },
+            KeyValues::Long(i) => number_vector(&i, &ids, |bits| bits as i64, |values, nulls| Vector::Long { values, nulls }),
+            KeyValues::Float(i) => {
+                number_vector(&i, &ids, |bits| f32::from_bits(bits as u32), |values, nulls| Vector::Float { values, nulls })
+            }
+            KeyValues::Double(i) => number_vector(&i, &ids, f64::from_bits, |values, nulls| Vector::Double { values, nulls }),
+            KeyValues::String(interner) => Vector::Codes { dictionary: Arc::new(interner), codes: ids },
+            KeyValues::Any { column_type, values, .. } => {
+                Vector::Any { column_type, values: ids.iter().map(|id| values[*id as usize].clone()).collect() }
+            }
+        }
+    }
+}
+
+/// Bits of a double as a key: -0.0 is 0.0, as Druid's grouping by value has it, and all NaNs are one.
+pub(crate) fn double_bits(value: f64) -> u64 {
+    if value == 0.0 {
+        0
+    } else if value.is_nan() {
+        f64::NAN.to_bits()
+    } else {
+        value.to_bits()
+    }
+}
+
+/// The same for a float.
+pub(crate) fn float_bits(value: f32) -> u64 {
+    u64::from(if value == 0.0 {
+        0
+    } else if value.is_nan() {
+        f32::NAN.to_bits()
+    } else {
+        value.to_bits()
+    })
+}
+
+fn number_ids(interner: &mut NumberInterner, bits: impl Iterator<Item = u64>, nulls: Option<&[bool]>, ids: &mut Vec<u32>) {
+    match nulls {
+        None => ids.extend(bits.map(|bits| interner.intern(bits))),
+        Some(nulls) => {
+            ids.extend(bits.zip(nulls).map(|(bits, null)| if *null { interner.intern_null() } else { interner.intern(bits) }));
+        }
+    }
+}
+
+/// Values of ids as a vector of numbers.
+pub(crate) fn number_vector<T: Default>(
+    interner: &NumberInterner,
+    ids: &[u32],
+    of_bits: impl Fn(u64) -> T,
+    make: impl FnOnce(Vec<T>, Option<Vec<bool>>) -> Vector,
+) -> Vector {
+    let mut nulls = None;
+    let mut values = Vec::with_capacity(ids.len());
+    for (row, id) in ids.iter().enumerate() {
+        match interner.get(*id) {
+            Some(bits) => values.push(of_bits(bits)),
+            None => {
+                nulls.get_or_insert_with(|| vec![false; ids.len()])[row] = true;
+                values.push(T::default());
+            }
+        }
+    }
+    make(values, nulls)
+}

@@ -1,0 +1,10 @@
+//! Grouping: from columns of small integers (dictionary codes or interned values) to group numbers, and from partial
+//! results to merged ones. Rows never meet strings here.
+
+mod interner;
+mod merger;
+mod table;
+
+pub(crate) use interner::{BytesInterner, NumberInterner};
+pub(crate) use merger::{GroupMerger, double_bits, float_bits, number_vector};
+pub(crate) use table::GroupTable;

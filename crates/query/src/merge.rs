@@ -1,0 +1,75 @@
+//! Merging partial results of one query, in any order and any number of times.
+
+use ovate_base::{DruidError, Result};
+
+use crate::document::NativeQuery;
+use crate::group::GroupMerger;
+use crate::partial::{BoundaryPartial, GroupsPartial, Partial, ScanPartial, SearchPartial, merge_analyses};
+use crate::run::{GroupedPlan, QueryContext};
+
+/// Merges partials of `query` into one. Of none it makes the partial of no rows.
+pub fn merge(query: &NativeQuery, partials: Vec<Partial>, context: &QueryContext) -> Result<Partial> {
+    context.check()?;
+    match query {
+        NativeQuery::Timeseries(_) | NativeQuery::TopN(_) | NativeQuery::GroupBy(_) => {
+            let groups = partials.into_iter().map(|partial| match partial {
+                Partial::Groups(groups) => Ok(groups),
+                _ => Err(mismatch(query)),
+            });
+            merge_groups(query, groups.collect::<Result<_>>()?, context).map(Partial::Groups)
+        }
+        NativeQuery::Scan(_) => {
+            let mut all = ScanPartial::default();
+            for partial in partials {
+                let Partial::Scan(scan) = partial else { return Err(mismatch(query)) };
+                all.append(scan);
+            }
+            Ok(Partial::Scan(all))
+        }
+        NativeQuery::Search(_) => {
+            let mut all = SearchPartial::default();
+            for partial in partials {
+                let Partial::Search(search) = partial else { return Err(mismatch(query)) };
+                all.append(search);
+            }
+            Ok(Partial::Search(all.compacted()))
+        }
+        NativeQuery::TimeBoundary(_) | NativeQuery::DataSourceMetadata(_) => {
+            let mut all = BoundaryPartial::default();
+            for partial in partials {
+                let Partial::TimeBoundary(boundary) = partial else { return Err(mismatch(query)) };
+                all.add(boundary);
+            }
+            Ok(Partial::TimeBoundary(all))
+        }
+        NativeQuery::SegmentMetadata(metadata) => {
+            let mut all = Vec::new();
+            for partial in partials {
+                let Partial::SegmentMetadata(analyses) = partial else { return Err(mismatch(query)) };
+                all.extend(analyses);
+            }
+            Ok(Partial::SegmentMetadata(if metadata.merge { merge_analyses(metadata, all)? } else { all }))
+        }
+    }
+}
+
+fn mismatch(query: &NativeQuery) -> DruidError {
+    DruidError::runtime(format!("partial result of another query type than [{}]", query.query_type()))
+}
+
+fn merge_groups(query: &NativeQuery, mut groups: Vec<GroupsPartial>, context: &QueryContext) -> Result<GroupsPartial> {
+    if groups.len() == 1 {
+        return Ok(groups.remove(0));
+    }
+    let plan = GroupedPlan::of(query)?;
+    let mut merger = GroupMerger::new(plan.key_count(), plan.aggregations)?;
+    let mut reservation = context.reservation();
+    // Large ones first: tables then grow once.
+    groups.sort_by_key(|partial| std::cmp::Reverse(partial.rows));
+    for partial in groups {
+        context.check()?;
+        merger.push(&partial)?;
+        reservation.set(merger.memory_bytes())?;
+    }
+    merger.finish()
+}

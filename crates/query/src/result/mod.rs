@@ -1,0 +1,49 @@
+//! Final results: typed columns in batches, and Druid's JSON envelopes around them.
+
+mod json;
+pub(crate) mod sort;
+
+use std::sync::Arc;
+
+use ovate_compute::{ColumnType, Vector};
+
+pub use json::write_json;
+
+/// Some rows of a result; every column has `rows` values.
+#[derive(Clone)]
+pub struct RowBatch {
+    pub columns: Vec<Vector>,
+    pub rows: usize,
+}
+
+/// The rows of a finished query (`toolChest.resultsAsArrays` with its `RowSignature`).
+#[derive(Clone, Default)]
+pub struct QueryRows {
+    /// Names and types; `None` where the type is not known.
+    pub signature: Vec<(Arc<str>, Option<ColumnType>)>,
+    pub batches: Vec<RowBatch>,
+    /// What the batches cannot tell, for the envelopes of some query types.
+    pub extra: ResultExtra,
+}
+
+/// Facts beside the rows that an envelope needs.
+#[derive(Clone, Default)]
+pub enum ResultExtra {
+    #[default]
+    None,
+    /// topN: start of every bucket, also of those without rows.
+    Buckets(Vec<i64>),
+    /// timeseries: the last row is the grand total.
+    GrandTotal,
+    /// scan: the segment that each batch came from.
+    ScanSegments(Vec<Arc<str>>),
+    /// Result objects that are not rows (segmentMetadata, search, timeBoundary, dataSourceMetadata), as they are written.
+    Json(Vec<serde_json::Value>),
+}
+
+impl QueryRows {
+    /// Number of rows over all batches.
+    pub fn row_count(&self) -> usize {
+        self.batches.iter().map(|batch| batch.rows).sum()
+    }
+}

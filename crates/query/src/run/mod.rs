@@ -1,0 +1,38 @@
+//! Running a query over segments. The caller schedules: [`run_segment`] works on the thread it is called on, and
+//! [`run_segments`] on as many as it is told.
+
+mod context;
+mod cursor;
+mod grouped;
+mod keys;
+mod metadata;
+mod parallel;
+mod scan;
+mod search;
+mod segment_ref;
+mod time_boundary;
+
+pub use context::QueryContext;
+pub(crate) use grouped::GroupedPlan;
+pub use parallel::run_segments;
+pub use segment_ref::{SegmentMeta, SegmentRef};
+
+use ovate_base::Result;
+
+use crate::document::NativeQuery;
+use crate::partial::Partial;
+
+/// Runs the query over one segment, on this thread.
+pub fn run_segment(query: &NativeQuery, segment: &SegmentRef, context: &QueryContext) -> Result<Partial> {
+    context.check()?;
+    match query {
+        NativeQuery::Timeseries(_) | NativeQuery::TopN(_) | NativeQuery::GroupBy(_) => {
+            grouped::run(query, segment, context).map(Partial::Groups)
+        }
+        NativeQuery::Scan(scan) => scan::run(scan, segment, context).map(Partial::Scan),
+        NativeQuery::Search(search) => search::run(search, segment, context).map(Partial::Search),
+        NativeQuery::TimeBoundary(boundary) => time_boundary::run(boundary, segment, context).map(Partial::TimeBoundary),
+        NativeQuery::SegmentMetadata(metadata) => metadata::run(metadata, segment).map(Partial::SegmentMetadata),
+        NativeQuery::DataSourceMetadata(_) => time_boundary::run_data_source(segment, context).map(Partial::TimeBoundary),
+    }
+}
