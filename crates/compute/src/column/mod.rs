@@ -11,6 +11,7 @@ use ovate_base::{DruidError, Interval, Result};
 
 use crate::types::ColumnType;
 use crate::value::Value;
+use crate::virtual_column::PathPart;
 
 pub mod convert;
 mod dictionary;
@@ -162,6 +163,11 @@ pub trait ColumnSource: Send + Sync {
     fn capabilities(&self, name: &str) -> Option<ColumnCapabilities>;
     /// Opens a column; `Ok(None)` when there is no such column (it reads as null, SEM-05).
     fn column(&self, name: &str) -> Result<Option<Arc<dyn Column>>>;
+    /// The values at a path inside a column's JSON as a typed column of their own, where the source keeps one; a path that
+    /// no row has gives a column of nulls. `Ok(None)`: the source cannot tell, take the column's values apart.
+    fn nested_field(&self, _column: &str, _path: &[PathPart]) -> Result<Option<Arc<dyn Column>>> {
+        Ok(None)
+    }
     /// The interval that the rows' timestamps lie in.
     fn interval(&self) -> Interval;
     /// True when rows ascend by `__time`, so that a time range is a row range.

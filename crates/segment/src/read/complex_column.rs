@@ -14,7 +14,7 @@ use super::blob::{Blob, BlobReader};
 use super::cursor::{At, Cursor, Place, damaged};
 use super::descriptor::byte_order;
 use super::generic_indexed::GenericIndexed;
-use super::pairs::{PairCells, PairKind, PairReader, convert_legacy_text};
+use super::pairs::{PairCells, PairKind, PairReader};
 use super::string_column::{PartContext, check_inside};
 
 enum Container {
@@ -106,7 +106,6 @@ impl Column for ComplexColumn {
             rows: self.rows,
             type_name: self.type_name.clone(),
             container: self.container.clone(),
-            legacy_text: PairKind::from_type(&self.type_name) == Some(PairKind::Text),
             source,
             values: Vec::new(),
             place: self.place.clone(),
@@ -124,8 +123,6 @@ struct ComplexReader {
     rows: u32,
     type_name: Arc<str>,
     container: Arc<Container>,
-    /// Rows of the list are string pairs of the older form.
-    legacy_text: bool,
     source: Source,
     values: Vec<Value>,
     place: Place,
@@ -134,10 +131,7 @@ struct ComplexReader {
 impl ComplexReader {
     fn bytes(&mut self, row: u32) -> Result<Option<Bytes>> {
         match (&*self.container, &mut self.source) {
-            (Container::List(list), _) => match list.get_bytes(row)? {
-                Some(bytes) if self.legacy_text && !bytes.is_empty() => Ok(Some(convert_legacy_text(&bytes)?.into())),
-                other => Ok(other),
-            },
+            (Container::List(list), _) => list.get_bytes(row),
             (Container::Blob { nulls, .. }, Source::Blob(reader)) => {
                 if nulls.contains(row) {
                     return Ok(None);

@@ -33,10 +33,6 @@ impl<T: Fixed> FixedIndexed<T> {
         (self.values.len() / T::WIDTH) as u32 + u32::from(self.has_null)
     }
 
-    pub(crate) fn has_null(&self) -> bool {
-        self.has_null
-    }
-
     /// The value at an index; `None` is null.
     pub(crate) fn get(&self, index: u32) -> Result<Option<T>> {
         if index >= self.len() {

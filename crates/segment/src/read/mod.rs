@@ -17,11 +17,13 @@ mod generic_indexed;
 mod ints;
 mod metadata;
 mod multi_ints;
+mod nested;
 mod null_column;
 mod numeric_column;
 mod packed;
 mod pairs;
 mod segment;
+mod smile;
 mod string_column;
 
 pub use metadata::{OrderBy, SegmentMetadata};

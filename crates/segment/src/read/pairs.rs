@@ -1,6 +1,6 @@
-//! First and last pairs (`SerializablePairLong…`): cells of a time and a value. Each is given in the bytes in which Druid
-//! serialises one pair: time (`i64le`); then for numbers a null flag and the value, for strings a length (`i32le`, 0 null,
-//! -1 empty) and the text.
+//! First and last pairs (`SerializablePairLong…`): cells of a time and a value. Each is given in the bytes that compute's
+//! `sketch::pair` reads, all big endian: time (`i64`); then for numbers a null flag and the value, for strings a length
+//! (`i32`, 0 null, -1 empty) and the text. The older form of string pairs is already that.
 
 use std::sync::Arc;
 
@@ -123,20 +123,22 @@ impl PairReader {
                 4 + i32::from_le_bytes(*length).max(0) as usize
             }
         };
-        let mut pair = self.cells.time_min.wrapping_add(delta).to_le_bytes().to_vec();
-        pair.extend_from_slice(rest.get(..wanted).ok_or_else(short)?);
+        let rest = rest.get(..wanted).ok_or_else(short)?;
+        let mut pair = self.cells.time_min.wrapping_add(delta).to_be_bytes().to_vec();
+        let (head, body) = match self.cells.kind {
+            PairKind::Number { .. } => rest.split_at(1),
+            PairKind::Text => rest.split_at(4),
+        };
+        match self.cells.kind {
+            PairKind::Number { .. } => {
+                pair.push(u8::from(head[0] != 0));
+                pair.extend(body.iter().rev());
+            }
+            PairKind::Text => {
+                pair.extend(head.iter().rev());
+                pair.extend(body);
+            }
+        }
         Ok(pair)
     }
-}
-
-/// Turns a string pair of the older form (`i64be` time, `i32be` length, text) into Druid's bytes of one pair.
-pub(crate) fn convert_legacy_text(bytes: &[u8]) -> Result<Vec<u8>> {
-    let short = || damaged("pair is too short");
-    let (time, rest) = bytes.split_first_chunk().ok_or_else(short)?;
-    let (length, text) = rest.split_first_chunk().ok_or_else(short)?;
-    let length = i32::from_be_bytes(*length).max(0);
-    let mut pair = i64::from_be_bytes(*time).to_le_bytes().to_vec();
-    pair.extend_from_slice(&length.to_le_bytes());
-    pair.extend_from_slice(text.get(..length as usize).ok_or_else(short)?);
-    Ok(pair)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ovate_base::{Interval, Result};
 use ovate_compute::ColumnType;
 use ovate_compute::column::{Column, ColumnCapabilities, ColumnSource};
+use ovate_compute::virtual_column::PathPart;
 use parking_lot::RwLock;
 
 use super::complex_column::ComplexColumn;
@@ -15,6 +16,7 @@ use super::cursor::{At, Cursor, Place, damaged};
 use super::descriptor::{ColumnDescriptor, bitmap_kind, byte_order, part_type};
 use super::files::{Files, read_small};
 use super::metadata::{IndexDrd, SegmentMetadata};
+use super::nested::{self, JsonColumn, NestedColumn};
 use super::null_column::NullColumn;
 use super::numeric_column::{NumberData, NumericColumn};
 use super::string_column::{PartContext, StringColumn};
@@ -33,7 +35,20 @@ pub struct Segment {
     interval: Interval,
     metadata: SegmentMetadata,
     time_sorted: bool,
-    opened: RwLock<HashMap<String, Arc<dyn Column>>>,
+    opened: RwLock<HashMap<String, Opened>>,
+}
+
+/// An open column; json columns also as what they are, for their fields.
+#[derive(Clone)]
+struct Opened {
+    column: Arc<dyn Column>,
+    json: Option<Arc<JsonColumn>>,
+}
+
+impl<C: Column + 'static> From<C> for Opened {
+    fn from(column: C) -> Self {
+        Opened { column: Arc::new(column), json: None }
+    }
 }
 
 impl Segment {
@@ -96,9 +111,27 @@ impl Segment {
         Ok(column.and_then(|c| c.dictionary()).map(|d| d.cardinality()))
     }
 
-    fn open_column(&self, column: &str) -> Result<Arc<dyn Column>> {
+    /// Paths of the fields of a json column, as JSONPath parts in stored order; `None` where it is no json column.
+    pub fn nested_paths(&self, column: &str) -> Result<Option<Vec<Vec<PathPart>>>> {
+        let json = self.opened(column)?.and_then(|opened| opened.json);
+        Ok(json.map(|json| json.paths().map(<[PathPart]>::to_vec).collect()))
+    }
+
+    fn opened(&self, name: &str) -> Result<Option<Opened>> {
+        if let Some(opened) = self.opened.read().get(name) {
+            return Ok(Some(opened.clone()));
+        }
+        if !self.columns.iter().any(|c| c == name) {
+            return Ok(None);
+        }
+        // Two threads may open the same column at once; the first one kept is given to both.
+        let opened = self.open_column(name)?;
+        Ok(Some(self.opened.write().entry(name.to_owned()).or_insert(opened).clone()))
+    }
+
+    fn open_column(&self, column: &str) -> Result<Opened> {
         let place = Place::new(&self.name, column);
-        let open = || -> Result<Arc<dyn Column>> {
+        let open = || -> Result<Opened> {
             let mut cursor = Cursor::new(self.files.require(column)?);
             let descriptor = ColumnDescriptor::read(&mut cursor)?;
             open_payload(&descriptor, &mut cursor, &self.files, self.row_count, &place)
@@ -111,22 +144,26 @@ impl Segment {
 fn open_payload(
     descriptor: &ColumnDescriptor,
     cursor: &mut Cursor,
-    files: &Files,
+    files: &Arc<Files>,
     rows: u32,
     place: &Place,
-) -> Result<Arc<dyn Column>> {
+) -> Result<Opened> {
     let json = descriptor.part()?;
     let part = PartContext { files, rows, order: byte_order(json)?, bitmaps: bitmap_kind(json)?, place };
     match part_type(json) {
-        "stringDictionary" => Ok(Arc::new(StringColumn::read(cursor, &part, None)?.0)),
+        "stringDictionary" => Ok(StringColumn::read(cursor, &part, None)?.0.into()),
         kind @ ("long" | "longV2" | "float" | "floatV2" | "double" | "doubleV2") => {
-            Ok(Arc::new(NumericColumn::read(cursor, &part, kind)?))
+            Ok(NumericColumn::read(cursor, &part, kind)?.into())
         }
         "complex" => {
             let name = json.get("typeName").and_then(|v| v.as_str()).ok_or_else(|| damaged("complex part lacks typeName"))?;
-            Ok(Arc::new(ComplexColumn::read(cursor, &part, name)?))
+            Ok(ComplexColumn::read(cursor, &part, name)?.into())
         }
-        "null" => Ok(Arc::new(NullColumn { rows })),
+        "nestedCommonFormat" => Ok(match nested::read(cursor, &part, json, files)? {
+            NestedColumn::Plain(column) => Opened { column, json: None },
+            NestedColumn::Json(json) => Opened { column: json.clone(), json: Some(json) },
+        }),
+        "null" => Ok(NullColumn { rows }.into()),
         other => Err(damaged(format!("unknown column part. type={other}"))),
     }
 }
@@ -182,15 +219,20 @@ impl ColumnSource for Segment {
     }
 
     fn column(&self, name: &str) -> Result<Option<Arc<dyn Column>>> {
-        if let Some(column) = self.opened.read().get(name) {
-            return Ok(Some(column.clone()));
+        Ok(self.opened(name)?.map(|opened| opened.column))
+    }
+
+    fn nested_field(&self, column: &str, path: &[PathPart]) -> Result<Option<Arc<dyn Column>>> {
+        let Some(opened) = self.opened(column)? else {
+            return Ok(Some(Arc::new(NullColumn { rows: self.row_count })));
+        };
+        match (opened.json, path) {
+            (Some(json), path) => json.field(path).map(Some),
+            // Columns that are no json have only themselves, and the elements of their arrays.
+            (None, []) => Ok(Some(opened.column)),
+            (None, [PathPart::Element(index)]) => Ok(Some(nested::element_of(opened.column, *index, self.row_count))),
+            (None, _) => Ok(None),
         }
-        if !self.columns.iter().any(|c| c == name) {
-            return Ok(None);
-        }
-        // Two threads may open the same column at once; the first one kept is given to both.
-        let column = self.open_column(name)?;
-        Ok(Some(self.opened.write().entry(name.to_owned()).or_insert(column).clone()))
     }
 
     fn interval(&self) -> Interval {

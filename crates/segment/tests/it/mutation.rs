@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ovate_compute::column::{ColumnSource, Rows};
+use ovate_compute::virtual_column::PathPart;
 use ovate_segment::Segment;
 
 use crate::support::{fixtures, name_of};
@@ -38,6 +39,14 @@ const SEGMENTS: &[&str] = &[
     "golden-37.0.0/complex_first_last",
     "golden-37.0.0/complex_sketches_lz4",
     "golden-37.0.0/merge_rollup",
+    "golden-37.0.0/auto_scalars",
+    "golden-37.0.0/auto_variants",
+    "golden-37.0.0/auto_arrays",
+    "golden-37.0.0/nested_basic",
+    "golden-37.0.0/nested_front_coded",
+    "golden-37.0.0/nested_no_raw",
+    "golden-37.0.0/nested_null_value_index",
+    "golden-37.0.0/nested_zstd_concise",
 ];
 
 /// Touches everything and ignores what comes back; the reader may give errors, callers must not be led out of bounds.
@@ -45,10 +54,17 @@ fn touch(segment: &Segment) {
     let rows = segment.row_count().min(2000);
     let ids: Vec<u32> = (0..rows).step_by(3).collect();
     segment.is_time_sorted();
+    let mut columns = Vec::new();
     for name in segment.column_names() {
         segment.capabilities(&name);
         segment.column_size_bytes(&name);
-        let Ok(Some(column)) = segment.column(&name) else { continue };
+        columns.extend(segment.column(&name).ok().flatten());
+        for path in segment.nested_paths(&name).ok().flatten().unwrap_or_default() {
+            columns.extend(segment.nested_field(&name, &path).ok().flatten());
+        }
+        columns.extend(segment.nested_field(&name, &[PathPart::Element(-1)]).ok().flatten());
+    }
+    for column in columns {
         let _ = column.null_rows();
         if let Some(dictionary) = column.dictionary() {
             dictionary.is_sorted();

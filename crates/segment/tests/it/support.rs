@@ -196,6 +196,10 @@ pub fn read_segment(segment: &Segment) -> Result<Vec<(String, Vec<Value>)>> {
         let prefix = |e: ovate_base::DruidError| e.prefixed(format_args!("column {name}"));
         let column = segment.column(&name)?.expect("a listed column is there");
         assert_eq!(segment.capabilities(&name), Some(column.capabilities()));
+        for path in segment.nested_paths(&name)?.unwrap_or_default() {
+            let field = segment.nested_field(&name, &path)?.expect("a listed field is there");
+            read_column(&field, segment.row_count()).map_err(prefix)?;
+        }
         columns.push((name.clone(), read_column(&column, segment.row_count()).map_err(prefix)?));
     }
     Ok(columns)
