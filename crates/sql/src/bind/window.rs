@@ -1,0 +1,171 @@
+//! Window functions: OVER clauses with named windows and constant frames.
+
+use ovate_base::Result;
+use ovate_compute::Value;
+
+use super::query::Block;
+use super::{Binder, Scope, error_at};
+use crate::functions::{find_aggregate, find_window};
+use crate::parse::ast::{Bound, Call, Expr, ExprKind, Over, Pos, WindowSpec};
+use crate::plan::{FrameBound, Rex, WindowCall, WindowFrame};
+use crate::types::SqlType;
+
+impl Binder<'_> {
+    pub(super) fn window_call(&mut self, call: &Call, scope: &Scope<'_>, block: &mut Block, pos: Pos) -> Result<Rex> {
+        let Some(over) = &call.over else {
+            return Err(error_at(format!("OVER clause is necessary for window functions: {}", call.name), pos));
+        };
+        if !block.allow_windows {
+            return Err(error_at("Windowed aggregate expression is illegal here", pos));
+        }
+        let spec = match over {
+            Over::Spec(spec) => self.resolve_window(spec, block)?,
+            Over::Name(name) => {
+                let found = block.named_windows.iter().find(|(n, _)| n.value == name.value).map(|(_, spec)| spec.clone());
+                let spec = found.ok_or_else(|| error_at(format!("Window '{}' not found", name.value), name.pos))?;
+                self.resolve_window(&spec, block)?
+            }
+        };
+        block.allow_windows = false;
+        let bound = self.window_parts(call, &spec, scope, block, pos);
+        block.allow_windows = true;
+        let bound = bound?;
+        let sql_type = bound.sql_type.clone();
+        let index = block.windows.iter().position(|w| *w == bound).unwrap_or_else(|| {
+            block.windows.push(bound);
+            block.windows.len() - 1
+        });
+        Ok(Rex::Window(index, sql_type))
+    }
+
+    fn resolve_window(&self, spec: &WindowSpec, block: &Block) -> Result<WindowSpec> {
+        let Some(base) = &spec.base else { return Ok(spec.clone()) };
+        let found = block.named_windows.iter().find(|(n, _)| n.value == base.value);
+        let (_, base) = found.ok_or_else(|| error_at(format!("Window '{}' not found", base.value), base.pos))?;
+        let mut merged = self.resolve_window(base, block)?;
+        if !spec.partition_by.is_empty() {
+            merged.partition_by.clone_from(&spec.partition_by);
+        }
+        if !spec.order_by.is_empty() {
+            merged.order_by.clone_from(&spec.order_by);
+        }
+        if spec.frame.is_some() {
+            merged.frame.clone_from(&spec.frame);
+        }
+        Ok(merged)
+    }
+
+    fn window_parts(&mut self, call: &Call, spec: &WindowSpec, scope: &Scope<'_>, block: &mut Block, pos: Pos) -> Result<WindowCall> {
+        let star = matches!(call.args.as_slice(), [Expr { kind: ExprKind::Star, .. }]);
+        let mut args = Vec::new();
+        if !star {
+            for arg in &call.args {
+                args.push(self.expr(arg, scope, block)?);
+            }
+        }
+        let filter = call.filter.as_ref().map(|e| self.boolean(e, scope, block)).transpose()?;
+        let partition_by = spec.partition_by.iter().map(|e| self.expr(e, scope, block)).collect::<Result<Vec<_>>>()?;
+        let mut order_by = Vec::new();
+        for item in &spec.order_by {
+            let rex = self.expr(&item.expr, scope, block)?;
+            order_by.push((rex, item.descending, item.nulls_first.unwrap_or(!item.descending)));
+        }
+        let (function, sql_type) = match find_window(&call.name) {
+            Some(function) => {
+                let sql_type = self.window_type(function, &mut args, pos)?;
+                (function, sql_type)
+            }
+            None => {
+                let function = find_aggregate(&call.name)
+                    .ok_or_else(|| error_at(format!("OVER must be applied to aggregate function: {}", call.name), pos))?;
+                (function, self.aggregate_type(function, &mut args, star, pos)?)
+            }
+        };
+        if call.distinct {
+            return Err(error_at("DISTINCT is not supported for window functions", pos));
+        }
+        let frame = self.frame(spec, function, !order_by.is_empty(), scope, block)?;
+        Ok(WindowCall {
+            function,
+            args,
+            distinct: false,
+            filter,
+            ignore_nulls: call.ignore_nulls,
+            partition_by,
+            order_by,
+            frame,
+            sql_type,
+        })
+    }
+
+    fn window_type(&self, function: &str, args: &mut [Rex], pos: Pos) -> Result<SqlType> {
+        let count = args.len();
+        let fits = match function {
+            "ROW_NUMBER" | "RANK" | "DENSE_RANK" | "PERCENT_RANK" | "CUME_DIST" => count == 0,
+            "NTILE" | "FIRST_VALUE" | "LAST_VALUE" => count == 1,
+            "NTH_VALUE" => count == 2,
+            _ => (1..=3).contains(&count),
+        };
+        if !fits {
+            return Err(error_at(format!("Invalid number of arguments to function '{function}'"), pos));
+        }
+        Ok(match function {
+            "PERCENT_RANK" | "CUME_DIST" => SqlType::Double,
+            "NTILE" => {
+                match args[0].literal() {
+                    Some(Value::Long(n)) if *n > 0 => {}
+                    _ => return Err(error_at("Argument to function 'NTILE' must be a positive integer literal", pos)),
+                }
+                SqlType::Bigint
+            }
+            "ROW_NUMBER" | "RANK" | "DENSE_RANK" => SqlType::Bigint,
+            "LAG" | "LEAD" => {
+                let sql_type = args[0].sql_type().clone();
+                if let Some(default) = args.get(2) {
+                    args[2] = self.cast(default.clone(), &sql_type);
+                }
+                sql_type
+            }
+            _ => args[0].sql_type().clone(),
+        })
+    }
+
+    fn frame(&mut self, spec: &WindowSpec, function: &str, ordered: bool, scope: &Scope<'_>, block: &mut Block) -> Result<WindowFrame> {
+        let Some(frame) = &spec.frame else {
+            let end = if ordered { FrameBound::Offset(0) } else { FrameBound::UnboundedFollowing };
+            // Druid's ROW_NUMBER and its kin ignore frames.
+            let _ = function;
+            return Ok(WindowFrame { rows: false, start: FrameBound::UnboundedPreceding, end });
+        };
+        let mut bound = |bound: &Bound| -> Result<FrameBound> {
+            let mut offset = |expr: &Expr| -> Result<i64> {
+                match self.expr(expr, scope, block)?.literal() {
+                    Some(Value::Long(n)) if *n >= 0 => Ok(*n),
+                    _ => Err(error_at("Window frame bounds must be constant and not negative", expr.pos)),
+                }
+            };
+            Ok(match bound {
+                Bound::UnboundedPreceding => FrameBound::UnboundedPreceding,
+                Bound::UnboundedFollowing => FrameBound::UnboundedFollowing,
+                Bound::CurrentRow => FrameBound::Offset(0),
+                Bound::Preceding(expr) => FrameBound::Offset(-offset(expr)?),
+                Bound::Following(expr) => FrameBound::Offset(offset(expr)?),
+            })
+        };
+        let (start, end) = (bound(&frame.start)?, bound(&frame.end)?);
+        if !frame.rows && [start, end].iter().any(|b| matches!(b, FrameBound::Offset(n) if *n != 0)) {
+            return Err(ovate_base::DruidError::invalid_sql(
+                "Order By with RANGE clause currently supports only UNBOUNDED or CURRENT ROW. Use ROWS clause instead.",
+            ));
+        }
+        let backwards = matches!((start, end), (FrameBound::Offset(a), FrameBound::Offset(b)) if a > b)
+            || start == FrameBound::UnboundedFollowing
+            || end == FrameBound::UnboundedPreceding;
+        if backwards {
+            return Err(ovate_base::DruidError::invalid_sql(
+                "Query bounds with both lower and upper bounds as PRECEDING or FOLLOWING is not supported.",
+            ));
+        }
+        Ok(WindowFrame { rows: frame.rows, start, end })
+    }
+}
