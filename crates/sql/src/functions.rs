@@ -259,11 +259,44 @@ pub fn find(name: &str) -> Option<&'static Function> {
 /// The aggregate functions by upper-case name, with the name they go by from here on.
 pub fn find_aggregate(name: &str) -> Option<&'static str> {
     const NAMES: &[&str] = &[
-        "COUNT", "SUM", "MIN", "MAX", "AVG", "APPROX_COUNT_DISTINCT", "APPROX_COUNT_DISTINCT_BUILTIN", "EARLIEST", "EARLIEST_BY", "LATEST",
-        "LATEST_BY", "ANY_VALUE", "GROUPING", "ARRAY_AGG", "ARRAY_CONCAT_AGG", "STRING_AGG", "BIT_AND", "BIT_OR", "BIT_XOR", "VAR_POP",
-        "VAR_SAMP", "VARIANCE", "STDDEV_POP", "STDDEV_SAMP", "STDDEV", "APPROX_COUNT_DISTINCT_DS_HLL", "DS_HLL",
-        "APPROX_COUNT_DISTINCT_DS_THETA", "DS_THETA", "APPROX_QUANTILE_DS", "DS_QUANTILES_SKETCH", "DS_TUPLE_DOUBLES", "APPROX_QUANTILE",
-        "APPROX_QUANTILE_FIXED_BUCKETS", "BLOOM_FILTER", "TDIGEST_QUANTILE", "TDIGEST_GENERATE_SKETCH", "SINGLE_VALUE",
+        "COUNT",
+        "SUM",
+        "MIN",
+        "MAX",
+        "AVG",
+        "APPROX_COUNT_DISTINCT",
+        "APPROX_COUNT_DISTINCT_BUILTIN",
+        "EARLIEST",
+        "EARLIEST_BY",
+        "LATEST",
+        "LATEST_BY",
+        "ANY_VALUE",
+        "GROUPING",
+        "ARRAY_AGG",
+        "ARRAY_CONCAT_AGG",
+        "STRING_AGG",
+        "BIT_AND",
+        "BIT_OR",
+        "BIT_XOR",
+        "VAR_POP",
+        "VAR_SAMP",
+        "VARIANCE",
+        "STDDEV_POP",
+        "STDDEV_SAMP",
+        "STDDEV",
+        "APPROX_COUNT_DISTINCT_DS_HLL",
+        "DS_HLL",
+        "APPROX_COUNT_DISTINCT_DS_THETA",
+        "DS_THETA",
+        "APPROX_QUANTILE_DS",
+        "DS_QUANTILES_SKETCH",
+        "DS_TUPLE_DOUBLES",
+        "APPROX_QUANTILE",
+        "APPROX_QUANTILE_FIXED_BUCKETS",
+        "BLOOM_FILTER",
+        "TDIGEST_QUANTILE",
+        "TDIGEST_GENERATE_SKETCH",
+        "SINGLE_VALUE",
     ];
     if name == "LISTAGG" {
         return Some("STRING_AGG");
@@ -274,7 +307,17 @@ pub fn find_aggregate(name: &str) -> Option<&'static str> {
 /// Functions that only make sense with OVER.
 pub fn find_window(name: &str) -> Option<&'static str> {
     const NAMES: &[&str] = &[
-        "ROW_NUMBER", "RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST", "NTILE", "LAG", "LEAD", "FIRST_VALUE", "LAST_VALUE", "NTH_VALUE",
+        "ROW_NUMBER",
+        "RANK",
+        "DENSE_RANK",
+        "PERCENT_RANK",
+        "CUME_DIST",
+        "NTILE",
+        "LAG",
+        "LEAD",
+        "FIRST_VALUE",
+        "LAST_VALUE",
+        "NTH_VALUE",
     ];
     NAMES.iter().find(|known| **known == name).copied()
 }

@@ -1,13 +1,18 @@
 //! `sql`: Druid SQL - parser, binder with Druid's types and functions, planner to native queries, metadata tables, result
 //! formats. A statement becomes native queries that `engine::NativeRunner` runs, and operators of `engine` above them.
 
+#[allow(dead_code, unused_imports)]
 mod bind;
+#[allow(dead_code)]
 mod functions;
+#[allow(dead_code)]
 mod parse;
+#[allow(dead_code)]
 mod plan;
-mod types;
 pub mod request;
 pub mod system;
+#[allow(dead_code)]
+mod types;
 
 mod server;
 

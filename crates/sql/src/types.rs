@@ -125,7 +125,12 @@ impl SqlType {
             (Timestamp, Date) | (Date, Timestamp) => Timestamp,
             (Array(a), Array(b)) => Array(Box::new(a.common(b)?)),
             (Array(a), b) | (b, Array(a)) if a.as_ref() == b => Array(a.clone()),
-            (a, b) if (a.is_text() && !matches!(b, Array(_) | Complex(_))) || (b.is_text() && !matches!(a, Array(_) | Complex(_))) => Varchar,
+            (a, b)
+                if (a.is_text() && !matches!(b, Array(_) | Complex(_)))
+                    || (b.is_text() && !matches!(a, Array(_) | Complex(_))) =>
+            {
+                Varchar
+            }
             (Boolean, b) | (b, Boolean) if b.is_numeric() => b.clone(),
             (Complex(_), Complex(_)) => self.clone(),
             _ => return None,

@@ -66,7 +66,8 @@ impl Binder<'_> {
             return Err(error_at(format!("No match found for function signature {name}({})", list.join(", ")), pos));
         };
         if args.len() < function.min_args || args.len() > function.max_args {
-            let message = format!("Invalid number of arguments to function '{name}'. Was expecting {} arguments", function.min_args);
+            let message =
+                format!("Invalid number of arguments to function '{name}'. Was expecting {} arguments", function.min_args);
             return Err(error_at(message, pos));
         }
         self.check_and_convert(function.name, &mut args, pos)?;
@@ -101,7 +102,13 @@ impl Binder<'_> {
             }
         };
         match name {
-            "TIME_FLOOR" | "TIME_CEIL" | "TIME_SHIFT" | "TIME_EXTRACT" | "TIME_FORMAT" | "TIME_IN_INTERVAL" | "TIMESTAMP_TO_MILLIS" => {
+            "TIME_FLOOR"
+            | "TIME_CEIL"
+            | "TIME_SHIFT"
+            | "TIME_EXTRACT"
+            | "TIME_FORMAT"
+            | "TIME_IN_INTERVAL"
+            | "TIMESTAMP_TO_MILLIS" => {
                 if types[0].is_text() || types[0] == SqlType::Null {
                     convert(args, 0, SqlType::Timestamp);
                 } else if !types[0].is_time() && !types[0].is_integer() {
@@ -129,8 +136,8 @@ impl Binder<'_> {
                 }
             }
             "FLOOR" | "CEIL" if args.len() == 1 && types[0].is_text() => convert(args, 0, SqlType::Double),
-            "ABS" | "ROUND" | "TRUNCATE" | "SQRT" | "EXP" | "LN" | "LOG10" | "POWER" | "SIN" | "COS" | "TAN" | "COT" | "ASIN" | "ACOS"
-            | "ATAN" | "ATAN2" | "DEGREES" | "RADIANS" | "CBRT" | "SIGN" => {
+            "ABS" | "ROUND" | "TRUNCATE" | "SQRT" | "EXP" | "LN" | "LOG10" | "POWER" | "SIN" | "COS" | "TAN" | "COT" | "ASIN"
+            | "ACOS" | "ATAN" | "ATAN2" | "DEGREES" | "RADIANS" | "CBRT" | "SIGN" => {
                 for i in 0..args.len() {
                     if types[i].is_text() {
                         convert(args, i, if name == "ROUND" && i == 1 { SqlType::Integer } else { SqlType::Double });
@@ -147,9 +154,9 @@ impl Binder<'_> {
                     convert(args, i, SqlType::Varchar);
                 }
             }
-            "LENGTH" | "LOWER" | "UPPER" | "REVERSE" | "TRIM" | "BTRIM" | "LTRIM" | "RTRIM" | "REPLACE" | "LPAD" | "RPAD" | "LEFT"
-            | "RIGHT" | "SUBSTRING" | "LOOKUP" | "REGEXP_LIKE" | "REGEXP_EXTRACT" | "REGEXP_REPLACE" | "CONTAINS_STRING"
-            | "ICONTAINS_STRING" | "STRPOS" | "PARSE_LONG" | "TIME_PARSE" => {
+            "LENGTH" | "LOWER" | "UPPER" | "REVERSE" | "TRIM" | "BTRIM" | "LTRIM" | "RTRIM" | "REPLACE" | "LPAD" | "RPAD"
+            | "LEFT" | "RIGHT" | "SUBSTRING" | "LOOKUP" | "REGEXP_LIKE" | "REGEXP_EXTRACT" | "REGEXP_REPLACE"
+            | "CONTAINS_STRING" | "ICONTAINS_STRING" | "STRPOS" | "PARSE_LONG" | "TIME_PARSE" => {
                 let at = usize::from(name == "TRIM" && args.len() == 3);
                 let at = if name == "TRIM" && args.len() == 2 && is_side(&args[0]) { 1 } else { at };
                 match &types[at] {
@@ -181,7 +188,13 @@ impl Binder<'_> {
     }
 
     /// An aggregate with its arguments bound below the grouping.
-    pub(super) fn aggregate(&mut self, function: &'static str, call: &Call, scope: &Scope<'_>, pos: Pos) -> Result<AggregateCall> {
+    pub(super) fn aggregate(
+        &mut self,
+        function: &'static str,
+        call: &Call,
+        scope: &Scope<'_>,
+        pos: Pos,
+    ) -> Result<AggregateCall> {
         let mut inner = Block::scalar();
         let star = matches!(call.args.as_slice(), [Expr { kind: ExprKind::Star, .. }]);
         if star && function != "COUNT" {
@@ -224,11 +237,16 @@ impl Binder<'_> {
                 Ok(SqlType::Bigint)
             }
             "GROUPING" => {
-                if types.is_empty() { wrong_count() } else { Ok(SqlType::Bigint) }
+                if types.is_empty() {
+                    wrong_count()
+                } else {
+                    Ok(SqlType::Bigint)
+                }
             }
-            "APPROX_COUNT_DISTINCT" | "APPROX_COUNT_DISTINCT_BUILTIN" | "APPROX_COUNT_DISTINCT_DS_HLL" | "APPROX_COUNT_DISTINCT_DS_THETA" => {
-                Ok(SqlType::Bigint)
-            }
+            "APPROX_COUNT_DISTINCT"
+            | "APPROX_COUNT_DISTINCT_BUILTIN"
+            | "APPROX_COUNT_DISTINCT_DS_HLL"
+            | "APPROX_COUNT_DISTINCT_DS_THETA" => Ok(SqlType::Bigint),
             "SUM" | "AVG" => {
                 match &types[0] {
                     t if t.is_numeric() || *t == SqlType::Null => {}
@@ -283,7 +301,9 @@ impl Binder<'_> {
                 }
                 Ok(SqlType::Double)
             }
-            "APPROX_QUANTILE_DS" | "APPROX_QUANTILE" | "APPROX_QUANTILE_FIXED_BUCKETS" | "TDIGEST_QUANTILE" => Ok(SqlType::Double),
+            "APPROX_QUANTILE_DS" | "APPROX_QUANTILE" | "APPROX_QUANTILE_FIXED_BUCKETS" | "TDIGEST_QUANTILE" => {
+                Ok(SqlType::Double)
+            }
             "DS_HLL" => complex("HLLSketch"),
             "DS_THETA" => complex("thetaSketch"),
             "DS_QUANTILES_SKETCH" => complex("quantilesDoublesSketch"),

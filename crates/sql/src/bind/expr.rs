@@ -78,8 +78,7 @@ impl Binder<'_> {
                     let names: Vec<_> = plan.fields.iter().map(|f| f.name.clone()).collect();
                     plan.project(columns, &names)
                 };
-                let found =
-                    Rex::Subquery { kind: SubqueryKind::In, plan: plan.into(), args: casted, sql_type: SqlType::Boolean };
+                let found = Rex::Subquery { kind: SubqueryKind::In, plan: plan.into(), args: casted, sql_type: SqlType::Boolean };
                 Ok(if *negated { found.not() } else { found })
             }
             ExprKind::Like { expr, pattern, escape, negated, similar } => {
@@ -167,7 +166,9 @@ impl Binder<'_> {
     fn negate(&self, inner: Rex, pos: Pos) -> Result<Rex> {
         let t = inner.sql_type().clone();
         match inner {
-            Rex::Literal(Value::Long(v), t) if t.is_integer() || t.is_interval() => Ok(Rex::Literal(Value::Long(v.wrapping_neg()), t)),
+            Rex::Literal(Value::Long(v), t) if t.is_integer() || t.is_interval() => {
+                Ok(Rex::Literal(Value::Long(v.wrapping_neg()), t))
+            }
             Rex::Literal(Value::Double(v), t) if *v.to_string() == *"9223372036854775808" => {
                 let _ = t;
                 Ok(Rex::long(i64::MIN))
@@ -414,7 +415,8 @@ impl Binder<'_> {
         for (i, arg) in args.iter().enumerate() {
             if is_value(i) {
                 let t = arg.sql_type();
-                sql_type = sql_type.common(t).ok_or_else(|| error_at("Illegal mixing of types in CASE or COALESCE statement", pos))?;
+                sql_type =
+                    sql_type.common(t).ok_or_else(|| error_at("Illegal mixing of types in CASE or COALESCE statement", pos))?;
             }
         }
         for (i, arg) in args.iter_mut().enumerate() {
@@ -447,7 +449,9 @@ pub(crate) fn cast(rex: Rex, to: &SqlType, zone: &ovate_base::time::Zone) -> Rex
             (Value::String(text), SqlType::Timestamp) => parse_timestamp_literal(text, zone).map(Value::Long),
             (Value::String(text), SqlType::Date) => super::parse_date_literal(text, zone).map(Value::Long),
             (Value::Long(v), t) if from.is_integer() && t.is_text() => Some(Value::from(v.to_string().as_str())),
-            (Value::Long(v), t) if from == SqlType::Boolean && t.is_text() => Some(Value::from(if *v == 0 { "false" } else { "true" })),
+            (Value::Long(v), t) if from == SqlType::Boolean && t.is_text() => {
+                Some(Value::from(if *v == 0 { "false" } else { "true" }))
+            }
             (Value::String(text), t) if t.is_integer() => text.trim().parse::<i64>().ok().map(Value::Long),
             (Value::String(text), t) if t.is_approximate() => text.trim().parse::<f64>().ok().map(Value::Double),
             (Value::Long(v), SqlType::Timestamp) if from == SqlType::Date => Some(Value::Long(*v)),

@@ -109,9 +109,8 @@ impl Binder<'_> {
     fn using(&mut self, names: &[Ident], left: &[super::scope::ScopeColumn], scope: &mut Scope<'_>) -> Result<Rex> {
         let mut parts = Vec::new();
         for name in names {
-            let find = |columns: &[super::scope::ScopeColumn]| {
-                columns.iter().position(|c| c.name.as_ref() == name.value && !c.hidden)
-            };
+            let find =
+                |columns: &[super::scope::ScopeColumn]| columns.iter().position(|c| c.name.as_ref() == name.value && !c.hidden);
             let missing = || error_at(format!("Column '{}' not found in any table", name.value), name.pos);
             let l = find(left).ok_or_else(missing)?;
             let r = left.len() + find(&scope.columns[left.len()..]).ok_or_else(missing)?;
@@ -188,7 +187,12 @@ impl Binder<'_> {
         Ok((rel, scope))
     }
 
-    fn named_table<'p>(&mut self, path: &[Ident], alias: Option<&Alias>, parent: Option<&'p Scope<'p>>) -> Result<(Rel, Scope<'p>)> {
+    fn named_table<'p>(
+        &mut self,
+        path: &[Ident],
+        alias: Option<&Alias>,
+        parent: Option<&'p Scope<'p>>,
+    ) -> Result<(Rel, Scope<'p>)> {
         let last = &path[path.len() - 1];
         if path.len() == 1 {
             if let Some((_, rel)) = self.ctes.iter().rev().find(|(name, _)| *name == last.value) {

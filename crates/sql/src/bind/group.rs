@@ -12,7 +12,12 @@ const SETS_MAX: usize = 4096;
 
 impl Binder<'_> {
     /// The keys and the sets of key indexes.
-    pub(super) fn group_by(&mut self, list: &[GroupItem], items: &[Rex], scope: &Scope<'_>) -> Result<(Vec<Rex>, Vec<Vec<usize>>)> {
+    pub(super) fn group_by(
+        &mut self,
+        list: &[GroupItem],
+        items: &[Rex],
+        scope: &Scope<'_>,
+    ) -> Result<(Vec<Rex>, Vec<Vec<usize>>)> {
         let mut keys = Vec::new();
         let mut sets = vec![Vec::new()];
         for item in list {

@@ -103,8 +103,9 @@ impl Binder<'_> {
         } else {
             SqlType::parse(&parameter.sql_type)?
         };
-        let value = parameter_value(&parameter.value, &sql_type, &self.session.zone)
-            .ok_or_else(|| error_at(format!("Parameter value does not fit its type {sql_type} (position [{}])", index + 1), pos))?;
+        let value = parameter_value(&parameter.value, &sql_type, &self.session.zone).ok_or_else(|| {
+            error_at(format!("Parameter value does not fit its type {sql_type} (position [{}])", index + 1), pos)
+        })?;
         Ok(Rex::Literal(value, sql_type))
     }
 }

@@ -106,8 +106,7 @@ impl Binder<'_> {
             types.push(common.ok_or_else(|| error_at(format!("Type mismatch in column {} of {name}", i + 1), pos))?);
         }
         let names: Vec<Arc<str>> = left.fields.iter().map(|f| f.name.clone()).collect();
-        let fields: Vec<Field> =
-            names.iter().zip(&types).map(|(n, t)| Field { name: n.clone(), sql_type: t.clone() }).collect();
+        let fields: Vec<Field> = names.iter().zip(&types).map(|(n, t)| Field { name: n.clone(), sql_type: t.clone() }).collect();
         let (left, right) = (self.conform(left, &types), self.conform(right, &types));
         match op {
             SetOperator::Union => {
@@ -173,12 +172,8 @@ impl Binder<'_> {
             let condition = self.boolean(filter, &scope, &mut Block::scalar())?;
             rel = rel.filter(condition);
         }
-        let mut block = Block {
-            allow_aggregates: true,
-            allow_windows: true,
-            named_windows: select.windows.clone(),
-            ..Block::default()
-        };
+        let mut block =
+            Block { allow_aggregates: true, allow_windows: true, named_windows: select.windows.clone(), ..Block::default() };
         let (mut items, names) = self.select_items(select, &scope, &mut block)?;
         let aliases: Vec<Option<String>> = select_aliases(select, &names);
         let groups = match &select.group_by {
@@ -248,7 +243,14 @@ impl Binder<'_> {
     }
 
     /// The last steps of a block: the select list with hidden sort columns, DISTINCT, ORDER BY.
-    fn project_and_sort(&self, rel: Rel, items: Vec<Rex>, names: Vec<Arc<str>>, order: Vec<BoundOrder>, select: &Select) -> Result<Rel> {
+    fn project_and_sort(
+        &self,
+        rel: Rel,
+        items: Vec<Rex>,
+        names: Vec<Arc<str>>,
+        order: Vec<BoundOrder>,
+        select: &Select,
+    ) -> Result<Rel> {
         let visible = items.len();
         let (mut exprs, mut all_names) = (items, names);
         let mut keys: Vec<SortKey> = Vec::new();
@@ -396,7 +398,11 @@ impl Binder<'_> {
                     _ => return Err(error_at("ORDER BY of a set operation takes output columns only", entry.expr.pos)),
                 },
             };
-            keys.push(SortKey { column, descending: entry.descending, nulls_first: entry.nulls_first.unwrap_or(!entry.descending) });
+            keys.push(SortKey {
+                column,
+                descending: entry.descending,
+                nulls_first: entry.nulls_first.unwrap_or(!entry.descending),
+            });
         }
         let fields = rel.fields.clone();
         Ok(Rel { kind: RelKind::Sort { input: Box::new(rel), keys, offset: 0, limit: None }, fields })

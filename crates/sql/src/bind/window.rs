@@ -55,7 +55,14 @@ impl Binder<'_> {
         Ok(merged)
     }
 
-    fn window_parts(&mut self, call: &Call, spec: &WindowSpec, scope: &Scope<'_>, block: &mut Block, pos: Pos) -> Result<WindowCall> {
+    fn window_parts(
+        &mut self,
+        call: &Call,
+        spec: &WindowSpec,
+        scope: &Scope<'_>,
+        block: &mut Block,
+        pos: Pos,
+    ) -> Result<WindowCall> {
         let star = matches!(call.args.as_slice(), [Expr { kind: ExprKind::Star, .. }]);
         let mut args = Vec::new();
         if !star {
@@ -130,7 +137,14 @@ impl Binder<'_> {
         })
     }
 
-    fn frame(&mut self, spec: &WindowSpec, function: &str, ordered: bool, scope: &Scope<'_>, block: &mut Block) -> Result<WindowFrame> {
+    fn frame(
+        &mut self,
+        spec: &WindowSpec,
+        function: &str,
+        ordered: bool,
+        scope: &Scope<'_>,
+        block: &mut Block,
+    ) -> Result<WindowFrame> {
         let Some(frame) = &spec.frame else {
             let end = if ordered { FrameBound::Offset(0) } else { FrameBound::UnboundedFollowing };
             // Druid's ROW_NUMBER and its kin ignore frames.

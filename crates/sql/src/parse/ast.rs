@@ -99,7 +99,10 @@ pub struct Select {
 pub enum SelectItem {
     /// `*` or `t.*`.
     Star(Vec<Ident>, Pos),
-    Expr { expr: Expr, alias: Option<Ident> },
+    Expr {
+        expr: Expr,
+        alias: Option<Ident>,
+    },
 }
 
 /// An entry of GROUP BY.
@@ -131,12 +134,33 @@ pub struct Alias {
 /// Something in FROM.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TableRef {
-    Table { name: Vec<Ident>, alias: Option<Alias> },
-    Derived { query: Box<Query>, alias: Option<Alias> },
-    Unnest { exprs: Vec<Expr>, with_ordinality: bool, alias: Option<Alias>, pos: Pos },
+    Table {
+        name: Vec<Ident>,
+        alias: Option<Alias>,
+    },
+    Derived {
+        query: Box<Query>,
+        alias: Option<Alias>,
+    },
+    Unnest {
+        exprs: Vec<Expr>,
+        with_ordinality: bool,
+        alias: Option<Alias>,
+        pos: Pos,
+    },
     /// `TABLE(call)`, with an EXTEND list for external data.
-    Function { call: Expr, extend: Vec<(Ident, TypeName)>, alias: Option<Alias>, pos: Pos },
-    Join { left: Box<TableRef>, right: Box<TableRef>, kind: JoinKind, on: JoinOn },
+    Function {
+        call: Expr,
+        extend: Vec<(Ident, TypeName)>,
+        alias: Option<Alias>,
+        pos: Pos,
+    },
+    Join {
+        left: Box<TableRef>,
+        right: Box<TableRef>,
+        kind: JoinKind,
+        on: JoinOn,
+    },
 }
 
 /// The kinds of join that text can ask for.
@@ -221,14 +245,49 @@ pub enum ExprKind {
     Not(Box<Expr>),
     Negate(Box<Expr>),
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
-    Is { expr: Box<Expr>, test: IsTest, negated: bool },
-    IsDistinct { left: Box<Expr>, right: Box<Expr>, negated: bool },
-    Between { expr: Box<Expr>, low: Box<Expr>, high: Box<Expr>, negated: bool, symmetric: bool },
-    InList { expr: Box<Expr>, list: Vec<Expr>, negated: bool },
-    InQuery { expr: Box<Expr>, query: Box<Query>, negated: bool },
-    Like { expr: Box<Expr>, pattern: Box<Expr>, escape: Option<Box<Expr>>, negated: bool, similar: bool },
-    Case { operand: Option<Box<Expr>>, whens: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
-    Cast { expr: Box<Expr>, to: TypeName },
+    Is {
+        expr: Box<Expr>,
+        test: IsTest,
+        negated: bool,
+    },
+    IsDistinct {
+        left: Box<Expr>,
+        right: Box<Expr>,
+        negated: bool,
+    },
+    Between {
+        expr: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        negated: bool,
+        symmetric: bool,
+    },
+    InList {
+        expr: Box<Expr>,
+        list: Vec<Expr>,
+        negated: bool,
+    },
+    InQuery {
+        expr: Box<Expr>,
+        query: Box<Query>,
+        negated: bool,
+    },
+    Like {
+        expr: Box<Expr>,
+        pattern: Box<Expr>,
+        escape: Option<Box<Expr>>,
+        negated: bool,
+        similar: bool,
+    },
+    Case {
+        operand: Option<Box<Expr>>,
+        whens: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
+    Cast {
+        expr: Box<Expr>,
+        to: TypeName,
+    },
     Call(Box<Call>),
     Array(Vec<Expr>),
     Row(Vec<Expr>),
@@ -236,8 +295,16 @@ pub enum ExprKind {
     /// `ARRAY(SELECT …)`.
     ArrayQuery(Box<Query>),
     Exists(Box<Query>),
-    Item { base: Box<Expr>, index: Box<Expr> },
-    Interval { negative: bool, text: String, unit: String, to: Option<String> },
+    Item {
+        base: Box<Expr>,
+        index: Box<Expr>,
+    },
+    Interval {
+        negative: bool,
+        text: String,
+        unit: String,
+        to: Option<String>,
+    },
     /// A word that is an argument by itself: a time unit, BOTH, LEADING, TRAILING, `=>` names.
     Symbol(String),
 }

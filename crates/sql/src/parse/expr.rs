@@ -15,8 +15,24 @@ const ADD: u8 = 6;
 const MULTIPLY: u8 = 7;
 
 const TIME_UNITS: &[&str] = &[
-    "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "DECADE", "CENTURY", "MILLENNIUM",
-    "EPOCH", "DOW", "ISODOW", "DOY", "ISOYEAR",
+    "MICROSECOND",
+    "MILLISECOND",
+    "SECOND",
+    "MINUTE",
+    "HOUR",
+    "DAY",
+    "WEEK",
+    "MONTH",
+    "QUARTER",
+    "YEAR",
+    "DECADE",
+    "CENTURY",
+    "MILLENNIUM",
+    "EPOCH",
+    "DOW",
+    "ISODOW",
+    "DOY",
+    "ISOYEAR",
 ];
 
 impl Parser<'_> {
@@ -95,7 +111,10 @@ impl Parser<'_> {
                 return Ok(None);
             }
             self.at += 1;
-            if precedence == COMPARE && (self.at_word("ANY") || self.at_word("SOME") || self.at_word("ALL")) && self.symbol_ahead(1, "(") {
+            if precedence == COMPARE
+                && (self.at_word("ANY") || self.at_word("SOME") || self.at_word("ALL"))
+                && self.symbol_ahead(1, "(")
+            {
                 return self.quantified(left, op).map(Some);
             }
             let right = self.deeper(|p| p.binary(precedence))?;
@@ -123,8 +142,7 @@ impl Parser<'_> {
         if COMPARE <= min {
             return Ok(None);
         }
-        let negated = self.at_word("NOT")
-            && ["IN", "BETWEEN", "LIKE", "SIMILAR"].iter().any(|word| self.word_ahead(1, word));
+        let negated = self.at_word("NOT") && ["IN", "BETWEEN", "LIKE", "SIMILAR"].iter().any(|word| self.word_ahead(1, word));
         if negated {
             self.at += 1;
         }
@@ -307,7 +325,9 @@ impl Parser<'_> {
                 self.expect_symbol(")")?;
                 Ok(Expr { kind: ExprKind::Row(list), pos })
             }
-            "CURRENT_TIMESTAMP" | "CURRENT_DATE" | "CURRENT_TIME" | "LOCALTIMESTAMP" | "LOCALTIME" | "PI" if !self.symbol_ahead(1, "(") => {
+            "CURRENT_TIMESTAMP" | "CURRENT_DATE" | "CURRENT_TIME" | "LOCALTIMESTAMP" | "LOCALTIME" | "PI"
+                if !self.symbol_ahead(1, "(") =>
+            {
                 self.at += 1;
                 if upper == "PI" && self.at_symbol(".") {
                     self.at -= 1;
@@ -315,7 +335,9 @@ impl Parser<'_> {
                 }
                 Ok(self.call_expr(upper.to_owned(), Vec::new(), pos))
             }
-            _ if Self::is_reserved(upper) && !(self.symbol_ahead(1, "(") && matches!(upper, "LEFT" | "RIGHT" | "REPLACE" | "ANY" | "SOME")) => {
+            _ if Self::is_reserved(upper)
+                && !(self.symbol_ahead(1, "(") && matches!(upper, "LEFT" | "RIGHT" | "REPLACE" | "ANY" | "SOME")) =>
+            {
                 Err(self.unexpected("an expression"))
             }
             _ => self.name_or_call(),
@@ -537,7 +559,8 @@ impl Parser<'_> {
             }
             let separator = self.accept_symbol(",")
                 || (call.name == "POSITION" && (self.accept_word("IN") || self.accept_word("FROM")))
-                || (matches!(call.name.as_str(), "SUBSTRING" | "OVERLAY") && (self.accept_word("FROM") || self.accept_word("FOR")));
+                || (matches!(call.name.as_str(), "SUBSTRING" | "OVERLAY")
+                    && (self.accept_word("FROM") || self.accept_word("FOR")));
             if !separator {
                 break;
             }

@@ -8,11 +8,18 @@ use super::ast::Pos;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// An unquoted word; `upper` is for keyword tests.
-    Word { text: String, upper: String },
+    Word {
+        text: String,
+        upper: String,
+    },
     Quoted(String),
     String(String),
     /// Digits; with `point` or `exponent` where there is one.
-    Number { text: String, point: bool, exponent: bool },
+    Number {
+        text: String,
+        point: bool,
+        exponent: bool,
+    },
     /// An operator or punctuation.
     Symbol(&'static str),
     End,
@@ -42,8 +49,8 @@ impl Token {
 }
 
 const SYMBOLS: &[&str] = &[
-    "<>", "<=", ">=", "!=", "||", "=>", "::", "(", ")", ",", ".", ";", "+", "-", "*", "/", "%", "=", "<", ">", "?", "[", "]", ":",
-    "{", "}", "|", "^", "&",
+    "<>", "<=", ">=", "!=", "||", "=>", "::", "(", ")", ",", ".", ";", "+", "-", "*", "/", "%", "=", "<", ">", "?", "[", "]",
+    ":", "{", "}", "|", "^", "&",
 ];
 
 struct Lexer<'a> {

@@ -330,7 +330,10 @@ impl Parser<'_> {
             self.expect_symbol(")")?;
             let mut extend = Vec::new();
             let explicit = self.accept_word("EXTEND");
-            if explicit || (self.at_symbol("(") && matches!(self.peek_kind(1), super::lexer::Kind::Word { .. } | super::lexer::Kind::Quoted(_))) {
+            if explicit
+                || (self.at_symbol("(")
+                    && matches!(self.peek_kind(1), super::lexer::Kind::Word { .. } | super::lexer::Kind::Quoted(_)))
+            {
                 self.expect_symbol("(")?;
                 loop {
                     let name = self.ident()?;
@@ -375,11 +378,7 @@ impl Parser<'_> {
     }
 
     fn table_alias(&mut self) -> Result<Option<Alias>> {
-        let name = if self.accept_word("AS") {
-            Some(self.alias_name()?)
-        } else {
-            self.accept_ident()
-        };
+        let name = if self.accept_word("AS") { Some(self.alias_name()?) } else { self.accept_ident() };
         let Some(name) = name else { return Ok(None) };
         let columns = if self.at_symbol("(") { self.ident_list()? } else { Vec::new() };
         Ok(Some(Alias { name, columns }))
@@ -388,7 +387,12 @@ impl Parser<'_> {
     pub(super) fn window_spec(&mut self) -> Result<WindowSpec> {
         self.expect_symbol("(")?;
         let mut spec = WindowSpec::default();
-        if !self.at_word("PARTITION") && !self.at_word("ORDER") && !self.at_word("ROWS") && !self.at_word("RANGE") && !self.at_symbol(")") {
+        if !self.at_word("PARTITION")
+            && !self.at_word("ORDER")
+            && !self.at_word("ROWS")
+            && !self.at_word("RANGE")
+            && !self.at_symbol(")")
+        {
             spec.base = Some(self.ident()?);
         }
         if self.accept_words(&["PARTITION", "BY"]) {

@@ -15,12 +15,25 @@ pub enum Rex {
     /// A column of the relation below.
     Input(usize, SqlType),
     /// A column of a query around this one; `depth` 1 is the next one out.
-    Outer { depth: usize, index: usize, sql_type: SqlType },
+    Outer {
+        depth: usize,
+        index: usize,
+        sql_type: SqlType,
+    },
     Literal(Value, SqlType),
     /// An operator or function by its name in `functions`.
-    Call { op: &'static str, args: Vec<Rex>, sql_type: SqlType },
+    Call {
+        op: &'static str,
+        args: Vec<Rex>,
+        sql_type: SqlType,
+    },
     /// A query used as a value; `args` are the operands of IN.
-    Subquery { kind: SubqueryKind, plan: Arc<Rel>, args: Vec<Rex>, sql_type: SqlType },
+    Subquery {
+        kind: SubqueryKind,
+        plan: Arc<Rel>,
+        args: Vec<Rex>,
+        sql_type: SqlType,
+    },
     /// While a SELECT is being bound: the n-th aggregate of the block.
     Aggregate(usize, SqlType),
     /// While a SELECT is being bound: the n-th window call of the block.
@@ -56,25 +69,62 @@ pub enum InfoTable {
 #[derive(Debug, Clone, PartialEq)]
 pub enum RelKind {
     /// A datasource, or several read as one (`TABLE(APPEND(…))`).
-    Table { names: Vec<String> },
-    Lookup { name: String },
+    Table {
+        names: Vec<String>,
+    },
+    Lookup {
+        name: String,
+    },
     System(SystemTable),
     Info(InfoTable),
     Values(Vec<Vec<Rex>>),
-    Filter { input: Box<Rel>, condition: Rex },
-    Project { input: Box<Rel>, exprs: Vec<Rex> },
+    Filter {
+        input: Box<Rel>,
+        condition: Rex,
+    },
+    Project {
+        input: Box<Rel>,
+        exprs: Vec<Rex>,
+    },
     /// Keys come first in the fields, then the aggregates. `sets` are indexes into the keys; one set of all keys is plain GROUP BY.
-    Aggregate { input: Box<Rel>, keys: Vec<Rex>, sets: Vec<Vec<usize>>, aggregates: Vec<AggregateCall> },
-    Sort { input: Box<Rel>, keys: Vec<SortKey>, offset: u64, limit: Option<u64> },
-    Join { left: Box<Rel>, right: Box<Rel>, kind: RelJoin, condition: Rex },
+    Aggregate {
+        input: Box<Rel>,
+        keys: Vec<Rex>,
+        sets: Vec<Vec<usize>>,
+        aggregates: Vec<AggregateCall>,
+    },
+    Sort {
+        input: Box<Rel>,
+        keys: Vec<SortKey>,
+        offset: u64,
+        limit: Option<u64>,
+    },
+    Join {
+        left: Box<Rel>,
+        right: Box<Rel>,
+        kind: RelJoin,
+        condition: Rex,
+    },
     /// UNION ALL.
     Union(Vec<Rel>),
     /// INTERSECT or EXCEPT of two relations.
-    SetDifference { left: Box<Rel>, right: Box<Rel>, intersect: bool, all: bool },
+    SetDifference {
+        left: Box<Rel>,
+        right: Box<Rel>,
+        intersect: bool,
+        all: bool,
+    },
     /// The input's fields, then one for each call.
-    Window { input: Box<Rel>, calls: Vec<WindowCall> },
+    Window {
+        input: Box<Rel>,
+        calls: Vec<WindowCall>,
+    },
     /// The input's fields, then one for each array, then the ordinality.
-    Unnest { input: Box<Rel>, arrays: Vec<Rex>, ordinality: bool },
+    Unnest {
+        input: Box<Rel>,
+        arrays: Vec<Rex>,
+        ordinality: bool,
+    },
 }
 
 /// The kinds of join.
@@ -231,7 +281,8 @@ impl Rel {
 
     /// The same rows under other names.
     pub fn renamed(mut self, names: &[Arc<str>]) -> Rel {
-        self.fields = self.fields.iter().zip(names).map(|(f, n)| Field { name: n.clone(), sql_type: f.sql_type.clone() }).collect();
+        self.fields =
+            self.fields.iter().zip(names).map(|(f, n)| Field { name: n.clone(), sql_type: f.sql_type.clone() }).collect();
         self
     }
 }
