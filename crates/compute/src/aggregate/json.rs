@@ -17,6 +17,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// All of them.
+    pub(crate) fn map(&self) -> &'a Map<String, Json> {
+        self.map
+    }
+
     /// The `type` property.
     pub(crate) fn kind(&self) -> Result<&'a str> {
         self.string("type")

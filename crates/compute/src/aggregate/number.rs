@@ -5,26 +5,22 @@ use ovate_base::{DruidError, Result};
 
 use super::input::{Input, Read};
 use crate::column::{Numbers, Rows};
-use crate::types::ColumnType;
 use crate::value::Value;
 use crate::vector::Vector;
 
 /// i64, f32 or f64.
 pub(crate) trait Number: Copy + Default + PartialEq + Send + Sync + std::fmt::Debug + 'static {
-    const TYPE: ColumnType;
     fn read<'a>(input: &'a mut Input, rows: Rows<'_>) -> Result<Read<'a, Self>>;
     fn from_long(value: i64) -> Self;
     fn from_double(value: f64) -> Self;
     fn vector(values: Vec<Self>, nulls: Option<Vec<bool>>) -> Vector;
     /// The vector's slices when it holds this very type.
     fn slices(vector: &Vector) -> Option<Numbers<'_, Self>>;
-    fn value(self) -> Value;
 }
 
 macro_rules! number {
     ($type:ty, $variant:ident, $read:ident) => {
         impl Number for $type {
-            const TYPE: ColumnType = ColumnType::$variant;
             fn read<'a>(input: &'a mut Input, rows: Rows<'_>) -> Result<Read<'a, Self>> {
                 input.$read(rows)
             }
@@ -42,9 +38,6 @@ macro_rules! number {
                     Vector::$variant { values, nulls } => Some(Numbers { values, nulls: nulls.as_deref() }),
                     _ => None,
                 }
-            }
-            fn value(self) -> Value {
-                Value::$variant(self)
             }
         }
     };

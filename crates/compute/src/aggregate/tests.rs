@@ -113,10 +113,31 @@ fn distinct_counts() {
         Value::Long(6)
     );
     assert_eq!(result(json!({"type": "hyperUnique", "name": "x", "fieldName": "s", "round": true})), Value::Long(3));
-    let filter = json!({"type": "in", "dimension": "s", "values": ["a", "b"]});
-    let filtered = json!({"type": "filtered", "filter": filter, "aggregator":
-        {"type": "hyperUnique", "name": "x", "fieldName": "s"}});
-    assert_eq!(AggregatorSpec::from_json(&filtered).unwrap().name(), "x");
+}
+
+#[test]
+fn filtered_aggregators_see_only_passing_rows() {
+    let filtered = |filter: serde_json::Value, inner: serde_json::Value| {
+        result(json!({"type": "filtered", "filter": filter, "aggregator": inner, "name": "outer"}))
+    };
+    let letters = json!({"type": "in", "dimension": "s", "values": ["a", "b"]});
+    let above = json!({"type": "range", "column": "d", "matchValueType": "DOUBLE", "lower": 0.9});
+    let count = json!({"type": "count", "name": "x"});
+    assert_eq!(filtered(letters.clone(), count.clone()), Value::Long(3));
+    assert_eq!(filtered(above.clone(), count.clone()), Value::Long(4));
+    assert_eq!(filtered(json!({"type": "and", "fields": [letters, above]}), count.clone()), Value::Long(2));
+    assert_eq!(filtered(json!({"type": "null", "column": "nothing"}), count), Value::Long(6));
+    let never = json!({"type": "equals", "column": "s", "matchValueType": "STRING", "matchValue": "zzz"});
+    assert_eq!(filtered(never.clone(), json!({"type": "longSum", "fieldName": "l"})), Value::Null);
+    assert_eq!(filtered(never, json!({"type": "hyperUnique", "fieldName": "s"})), Value::Double(0.0));
+}
+
+#[test]
+fn an_empty_hll_sketch_is_druids() {
+    let json = json!({"type": "HLLSketchBuild", "name": "x", "fieldName": "missing", "shouldFinalize": false});
+    assert_eq!(result(json).as_text().unwrap().as_ref(), "AgEHDAMMAAA=");
+    let json = json!({"type": "thetaSketch", "name": "x", "fieldName": "missing", "shouldFinalize": false});
+    assert_eq!(result(json).as_text().unwrap().as_ref(), "AQMDAAAeAAA=");
 }
 
 #[test]

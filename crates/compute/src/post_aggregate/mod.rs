@@ -2,8 +2,17 @@
 //! whole vectors of rows. One file a feature; `registry.rs` lists them.
 
 mod arithmetic;
+mod expression;
+mod extremes;
 mod field;
+mod hll;
+mod quantiles;
 mod registry;
+mod sketched;
 mod spec;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod theta;
 
 pub use spec::{PostAggregatorFactory, PostAggregatorSpec, PostInputs};

@@ -3,7 +3,7 @@
 use ovate_base::{DruidError, Result};
 use serde_json::Value as Json;
 
-use super::{PostAggregatorSpec, arithmetic, field};
+use super::{PostAggregatorSpec, arithmetic, expression, extremes, field, hll, quantiles, stats, theta};
 use crate::aggregate::json::Fields;
 
 type Parse = fn(&Fields<'_>) -> Result<PostAggregatorSpec>;
@@ -13,6 +13,39 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("constant", field::parse_constant),
     ("fieldAccess", field::parse_access),
     ("finalizingFieldAccess", field::parse_access),
+    ("expression", expression::parse),
+    ("doubleGreatest", extremes::parse),
+    ("doubleLeast", extremes::parse),
+    ("longGreatest", extremes::parse),
+    ("longLeast", extremes::parse),
+    ("hyperUniqueCardinality", stats::parse_cardinality),
+    ("stddev", stats::parse_stddev),
+    ("thetaSketchEstimate", theta::parse_estimate),
+    ("thetaSketchSetOp", theta::parse_set_op),
+    ("thetaSketchToString", theta::parse_to_string),
+    ("thetaSketchConstant", theta::parse_constant),
+    ("HLLSketchEstimate", hll::parse_estimate),
+    ("HLLSketchEstimateWithBounds", hll::parse_estimate_with_bounds),
+    ("HLLSketchUnion", hll::parse_union),
+    ("HLLSketchToString", hll::parse_to_string),
+    ("quantilesDoublesSketchToQuantile", quantiles::parse),
+    ("quantilesDoublesSketchToQuantiles", quantiles::parse),
+    ("quantilesDoublesSketchToHistogram", quantiles::parse),
+    ("quantilesDoublesSketchToRank", quantiles::parse),
+    ("quantilesDoublesSketchToCDF", quantiles::parse),
+    ("quantilesDoublesSketchToString", quantiles::parse),
+    ("KllDoublesSketchToQuantile", quantiles::parse),
+    ("KllDoublesSketchToQuantiles", quantiles::parse),
+    ("KllDoublesSketchToHistogram", quantiles::parse),
+    ("KllDoublesSketchToRank", quantiles::parse),
+    ("KllDoublesSketchToCDF", quantiles::parse),
+    ("KllDoublesSketchToString", quantiles::parse),
+    ("KllFloatsSketchToQuantile", quantiles::parse),
+    ("KllFloatsSketchToQuantiles", quantiles::parse),
+    ("KllFloatsSketchToHistogram", quantiles::parse),
+    ("KllFloatsSketchToRank", quantiles::parse),
+    ("KllFloatsSketchToCDF", quantiles::parse),
+    ("KllFloatsSketchToString", quantiles::parse),
 ];
 
 /// Post-aggregators of Druid that this build does not have; they answer "unsupported" instead of "unknown".

@@ -207,10 +207,10 @@ impl ThetaSketch {
 
     /// Lower and upper bound at 1, 2 or 3 standard deviations.
     pub fn bounds(&self, deviations: u8) -> Result<(f64, f64)> {
-        let deviations = std_dev(deviations)?;
         if self.theta == MAX_THETA {
             return Ok((self.estimate(), self.estimate()));
         }
+        let deviations = std_dev(deviations)?;
         let sketch = CompactThetaSketch::deserialize(&self.to_bytes()).map_err(|error| damaged("thetaSketch", error))?;
         Ok((sketch.lower_bound(deviations), sketch.upper_bound(deviations)))
     }
