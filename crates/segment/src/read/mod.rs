@@ -1,4 +1,4 @@
-//! Reads Druid segments (format V9) straight from their mapped files. Every byte is untrusted: what does not fit is an error
+//! Reads Druid segments (formats V9 and V10) straight from their mapped files. Every byte is untrusted: what does not fit is an error
 //! that names segment and column. `README.md` of the room draws the layouts. Called through [`Segment`].
 
 mod bitmap;
@@ -6,6 +6,7 @@ mod blob;
 mod blocks;
 mod complex_column;
 mod compression;
+mod constant_column;
 mod cursor;
 mod descriptor;
 mod dictionary;
@@ -22,9 +23,12 @@ mod null_column;
 mod numeric_column;
 mod packed;
 mod pairs;
+mod projection;
 mod segment;
 mod smile;
 mod string_column;
+mod v10;
 
 pub use metadata::{OrderBy, SegmentMetadata};
+pub use projection::ProjectionSchema;
 pub use segment::Segment;

@@ -1,53 +1,79 @@
-//! [`Segment`]: a directory with a Druid segment, memory-mapped. Opening reads the table of contents, `index.drd`,
-//! `metadata.drd` and the header of `__time`; every other column is opened when first asked for, and kept.
+//! [`Segment`]: a directory with a Druid segment, memory-mapped. Opening reads the table of contents, `index.drd` and
+//! `metadata.drd` (V10: the metadata in front) and the header of `__time`; every other column is opened when first asked
+//! for, and kept. A projection of a segment is a segment of its own over the same files.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ovate_base::{Interval, Result};
+use ovate_base::{DruidError, Interval, Result};
 use ovate_compute::ColumnType;
 use ovate_compute::column::{Column, ColumnCapabilities, ColumnSource};
 use ovate_compute::virtual_column::PathPart;
 use parking_lot::RwLock;
+use serde_json::Value as Json;
 
 use super::complex_column::ComplexColumn;
+use super::constant_column::ConstantLong;
 use super::cursor::{At, Cursor, Place, damaged};
 use super::descriptor::{ColumnDescriptor, bitmap_kind, byte_order, part_type};
+use super::dictionary::StringDictionary;
 use super::files::{Files, read_small};
 use super::metadata::{IndexDrd, SegmentMetadata};
 use super::nested::{self, JsonColumn, NestedColumn};
 use super::null_column::NullColumn;
 use super::numeric_column::{NumberData, NumericColumn};
+use super::projection::ProjectionSchema;
 use super::string_column::{PartContext, StringColumn};
+use super::v10;
 
 const TIME: &str = "__time";
 
-/// An open segment; cheap to share, safe to read from many threads.
-pub struct Segment {
+/// An open segment or projection; cheap to clone, safe to read from many threads.
+#[derive(Clone)]
+pub struct Segment(Arc<Table>);
+
+/// One table of rows in a segment's files.
+struct Table {
     name: Arc<str>,
     files: Arc<Files>,
     size_bytes: u64,
     row_count: u32,
+    /// What internal names of this table's columns begin with.
+    prefix: String,
+    /// Descriptors by internal name, where they do not stand before the payload (V10).
+    descriptors: Option<Arc<HashMap<String, Json>>>,
+    time: Time,
     /// `__time`, dimensions, metrics.
     columns: Vec<String>,
     dimensions: Vec<String>,
     interval: Interval,
     metadata: SegmentMetadata,
     time_sorted: bool,
+    /// The base table of a projection, whose dictionaries it shares.
+    parent: Option<Arc<Table>>,
     opened: RwLock<HashMap<String, Opened>>,
 }
 
-/// An open column; json columns also as what they are, for their fields.
+/// Where `__time` comes from.
+enum Time {
+    /// A column of this name.
+    Stored(String),
+    /// Every row has this time.
+    Constant(i64),
+}
+
+/// An open column; json columns also as what they are, for their fields, and dictionaries for projections.
 #[derive(Clone)]
 struct Opened {
     column: Arc<dyn Column>,
     json: Option<Arc<JsonColumn>>,
+    dictionary: Option<Arc<StringDictionary>>,
 }
 
 impl<C: Column + 'static> From<C> for Opened {
     fn from(column: C) -> Self {
-        Opened { column: Arc::new(column), json: None }
+        Opened { column: Arc::new(column), json: None, dictionary: None }
     }
 }
 
@@ -59,7 +85,11 @@ impl Segment {
 
     /// Opens the segment in a directory; errors name the segment by `name`.
     pub fn open_named(dir: &Path, name: &str) -> Result<Self> {
-        Self::open_v9(dir, name).map_err(|e| e.prefixed(format_args!("cannot open segment. segment={name}")))
+        // V10 has one file; a version.bin says that it is not V10.
+        let v10_file = if dir.is_file() { dir.to_owned() } else { dir.join(v10::FILE_NAME) };
+        let is_v10 = v10_file.is_file() && !dir.join("version.bin").exists();
+        let opened = if is_v10 { Self::open_v10(&v10_file, name) } else { Self::open_v9(dir, name) };
+        opened.map_err(|e| e.prefixed(format_args!("cannot open segment. segment={name}")))
     }
 
     fn open_v9(dir: &Path, name: &str) -> Result<Self> {
@@ -69,40 +99,65 @@ impl Segment {
         let metadata = files.get("metadata.drd").and_then(|bytes| SegmentMetadata::read(&bytes)).unwrap_or_default();
         let row_count = time_rows(&files)?;
         let metrics = index.columns.iter().filter(|c| !index.dimensions.contains(c));
-        let mut columns = vec![TIME.to_owned()];
-        columns.extend(index.dimensions.iter().chain(metrics).filter(|c| *c != TIME).cloned());
-        Ok(Segment {
+        let columns = index.dimensions.iter().chain(metrics).cloned();
+        Ok(Segment(Arc::new(Table {
             name: name.into(),
             files: Arc::new(files),
             size_bytes,
             row_count,
-            columns,
+            prefix: String::new(),
+            descriptors: None,
+            time: Time::Stored(TIME.to_owned()),
+            columns: with_time(columns),
             dimensions: index.dimensions,
             interval: index.interval,
             time_sorted: metadata.is_time_sorted(),
             metadata,
+            parent: None,
             opened: RwLock::default(),
-        })
+        })))
+    }
+
+    fn open_v10(file: &Path, name: &str) -> Result<Self> {
+        let container = v10::open(file)?;
+        let base = container.base;
+        let columns = base.dimensions.iter().chain(&base.metrics).cloned();
+        Ok(Segment(Arc::new(Table {
+            name: name.into(),
+            files: Arc::new(container.files),
+            size_bytes: container.size_bytes,
+            row_count: base.row_count,
+            prefix: v10::BASE_PREFIX.to_owned(),
+            descriptors: Some(Arc::new(container.descriptors)),
+            time: Time::Stored(TIME.to_owned()),
+            columns: with_time(columns),
+            dimensions: base.dimensions,
+            interval: container.interval,
+            time_sorted: container.metadata.is_time_sorted(),
+            metadata: container.metadata,
+            parent: None,
+            opened: RwLock::default(),
+        })))
     }
 
     /// How the segment was made; empty where `metadata.drd` is missing or damaged.
     pub fn metadata(&self) -> &SegmentMetadata {
-        &self.metadata
+        &self.0.metadata
     }
 
     /// Bytes of the files that hold rows and the table of contents.
     pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
+        self.0.size_bytes
     }
 
     /// Bytes that a column takes in the segment, its parts included; 0 for a column that is not stored.
     pub fn column_size_bytes(&self, column: &str) -> u64 {
-        self.files.column_bytes(column)
+        self.0.files.column_bytes(&self.0.internal_name(column))
     }
 
     /// Dimensions in order.
     pub fn dimensions(&self) -> &[String] {
-        &self.dimensions
+        &self.0.dimensions
     }
 
     /// Number of dictionary entries of a STRING column that has a dictionary.
@@ -113,8 +168,60 @@ impl Segment {
 
     /// Paths of the fields of a json column, as JSONPath parts in stored order; `None` where it is no json column.
     pub fn nested_paths(&self, column: &str) -> Result<Option<Vec<Vec<PathPart>>>> {
-        let json = self.opened(column)?.and_then(|opened| opened.json);
+        let json = self.0.opened(column)?.and_then(|opened| opened.json);
         Ok(json.map(|json| json.paths().map(<[PathPart]>::to_vec).collect()))
+    }
+
+    /// The aggregate projections stored with the rows (`AggregateProjectionMetadata`).
+    pub fn projections(&self) -> Vec<ProjectionSchema> {
+        let listed = self.0.metadata.projections.iter().flatten();
+        listed.filter_map(|json| ProjectionSchema::from_json(json).ok()).collect()
+    }
+
+    /// Opens a projection; its rows are those of a segment with the grouping columns and aggregators as columns.
+    pub fn projection(&self, name: &str) -> Result<Option<Segment>> {
+        let Some(schema) = self.projections().into_iter().find(|p| p.name == name) else { return Ok(None) };
+        let base = &self.0;
+        let time = match &schema.time_column {
+            Some(column) => Time::Stored(column.clone()),
+            None => Time::Constant(base.interval.start),
+        };
+        let dimensions: Vec<String> =
+            schema.grouping_columns.iter().filter(|c| Some(*c) != schema.time_column.as_ref()).cloned().collect();
+        let metrics = schema.aggregators.iter().filter_map(|a| a.get("name")?.as_str().map(str::to_owned));
+        let columns = with_time(dimensions.iter().cloned().chain(metrics));
+        Ok(Some(Segment(Arc::new(Table {
+            name: format!("{} projection={name}", base.name).into(),
+            files: base.files.clone(),
+            size_bytes: base.size_bytes,
+            row_count: schema.row_count,
+            prefix: format!("{name}/"),
+            descriptors: base.descriptors.clone(),
+            time,
+            columns,
+            dimensions,
+            interval: base.interval,
+            time_sorted: schema.is_time_sorted(),
+            metadata: SegmentMetadata { aggregators: Some(schema.aggregators), rollup: Some(true), ..Default::default() },
+            parent: Some(base.clone()),
+            opened: RwLock::default(),
+        }))))
+    }
+}
+
+/// `__time` and then the others.
+fn with_time(columns: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all = vec![TIME.to_owned()];
+    all.extend(columns.filter(|c| c != TIME));
+    all
+}
+
+impl Table {
+    fn internal_name(&self, column: &str) -> String {
+        match &self.time {
+            Time::Stored(time) if column == TIME => format!("{}{time}", self.prefix),
+            _ => format!("{}{column}", self.prefix),
+        }
     }
 
     fn opened(&self, name: &str) -> Result<Option<Opened>> {
@@ -125,46 +232,75 @@ impl Segment {
             return Ok(None);
         }
         // Two threads may open the same column at once; the first one kept is given to both.
-        let opened = self.open_column(name)?;
+        let opened = self.open_column(name).opening(&Place::new(&self.name, name))?;
         Ok(Some(self.opened.write().entry(name.to_owned()).or_insert(opened).clone()))
     }
 
-    fn open_column(&self, column: &str) -> Result<Opened> {
-        let place = Place::new(&self.name, column);
-        let open = || -> Result<Opened> {
-            let mut cursor = Cursor::new(self.files.require(column)?);
-            let descriptor = ColumnDescriptor::read(&mut cursor)?;
-            open_payload(&descriptor, &mut cursor, &self.files, self.row_count, &place)
+    fn open_column(&self, name: &str) -> Result<Opened> {
+        if let (Time::Constant(time), TIME) = (&self.time, name) {
+            return Ok(ConstantLong::new(self.row_count, *time).into());
+        }
+        let internal = self.internal_name(name);
+        let file = match (self.files.get(&internal), &self.parent) {
+            (Some(file), _) => file,
+            // A projection has no files for grouping columns that are all null.
+            (None, Some(_)) if self.dimensions.iter().any(|d| d == name) => return Ok(NullColumn { rows: self.row_count }.into()),
+            (None, _) => return Err(damaged(format!("internal file is missing. file={internal}"))),
         };
-        open().opening(&place)
+        let mut cursor = Cursor::new(file);
+        let descriptor = match &self.descriptors {
+            None => ColumnDescriptor::read(&mut cursor)?,
+            Some(all) => {
+                let json = all.get(&internal).ok_or_else(|| damaged("column has no descriptor"))?;
+                ColumnDescriptor::from_json(json.clone())?
+            }
+        };
+        self.open_payload(name, &descriptor, &mut cursor)
     }
-}
 
-/// Opens a column from its descriptor and payload.
-fn open_payload(
-    descriptor: &ColumnDescriptor,
-    cursor: &mut Cursor,
-    files: &Arc<Files>,
-    rows: u32,
-    place: &Place,
-) -> Result<Opened> {
-    let json = descriptor.part()?;
-    let part = PartContext { files, rows, order: byte_order(json)?, bitmaps: bitmap_kind(json)?, place };
-    match part_type(json) {
-        "stringDictionary" => Ok(StringColumn::read(cursor, &part, None)?.0.into()),
-        kind @ ("long" | "longV2" | "float" | "floatV2" | "double" | "doubleV2") => {
-            Ok(NumericColumn::read(cursor, &part, kind)?.into())
+    /// Opens a column from its descriptor and payload.
+    fn open_payload(&self, name: &str, descriptor: &ColumnDescriptor, cursor: &mut Cursor) -> Result<Opened> {
+        let json = descriptor.part()?;
+        let (rows, place) = (self.row_count, Place::new(&self.name, name));
+        let (order, bitmaps) = (byte_order(json)?, bitmap_kind(json)?);
+        let part = PartContext { files: &self.files, rows, order, bitmaps, place: &place };
+        match part_type(json) {
+            "stringDictionary" => {
+                let (column, dictionary) = StringColumn::read(cursor, &part, self.shared_dictionary(name)?)?;
+                Ok(Opened { column: Arc::new(column), json: None, dictionary: Some(dictionary) })
+            }
+            kind @ ("long" | "longV2" | "float" | "floatV2" | "double" | "doubleV2") => {
+                Ok(NumericColumn::read(cursor, &part, kind)?.into())
+            }
+            "complex" => {
+                let type_name = json.get("typeName").and_then(|v| v.as_str());
+                let type_name = type_name.ok_or_else(|| damaged("complex part lacks typeName"))?;
+                if type_name == "json" {
+                    return Err(DruidError::unsupported("json column of the format before `nestedCommonFormat`"));
+                }
+                Ok(ComplexColumn::read(cursor, &part, type_name)?.into())
+            }
+            "nestedCommonFormat" => {
+                let parent = match &self.parent {
+                    Some(base) => base.opened(name)?.map(|o| nested::Parent { name: base.internal_name(name), json: o.json }),
+                    None => None,
+                };
+                Ok(match nested::read(cursor, &part, json, &self.files, parent)? {
+                    NestedColumn::Plain(column) => Opened { column, json: None, dictionary: None },
+                    NestedColumn::Json(json) => Opened { column: json.clone(), json: Some(json), dictionary: None },
+                })
+            }
+            "null" => Ok(NullColumn { rows }.into()),
+            other => Err(damaged(format!("unknown column part. type={other}"))),
         }
-        "complex" => {
-            let name = json.get("typeName").and_then(|v| v.as_str()).ok_or_else(|| damaged("complex part lacks typeName"))?;
-            Ok(ComplexColumn::read(cursor, &part, name)?.into())
+    }
+
+    /// The dictionary of the base table's column of this name: a projection's column then has none of its own.
+    fn shared_dictionary(&self, name: &str) -> Result<Option<Arc<StringDictionary>>> {
+        match &self.parent {
+            Some(parent) => Ok(parent.opened(name)?.and_then(|opened| opened.dictionary)),
+            None => Ok(None),
         }
-        "nestedCommonFormat" => Ok(match nested::read(cursor, &part, json, files)? {
-            NestedColumn::Plain(column) => Opened { column, json: None },
-            NestedColumn::Json(json) => Opened { column: json.clone(), json: Some(json) },
-        }),
-        "null" => Ok(NullColumn { rows }.into()),
-        other => Err(damaged(format!("unknown column part. type={other}"))),
     }
 }
 
@@ -197,11 +333,11 @@ fn time_rows(files: &Files) -> Result<u32> {
 
 impl ColumnSource for Segment {
     fn row_count(&self) -> u32 {
-        self.row_count
+        self.0.row_count
     }
 
     fn column_names(&self) -> Vec<String> {
-        self.columns.clone()
+        self.0.columns.clone()
     }
 
     fn capabilities(&self, name: &str) -> Option<ColumnCapabilities> {
@@ -219,27 +355,27 @@ impl ColumnSource for Segment {
     }
 
     fn column(&self, name: &str) -> Result<Option<Arc<dyn Column>>> {
-        Ok(self.opened(name)?.map(|opened| opened.column))
+        Ok(self.0.opened(name)?.map(|opened| opened.column))
     }
 
     fn nested_field(&self, column: &str, path: &[PathPart]) -> Result<Option<Arc<dyn Column>>> {
-        let Some(opened) = self.opened(column)? else {
-            return Ok(Some(Arc::new(NullColumn { rows: self.row_count })));
+        let Some(opened) = self.0.opened(column)? else {
+            return Ok(Some(Arc::new(NullColumn { rows: self.0.row_count })));
         };
         match (opened.json, path) {
             (Some(json), path) => json.field(path).map(Some),
             // Columns that are no json have only themselves, and the elements of their arrays.
             (None, []) => Ok(Some(opened.column)),
-            (None, [PathPart::Element(index)]) => Ok(Some(nested::element_of(opened.column, *index, self.row_count))),
+            (None, [PathPart::Element(index)]) => Ok(Some(nested::element_of(opened.column, *index, self.0.row_count))),
             (None, _) => Ok(None),
         }
     }
 
     fn interval(&self) -> Interval {
-        self.interval
+        self.0.interval
     }
 
     fn is_time_sorted(&self) -> bool {
-        self.time_sorted
+        self.0.time_sorted
     }
 }

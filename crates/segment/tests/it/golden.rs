@@ -14,8 +14,7 @@ use crate::support::{about, cases, fixtures, json_lines, name_of, read_column, r
 
 /// Cases that wait for later, by the beginning of their names, with the reason.
 const WAITING: &[(&str, &str)] = &[
-    ("v10_", "format V10 is not read yet"),
-    ("damaged_v10", "format V10 is not read yet"),
+    ("v10_clustered", "clustered base tables exist only in development versions"),
     ("complex_contrib_spectatorHistogram", "container of a contributed type"),
     ("complex_contrib_compressedBigDecimalSum", "container of a contributed type"),
     ("index_zip", "holds a zip, not a segment"),
@@ -97,13 +96,27 @@ fn as_selector(value: &Value) -> Value {
     }
 }
 
-/// Reads a case and compares its rows; what is wrong comes back as text.
-fn check_rows(dir: &Path, expected: &[Json], arrays_throughout: bool) -> Result<(), String> {
+/// Reads a case and compares its rows, and those of its projections; what is wrong comes back as text.
+fn check_rows(dir: &Path, arrays_throughout: bool) -> Result<(), String> {
+    let about = about(dir);
+    let base = about["base"].as_str().map_or(dir.to_owned(), |base| dir.join("../..").join(base));
     let segment = Segment::open(dir).map_err(|e| e.to_string())?;
+    compare(&segment, &json_lines(&base, "expected.jsonl").unwrap(), arrays_throughout, true)?;
+    for projection in segment.projections() {
+        let name = projection.name;
+        let opened = segment.projection(&name).map_err(|e| e.to_string())?.expect("a listed projection is there");
+        let expected = json_lines(&base, &format!("expected.{name}.jsonl")).ok_or(format!("no rows of projection {name}"))?;
+        let bitmaps = about.get("bitmapsDisagree").is_none();
+        compare(&opened, &expected, arrays_throughout, bitmaps).map_err(|e| format!("projection {name}: {e}"))?;
+    }
+    Ok(())
+}
+
+fn compare(segment: &Segment, expected: &[Json], arrays_throughout: bool, bitmaps: bool) -> Result<(), String> {
     if segment.row_count() as usize != expected.len() {
         return Err(format!("{} rows instead of {}", segment.row_count(), expected.len()));
     }
-    let columns = read_segment(&segment).map_err(|e| e.to_string())?;
+    let columns = read_segment(segment, bitmaps).map_err(|e| e.to_string())?;
     let names: Vec<&String> = columns.iter().map(|(name, _)| name).collect();
     let mut wanted: Vec<&String> = expected.first().and_then(Json::as_object).map(|o| o.keys().collect()).unwrap_or_default();
     let mut sorted = names.clone();
@@ -120,9 +133,6 @@ fn check_rows(dir: &Path, expected: &[Json], arrays_throughout: bool) -> Result<
             if !agrees(&shown, &expected[name]) {
                 return Err(format!("column {name} row {row}: {shown:?} instead of {}", expected[name]));
             }
-        }
-        if segment.column_size_bytes(name) == 0 {
-            return Err(format!("column {name} has no size"));
         }
     }
     Ok(())
@@ -151,7 +161,7 @@ fn segments_of_37_0_0_give_their_rows() {
     let Some(root) = fixtures() else { return };
     let all = cases(&root.join("golden-37.0.0"));
     let whole: Vec<_> = all.into_iter().filter(|c| !name_of(c).starts_with("damaged_")).collect();
-    run(&whole, |case, _| check_rows(case, &json_lines(case, "expected.jsonl").unwrap(), true));
+    run(&whole, |case, _| check_rows(case, true));
 }
 
 /// Compares the fields of json columns with `fields.jsonl`: column, path, value, nulls left out.
@@ -168,7 +178,7 @@ fn check_fields(dir: &Path, expected: &[Json]) -> Result<(), String> {
         for path in paths {
             let parts = PathPart::parse_json_path(&path).map_err(|e| e.to_string())?;
             let field = segment.nested_field(column, &parts).map_err(|e| e.to_string())?.expect("json columns have fields");
-            let values = read_column(&field, segment.row_count()).map_err(|e| e.to_string())?;
+            let values = read_column(&field, segment.row_count(), true).map_err(|e| e.to_string())?;
             for (row, (value, expected)) in values.iter().zip(expected).enumerate() {
                 let expected = expected[column].get(&path).unwrap_or(&Json::Null);
                 if !agrees(value, expected) {
@@ -192,7 +202,7 @@ fn fields_of_json_columns_give_their_values() {
 #[test]
 fn segments_of_39_give_their_rows() {
     let Some(root) = fixtures() else { return };
-    run(&cases(&root.join("golden")), |case, _| check_rows(case, &json_lines(case, "expected.jsonl").unwrap(), false));
+    run(&cases(&root.join("golden")), |case, _| check_rows(case, false));
 }
 
 #[test]
@@ -201,7 +211,7 @@ fn damaged_segments_of_37_0_0_fail_or_read_on_as_asked() {
     let all = cases(&root.join("golden-37.0.0"));
     let damaged: Vec<_> = all.into_iter().filter(|c| name_of(c).starts_with("damaged_")).collect();
     run(&damaged, |case, _| {
-        let outcome = Segment::open(case).and_then(|segment| read_segment(&segment));
+        let outcome = Segment::open(case).and_then(|segment| read_segment(&segment, true));
         match (about(case)["expected"].as_str(), outcome) {
             (Some("no panic"), _) | (Some("error"), Err(_)) => Ok(()),
             (expected, outcome) => Err(format!("expected {expected:?}, got {:?}", outcome.map(|_| "rows"))),
@@ -215,14 +225,11 @@ fn damaged_segments_of_39_fail_or_read_on_as_asked() {
     let golden = root.join("golden");
     run(&cases(&golden.join("damaged")), |case, _| {
         let about = about(case);
-        let outcome = Segment::open(case).and_then(|segment| read_segment(&segment));
+        let outcome = Segment::open(case).and_then(|segment| read_segment(&segment, true));
         match (about["expected"].as_str().unwrap_or_default(), outcome) {
             (_, Err(_)) => Ok(()),
             ("an error", Ok(_)) => Err("expected an error, got rows".to_owned()),
-            (expected, Ok(_)) if expected.contains("the rows of the undamaged segment") => {
-                let base = golden.join(about["base"].as_str().unwrap());
-                check_rows(case, &json_lines(&base, "expected.jsonl").unwrap(), false)
-            }
+            (expected, Ok(_)) if expected.contains("the rows of the undamaged segment") => check_rows(case, false),
             (expected, Ok(_)) => Err(format!("unknown expectation {expected:?}")),
         }
     });

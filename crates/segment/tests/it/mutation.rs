@@ -39,6 +39,9 @@ const SEGMENTS: &[&str] = &[
     "golden-37.0.0/complex_first_last",
     "golden-37.0.0/complex_sketches_lz4",
     "golden-37.0.0/merge_rollup",
+    "golden-37.0.0/projections",
+    "golden-37.0.0/v10_projections",
+    "golden-37.0.0/v10_metadata_zstd",
     "golden-37.0.0/auto_scalars",
     "golden-37.0.0/auto_variants",
     "golden-37.0.0/auto_arrays",
@@ -146,6 +149,9 @@ fn damaged_bytes_never_panic() {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if let Ok(segment) = Segment::open(work.path()) {
                 touch(&segment);
+                for projection in segment.projections() {
+                    let _ = segment.projection(&projection.name).map(|p| p.as_ref().map(touch));
+                }
             }
         }));
         assert!(outcome.is_ok(), "panic. segment={name} file={file} OVATE_MUTATION_SEED={} (round 0)", seed + round as u64);

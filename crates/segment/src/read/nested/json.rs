@@ -48,6 +48,7 @@ struct Shared {
     place: Place,
 }
 
+#[derive(Clone)]
 struct Field {
     path: Vec<PathPart>,
     types: u8,
@@ -83,7 +84,11 @@ impl JsonColumn {
         json: &Json,
         files: &Arc<Files>,
     ) -> Result<Self> {
-        let fields = read_fields(cursor, part)?;
+        // A projection's column that shares its dictionaries has only the common header.
+        let fields = match parts.parent.as_ref().and_then(|p| p.json.as_ref()) {
+            Some(parent) if cursor.remaining() == 0 => parent.shared.fields.clone(),
+            _ => read_fields(cursor, part)?,
+        };
         let raw = match says(json, "objectStorageEncoding", "none") {
             true => None,
             false => Some(Blob::read(files, &format!("{}.__raw", parts.name), part.order)?),

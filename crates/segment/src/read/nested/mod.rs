@@ -35,15 +35,25 @@ use values::GlobalValues;
 pub(crate) struct Parts<'a> {
     files: &'a Files,
     name: String,
+    /// The base table's column, whose dictionaries a projection's column shares.
+    parent: Option<Parent>,
+}
+
+/// A column of the base table: its internal name, and the fields that a json column has.
+pub(crate) struct Parent {
+    pub(crate) name: String,
+    pub(crate) json: Option<Arc<JsonColumn>>,
 }
 
 impl Parts<'_> {
     fn get(&self, suffix: &str) -> Option<Bytes> {
-        self.files.get(&format!("{}.{suffix}", self.name))
+        let own = self.files.get(&format!("{}.{suffix}", self.name));
+        let parent = self.parent.as_ref().filter(|_| suffix.ends_with("Dictionary"));
+        own.or_else(|| parent.and_then(|parent| self.files.get(&format!("{}.{suffix}", parent.name))))
     }
 
     fn require(&self, suffix: &str) -> Result<Bytes> {
-        self.files.require(&format!("{}.{suffix}", self.name))
+        self.get(suffix).ok_or_else(|| damaged(format!("internal file is missing. file={}.{suffix}", self.name)))
     }
 }
 
@@ -53,16 +63,22 @@ pub(crate) enum NestedColumn {
     Json(Arc<JsonColumn>),
 }
 
-/// Reads the payload of the part; `json` is its description. `shared` is the name under which the base table keeps the
-/// dictionaries that a projection's column shares.
-pub(crate) fn read(cursor: &mut Cursor, part: &PartContext<'_>, json: &Json, files: &Arc<Files>) -> Result<NestedColumn> {
+/// Reads the payload of the part; `json` is its description. `parent` is the base table's column with the dictionaries
+/// that a projection's column shares.
+pub(crate) fn read(
+    cursor: &mut Cursor,
+    part: &PartContext<'_>,
+    json: &Json,
+    files: &Arc<Files>,
+    parent: Option<Parent>,
+) -> Result<NestedColumn> {
     let version = cursor.u8()?;
     if version != 0 {
         return Err(damaged(format!("unknown version of a nested column. version={version}")));
     }
     let length = cursor.vbyte()?;
     let name = utf8(&cursor.take(length)?)?.to_owned();
-    let parts = Parts { files, name };
+    let parts = Parts { files, name, parent };
     let flag = |name: &str| json.get(name).and_then(Json::as_bool).unwrap_or(false);
     let logical = json.get("logicalType").and_then(Json::as_str).unwrap_or_default();
     let logical = ColumnType::parse(logical).map_err(|e| damaged(e.message))?;
