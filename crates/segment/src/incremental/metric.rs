@@ -99,22 +99,22 @@ impl Metric {
                 counts.values.resize(batch.row_count, 0);
                 batch.rows.iter().for_each(|row| counts.values[*row as usize] += 1);
             }
-            MetricStore::Long(Fold::Sum, s) => fold(s, input(name), batch, i64::wrapping_add, &mut problem),
-            MetricStore::Long(Fold::Min, s) => fold(s, input(name), batch, i64::min, &mut problem),
-            MetricStore::Long(Fold::Max, s) => fold(s, input(name), batch, i64::max, &mut problem),
-            MetricStore::Float(Fold::Sum, s) => fold(s, input(name), batch, |a, b| a + b, &mut problem),
+            MetricStore::Long(Fold::Sum, s) => fold(s, input(name), batch, |v| v, i64::wrapping_add, &mut problem),
+            MetricStore::Long(Fold::Min, s) => fold(s, input(name), batch, |v| v, i64::min, &mut problem),
+            MetricStore::Long(Fold::Max, s) => fold(s, input(name), batch, |v| v, i64::max, &mut problem),
+            MetricStore::Float(Fold::Sum, s) => fold(s, input(name), batch, |v| 0.0 + v, |a, b| a + b, &mut problem),
             MetricStore::Float(Fold::Min, s) => {
-                fold(s, input(name), batch, |a, b| if b < a || b.is_nan() { b } else { a }, &mut problem)
+                fold(s, input(name), batch, |v| v, |a, b| if b < a || b.is_nan() { b } else { a }, &mut problem)
             }
             MetricStore::Float(Fold::Max, s) => {
-                fold(s, input(name), batch, |a, b| if b > a || b.is_nan() { b } else { a }, &mut problem)
+                fold(s, input(name), batch, |v| v, |a, b| if b > a || b.is_nan() { b } else { a }, &mut problem)
             }
-            MetricStore::Double(Fold::Sum, s) => fold(s, input(name), batch, |a, b| a + b, &mut problem),
+            MetricStore::Double(Fold::Sum, s) => fold(s, input(name), batch, |v| 0.0 + v, |a, b| a + b, &mut problem),
             MetricStore::Double(Fold::Min, s) => {
-                fold(s, input(name), batch, |a, b| if b < a || b.is_nan() { b } else { a }, &mut problem)
+                fold(s, input(name), batch, |v| v, |a, b| if b < a || b.is_nan() { b } else { a }, &mut problem)
             }
             MetricStore::Double(Fold::Max, s) => {
-                fold(s, input(name), batch, |a, b| if b > a || b.is_nan() { b } else { a }, &mut problem)
+                fold(s, input(name), batch, |v| v, |a, b| if b > a || b.is_nan() { b } else { a }, &mut problem)
             }
             MetricStore::Rows(_) | MetricStore::Groups(_) => self.add_source(batch)?,
         }
@@ -179,11 +179,13 @@ impl Metric {
     }
 }
 
-/// Folds a column into rows; rows that are new start with their first value, or null.
+/// Folds a column into rows; rows that are new start with `begin` of their first value, or null. (A sum begins at 0.0, so
+/// that -0.0 alone gives 0.0.)
 fn fold<T: NumberKind>(
     store: &mut NumberStore<T>,
     input: InputColumn<'_>,
     batch: &MetricBatch<'_>,
+    begin: impl Fn(T) -> T,
     fold: impl Fn(T, T) -> T,
     problem: &mut dyn FnMut(usize, String),
 ) {
@@ -191,10 +193,10 @@ fn fold<T: NumberKind>(
     let each = |place: usize, value: Option<T>| {
         let row = batch.rows[place] as usize;
         if row == store.values.len() {
-            return store.push(value);
+            return store.push(value.map(&begin));
         }
         if let Some(value) = value {
-            let value = store.get(row).map_or(value, |old| fold(old, value));
+            let value = store.get(row).map_or_else(|| begin(value), |old| fold(old, value));
             store.set(row, value);
         }
     };

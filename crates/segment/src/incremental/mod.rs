@@ -3,6 +3,7 @@
 //! [`IncrementalIndex::snapshot`] gives queries a table that no longer changes.
 
 pub mod batch;
+mod batch_source;
 pub(crate) mod dimension;
 pub(crate) mod metric;
 pub(crate) mod prepared;
@@ -17,7 +18,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ovate_base::{DruidError, Interval, Result};
-use ovate_compute::column::MemoryTable;
 use ovate_compute::{ColumnSource, Dictionary, Value, Vector};
 
 pub use batch::{AddResult, InputColumn, RowBatch, RowProblem};
@@ -26,6 +26,7 @@ pub use schema::{DimensionKind, DimensionSchema, Discovery, IndexSchema, MultiVa
 use crate::write::data::{ColumnData, StringColumn, StringTable};
 use crate::write::{IndexSpec, SegmentMetadata, SegmentRows, WriteReport, write_segment};
 use batch::Selection;
+use batch_source::BatchSource;
 use dimension::{Dimension, DimensionStore};
 use metric::{Metric, MetricBatch};
 use rollup::RowTable;
@@ -133,6 +134,8 @@ impl IncrementalIndex {
         selection.for_each(|row| original.push(batch.timestamps[row]));
         let mut times = Vec::new();
         self.schema.query_granularity.bucket_starts(&original, &mut times);
+        // A bucket may begin before the segment does.
+        times.iter_mut().for_each(|time| *time = (*time).max(self.schema.min_timestamp));
         let rows = self.commit(&times)?;
         self.add_metrics(&input, selection, &original, &rows, &mut result.problems)?;
         self.input_rows += selection.len() as u64;
@@ -225,7 +228,7 @@ impl IncrementalIndex {
                 }
             }
         }
-        Ok(Arc::new(MemoryTable::new(columns)?))
+        Ok(Arc::new(BatchSource::new(selection.len(), columns)?))
     }
 
     /// The rows as a table that no longer changes, ordered by time. Costs a copy, unless nothing was added since.

@@ -75,11 +75,7 @@ impl DimensionSchema {
             .and_then(Json::as_str)
             .ok_or_else(|| DruidError::invalid_input(format!("dimension schema without a name: {json}")))?;
         let kind = match json.get("type").and_then(Json::as_str).unwrap_or("string") {
-            "string" | "STRING" => DimensionKind::String {
-                multi_value_handling: parse_handling(json.get("multiValueHandling"))?,
-                create_bitmap_index: json.get("createBitmapIndex").and_then(Json::as_bool).unwrap_or(true),
-                max_string_length: json.get("maxStringLength").and_then(Json::as_u64).map(|n| n as usize),
-            },
+            "string" | "STRING" => parse_string(json)?,
             "long" | "LONG" => DimensionKind::Long,
             "float" | "FLOAT" => DimensionKind::Float,
             "double" | "DOUBLE" => DimensionKind::Double,
@@ -133,6 +129,23 @@ impl DimensionSchema {
     }
 }
 
+/// `createBitmapIndex` and the like may stand in the schema itself or in its `columnFormatSpec`.
+fn parse_string(json: &Json) -> Result<DimensionKind> {
+    let null = Json::Null;
+    let format = json.get("columnFormatSpec").unwrap_or(&null);
+    let get = |name: &str| json.get(name).filter(|v| !v.is_null()).or_else(|| format.get(name).filter(|v| !v.is_null()));
+    let no_index = match format.get("indexType").and_then(|index| index.get("type")).and_then(Json::as_str) {
+        None | Some("dictionaryEncodedValueIndex") => false,
+        Some("none") => true,
+        Some(other) => return Err(DruidError::unsupported(format!("string indexType [{other}] is not supported"))),
+    };
+    Ok(DimensionKind::String {
+        multi_value_handling: parse_handling(get("multiValueHandling"))?,
+        create_bitmap_index: !no_index && json.get("createBitmapIndex").and_then(Json::as_bool).unwrap_or(true),
+        max_string_length: get("maxStringLength").and_then(Json::as_u64).map(|n| n as usize),
+    })
+}
+
 fn parse_handling(json: Option<&Json>) -> Result<MultiValueHandling> {
     match json.and_then(Json::as_str).map(str::to_ascii_uppercase).as_deref() {
         None | Some("SORTED_ARRAY") => Ok(MultiValueHandling::SortedArray),
@@ -161,6 +174,8 @@ pub struct IndexSchema {
     pub metrics: Vec<AggregatorSpec>,
     /// Timestamps are truncated to this as they arrive.
     pub query_granularity: Granularity,
+    /// Truncated timestamps are not before this, the start of the segment's interval.
+    pub min_timestamp: i64,
     pub rollup: bool,
     pub discovery: Discovery,
     /// Fields that discovery leaves out: `dimensionExclusions`, the timestamp column, inputs of metrics.
@@ -175,6 +190,7 @@ impl Default for IndexSchema {
             dimensions: Vec::new(),
             metrics: Vec::new(),
             query_granularity: Granularity::None,
+            min_timestamp: i64::MIN,
             rollup: false,
             discovery: Discovery::Off,
             exclusions: HashSet::new(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use ovate_base::{DruidError, Interval, Result};
+use ovate_base::{DruidError, Granularity, Interval, Result};
 
 use super::column::{self, EncodedColumn};
 use super::data::ColumnData;
@@ -31,7 +31,7 @@ pub fn write_segment(dir: &Path, rows: &SegmentRows<'_>, metadata: &SegmentMetad
     if rows.times.len() > i32::MAX as usize {
         return Err(DruidError::unsupported("a segment of more than 2^31 rows"));
     }
-    let interval = Interval { start: *first, end: last.saturating_add(1) };
+    let interval = Interval { start: *first, end: end_of(*last, &metadata.query_granularity) };
     std::fs::create_dir_all(dir).map_err(|e| io_error(dir, &e))?;
     let mut smoosher = Smoosher::new(dir);
     let time = column::encode_longs("__time", rows.times, None, spec)?;
@@ -55,6 +55,14 @@ pub fn write_segment(dir: &Path, rows: &SegmentRows<'_>, metadata: &SegmentMetad
         interval: Some(interval),
         size_bytes: smoosher.finish()?,
     })
+}
+
+/// The data interval ends where the last row's bucket does (`IncrementalIndex.getInterval`).
+fn end_of(last: i64, granularity: &Granularity) -> i64 {
+    match granularity {
+        Granularity::All | Granularity::None => last.saturating_add(1),
+        other => other.increment(last),
+    }
 }
 
 fn add_files(smoosher: &mut Smoosher, column: &EncodedColumn) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Tests of the segment room against files that Druid wrote (`shared/fixtures/druid`).
 
+mod druid_reader;
 mod golden;
 mod mutation;
 mod support;
+mod write_golden;
