@@ -9,6 +9,7 @@ mod count;
 mod filtered;
 mod first_last;
 mod grouping;
+pub(crate) mod histogram;
 mod hll_sketch;
 pub(crate) mod hyper_unique;
 mod input;

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::json::Fields;
 use super::{
-    AggregatorSpec, any, cardinality, count, filtered, first_last, grouping, hll_sketch, hyper_unique, lambda, mean,
+    AggregatorSpec, any, cardinality, count, filtered, first_last, grouping, histogram, hll_sketch, hyper_unique, lambda, mean,
     quantiles_sketch, simple, single_value, theta_sketch, variance,
 };
 
@@ -45,6 +45,9 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("varianceFold", variance::parse),
     ("hyperUnique", hyper_unique::parse),
     ("cardinality", cardinality::parse),
+    ("approxHistogram", histogram::parse_approximate),
+    ("approxHistogramFold", histogram::parse_approximate),
+    ("fixedBucketsHistogram", histogram::parse_fixed),
     ("HLLSketchBuild", hll_sketch::parse),
     ("HLLSketchMerge", hll_sketch::parse),
     ("thetaSketch", theta_sketch::parse),

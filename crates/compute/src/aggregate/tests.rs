@@ -173,14 +173,64 @@ fn unknown_and_unsupported_types_are_told_apart() {
     assert_eq!(error("javascript").http_status(), 501);
 }
 
+/// The rows of a golden case of Druid 37, by group, and the line that Druid stored of the group.
+fn golden(name: &str) -> Vec<(serde_json::Value, Vec<serde_json::Value>)> {
+    let folder = format!("/work/shared/fixtures/druid/golden-37.0.0/{name}");
+    let Ok(rows) = std::fs::read_to_string(format!("{folder}/rows.jsonl")) else { return Vec::new() };
+    let rows: Vec<serde_json::Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected = std::fs::read_to_string(format!("{folder}/expected.jsonl")).unwrap();
+    let line = |line: &str| {
+        let stored: serde_json::Value = serde_json::from_str(line).unwrap();
+        let rows = rows.iter().filter(|row| row["g"] == stored["g"]).cloned().collect();
+        (stored, rows)
+    };
+    expected.lines().map(line).collect()
+}
+
+#[test]
+fn variance_and_histograms_are_stored_as_druid_stores_them() {
+    use base64::Engine as _;
+    let specs = [
+        json!({"type": "variance", "name": "var", "fieldName": "x"}),
+        json!({"type": "variance", "name": "var_l", "fieldName": "n", "inputType": "long"}),
+        json!({"type": "approxHistogram", "name": "hist", "fieldName": "x", "resolution": 10, "numBuckets": 5}),
+        json!({"type": "fixedBucketsHistogram", "name": "fixed", "fieldName": "x", "numBuckets": 10, "lowerLimit": 0,
+            "upperLimit": 100, "outlierHandlingMode": "overflow"}),
+    ];
+    for (stored, rows) in golden("complex_variance_histogram") {
+        let numbers =
+            |name: &str| -> Vec<Value> { rows.iter().map(|row| row[name].as_f64().map_or(Value::Null, Value::Double)).collect() };
+        let column = |name: &str| (name.to_owned(), Vector::from_values(&crate::ColumnType::Double, numbers(name)));
+        let source: Arc<dyn ColumnSource> = Arc::new(MemoryTable::new(vec![column("x"), column("n")]).unwrap());
+        for spec in &specs {
+            let spec = AggregatorSpec::from_json(spec).unwrap();
+            let name = spec.name();
+            let mut state = spec.bind(&source, &EvalContext::at(0)).unwrap();
+            state.resize(1);
+            state.add(Rows::Range(0..rows.len() as u32), Groups::One(0)).unwrap();
+            let partial = state.take_partial().unwrap();
+            let Value::Complex(_, ours) = partial.value(0) else { panic!("{name}") };
+            let ours = base64::engine::general_purpose::STANDARD.encode(ours);
+            assert_eq!(ours, stored[name]["base64"].as_str().unwrap(), "{name} of {}", stored["g"]);
+            match (spec.finalize(&partial).unwrap().value(0), &stored[name]["final"]) {
+                (Value::Json(found), wanted) if stored["g"] != "one" => {
+                    for list in ["breaks", "counts"] {
+                        let pairs = found[list].as_array().unwrap().iter().zip(wanted[list].as_array().unwrap());
+                        pairs.for_each(|(left, right)| assert!((left.as_f64().unwrap() - right.as_f64().unwrap()).abs() < 1e-4));
+                    }
+                }
+                (Value::Json(_), _) => {}
+                (Value::String(found), wanted) => assert_eq!(&*found, wanted.as_str().unwrap()),
+                (found, wanted) => assert_eq!(found.as_double(), wanted.as_f64()),
+            }
+        }
+    }
+}
+
 /// Rows of the golden case `complex_sketches` of Druid 37, and what Druid stored of them.
 #[test]
 fn sketches_are_stored_as_druid_stores_them() {
     use base64::Engine as _;
-    let folder = "/work/shared/fixtures/druid/golden-37.0.0/complex_sketches";
-    let Ok(rows) = std::fs::read_to_string(format!("{folder}/rows.jsonl")) else { return };
-    let rows: Vec<serde_json::Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let expected = std::fs::read_to_string(format!("{folder}/expected.jsonl")).unwrap();
     let specs = [
         json!({"type": "thetaSketch", "name": "theta", "fieldName": "v", "size": 64}),
         json!({"type": "HLLSketchBuild", "name": "hll4", "fieldName": "v", "lgK": 8, "tgtHllType": "HLL_4"}),
@@ -190,10 +240,8 @@ fn sketches_are_stored_as_druid_stores_them() {
         json!({"type": "KllDoublesSketch", "name": "kll_d", "fieldName": "x"}),
         json!({"type": "KllFloatsSketch", "name": "kll_f", "fieldName": "x"}),
     ];
-    for line in expected.lines() {
-        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+    for (row, rows) in golden("complex_sketches") {
         let group = row["g"].as_str().unwrap();
-        let rows: Vec<_> = rows.iter().filter(|row| row["g"] == group).collect();
         let text = rows.iter().map(|row| row["v"].as_str().map(Arc::from)).collect();
         let x: Vec<Value> = rows.iter().map(|row| row["x"].as_f64().map_or(Value::Null, Value::Double)).collect();
         let columns =

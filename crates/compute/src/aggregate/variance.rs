@@ -87,7 +87,12 @@ impl SketchSpec for Variance {
         if self.fold { "varianceFold" } else { "variance" }
     }
     fn kind(&self) -> VarianceKind {
-        VarianceKind
+        // Without an input type Druid reads floats.
+        match self.input_type.as_deref() {
+            Some("double") => VarianceKind::Double,
+            Some("long") => VarianceKind::Long,
+            _ => VarianceKind::Float,
+        }
     }
     fn write_json(&self, json: &mut Map<String, Json>) {
         if let Some(estimator) = &self.estimator {
@@ -112,8 +117,13 @@ impl SketchSpec for Variance {
     }
 }
 
-#[derive(Clone)]
-struct VarianceKind;
+/// How values are read.
+#[derive(Clone, Copy)]
+enum VarianceKind {
+    Float,
+    Double,
+    Long,
+}
 
 impl SketchKind for VarianceKind {
     type State = Moments;
@@ -126,13 +136,20 @@ impl SketchKind for VarianceKind {
         Ok(Moments::default())
     }
     fn text(&self, value: &str) -> Option<f64> {
-        parse_number(value)
+        parse_number(value).and_then(|value: f64| self.double(value))
     }
     fn long(&self, value: i64) -> Option<f64> {
-        Some(value as f64)
+        match self {
+            VarianceKind::Float => Some(f64::from(value as f32)),
+            VarianceKind::Double | VarianceKind::Long => Some(value as f64),
+        }
     }
     fn double(&self, value: f64) -> Option<f64> {
-        Some(value)
+        match self {
+            VarianceKind::Float => Some(f64::from(value as f32)),
+            VarianceKind::Double => Some(value),
+            VarianceKind::Long => Some(value as i64 as f64),
+        }
     }
     fn update(&self, state: &mut Moments, item: f64) {
         state.add(item);

@@ -5,6 +5,7 @@ mod arithmetic;
 mod expression;
 mod extremes;
 mod field;
+mod histogram;
 mod hll;
 mod quantiles;
 mod registry;

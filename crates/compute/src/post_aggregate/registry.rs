@@ -3,7 +3,7 @@
 use ovate_base::{DruidError, Result};
 use serde_json::Value as Json;
 
-use super::{PostAggregatorSpec, arithmetic, expression, extremes, field, hll, quantiles, stats, theta};
+use super::{PostAggregatorSpec, arithmetic, expression, extremes, field, histogram, hll, quantiles, stats, theta};
 use crate::aggregate::json::Fields;
 
 type Parse = fn(&Fields<'_>) -> Result<PostAggregatorSpec>;
@@ -28,6 +28,13 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("HLLSketchEstimateWithBounds", hll::parse_estimate_with_bounds),
     ("HLLSketchUnion", hll::parse_union),
     ("HLLSketchToString", hll::parse_to_string),
+    ("quantile", histogram::parse),
+    ("quantiles", histogram::parse),
+    ("min", histogram::parse),
+    ("max", histogram::parse),
+    ("equalBuckets", histogram::parse),
+    ("buckets", histogram::parse),
+    ("customBuckets", histogram::parse),
     ("quantilesDoublesSketchToQuantile", quantiles::parse),
     ("quantilesDoublesSketchToQuantiles", quantiles::parse),
     ("quantilesDoublesSketchToHistogram", quantiles::parse),

@@ -1,6 +1,8 @@
 //! The sketches behind approximate aggregators, in the bytes that Druid and Apache DataSketches store. `hll` and `kll`
 //! stand on the `datasketches` crate of the Apache project; `theta` and `quantiles` are written here from the format facts.
 
+pub mod approximate_histogram;
+pub mod fixed_buckets;
 pub mod hll;
 pub mod hyperloglog;
 pub mod kll;
