@@ -1,0 +1,175 @@
+//! Inner queries run first: each becomes a table in memory, so that what goes to the servers names stored tables only
+//! (`ClientQuerySegmentWalker`, `maxSubqueryRows`).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ovate_base::{DruidError, Result};
+use ovate_compute::column::MemoryTable;
+use ovate_compute::{ColumnSource, ColumnType, Value, Vector, value};
+use ovate_query::document::{InlineRows, JoinClause};
+use ovate_query::{DataSource, NativeQuery, QueryContext, QueryRows, SegmentRef};
+
+use super::Broker;
+use crate::finish::finish;
+
+/// Where the rows of a query come from once inner queries have run.
+enum Base {
+    /// Stored tables, each with segments of its own.
+    Tables(Vec<String>),
+    /// A table in memory.
+    Memory(Arc<dyn ColumnSource>),
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+impl Broker {
+    /// Runs a query of any datasource.
+    pub(super) fn execute(&self, query: NativeQuery, context: QueryContext) -> Boxed<'_, QueryRows> {
+        Box::pin(async move {
+            let (data_source, base) = self.resolve(query.data_source().clone(), &query, &context).await?;
+            let query = query.with_data_source(data_source);
+            let partials = match base {
+                Base::Tables(tables) => self.scatter(&query, &tables, &context).await?,
+                Base::Memory(source) => {
+                    let segment = SegmentRef::new("inline", query.intervals().to_vec(), source);
+                    let (query, context, threads) = (query.clone(), context.clone(), self.settings.threads);
+                    let work = move || ovate_query::run_segments(&query, &[segment], &context, threads);
+                    let partial = tokio::task::spawn_blocking(work).await;
+                    vec![partial.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??]
+                }
+            };
+            finish(Arc::new(query), partials, context).await
+        })
+    }
+
+    fn resolve<'a>(&'a self, source: DataSource, outer: &'a NativeQuery, context: &'a QueryContext) -> Boxed<'a, (DataSource, Base)> {
+        Box::pin(async move {
+            Ok(match source {
+                DataSource::Table(name) | DataSource::GlobalTable(name) => (DataSource::Table(name.clone()), Base::Tables(vec![name])),
+                DataSource::Union(list) => {
+                    let names = list.iter().flat_map(DataSource::table_names).collect();
+                    if list.iter().any(|s| !matches!(s, DataSource::Table(_) | DataSource::GlobalTable(_))) {
+                        return Err(DruidError::invalid_input("a union datasource may hold tables only"));
+                    }
+                    (DataSource::Union(list), Base::Tables(names))
+                }
+                DataSource::Inline(rows) => {
+                    let table = inline_table(&rows)?;
+                    (DataSource::Inline(rows), Base::Memory(table))
+                }
+                DataSource::Lookup(name) => {
+                    let table = lookup_table(&name, context)?;
+                    (DataSource::Lookup(name), Base::Memory(table))
+                }
+                DataSource::Query(query) => {
+                    let rows = self.subquery(*query, outer, context).await?;
+                    (empty_inline(), Base::Memory(memory_table(&rows)?))
+                }
+                DataSource::Unnest { base, virtual_column, unnest_filter } => {
+                    let (inner, rows) = self.resolve(*base, outer, context).await?;
+                    (DataSource::Unnest { base: Box::new(inner), virtual_column, unnest_filter }, rows)
+                }
+                DataSource::Filter { base, filter } => {
+                    let (inner, rows) = self.resolve(*base, outer, context).await?;
+                    (DataSource::Filter { base: Box::new(inner), filter }, rows)
+                }
+                DataSource::Join(join) => {
+                    let JoinClause { left, right, right_prefix, condition, kind, left_filter } = *join;
+                    let (left, rows) = self.resolve(left, outer, context).await?;
+                    let right = self.materialize(right, outer, context).await?;
+                    (DataSource::Join(Box::new(JoinClause { left, right, right_prefix, condition, kind, left_filter })), rows)
+                }
+            })
+        })
+    }
+
+    /// The right side of a join, as rows in the document or a lookup.
+    async fn materialize(&self, source: DataSource, outer: &NativeQuery, context: &QueryContext) -> Result<DataSource> {
+        let query = match source {
+            DataSource::Inline(_) | DataSource::Lookup(_) => return Ok(source),
+            DataSource::Query(query) => *query,
+            other => {
+                let scan = serde_json::json!({"queryType": "scan", "dataSource": other.to_json(), "intervals": "-146136543-09-08T08:23:32.096Z/146140482-04-24T15:36:27.903Z"});
+                NativeQuery::from_json(&scan)?
+            }
+        };
+        let rows = self.subquery(query, outer, context).await?;
+        Ok(DataSource::Inline(inline_rows(&rows)))
+    }
+
+    async fn subquery(&self, mut query: NativeQuery, outer: &NativeQuery, context: &QueryContext) -> Result<QueryRows> {
+        for name in ["queryId", "sqlQueryId"] {
+            if let Some(id) = outer.context().get(name) {
+                query.context_mut().set(name, id.clone());
+            }
+        }
+        let limit = match outer.context().long("maxSubqueryRows")? {
+            Some(limit) => usize::try_from(limit).unwrap_or(0),
+            None => self.settings.subquery_rows_max,
+        };
+        let rows = self.execute(query, context.clone()).await?;
+        if rows.row_count() > limit {
+            return Err(DruidError::resource_limit(format!(
+                "Subquery generated results beyond maximum[{limit}] rows; try setting the [maxSubqueryRows] in the query context \
+                 or druid.server.http.maxSubqueryRows"
+            )));
+        }
+        Ok(rows)
+    }
+}
+
+fn empty_inline() -> DataSource {
+    DataSource::Inline(InlineRows { column_names: Vec::new(), column_types: None, rows: Vec::new() })
+}
+
+fn lookup_table(name: &str, context: &QueryContext) -> Result<Arc<dyn ColumnSource>> {
+    let lookup = context.eval.lookups.get(name).ok_or_else(|| DruidError::invalid_input(format!("Lookup [{name}] not found")))?;
+    let mut entries: Vec<(&String, &String)> = lookup.iter().collect();
+    entries.sort();
+    let strings = |pick: fn(&(&String, &String)) -> Arc<str>| Vector::String(entries.iter().map(|e| Some(pick(e))).collect());
+    let columns = vec![("k".to_owned(), strings(|e| Arc::from(e.0.as_str()))), ("v".to_owned(), strings(|e| Arc::from(e.1.as_str())))];
+    Ok(Arc::new(MemoryTable::new(columns)?))
+}
+
+fn inline_table(inline: &InlineRows) -> Result<Arc<dyn ColumnSource>> {
+    if inline.column_names.is_empty() {
+        return Ok(Arc::new(MemoryTable::without_columns(u32::try_from(inline.rows.len()).unwrap_or(u32::MAX))));
+    }
+    let column = |(position, name): (usize, &String)| {
+        let given = inline.column_types.as_ref().and_then(|types| types[position].clone());
+        let values: Vec<Value> = inline.rows.iter().map(|row| value::from_json(&row[position])).collect();
+        let column_type = given.or_else(|| values.iter().find_map(Value::value_type)).unwrap_or(ColumnType::String);
+        (name.clone(), Vector::from_values(&column_type, values.into_iter().map(|v| v.cast(&column_type)).collect()))
+    };
+    Ok(Arc::new(MemoryTable::new(inline.column_names.iter().enumerate().map(column).collect())?))
+}
+
+/// The rows of a finished query as a table.
+fn memory_table(rows: &QueryRows) -> Result<Arc<dyn ColumnSource>> {
+    if rows.signature.is_empty() {
+        return Ok(Arc::new(MemoryTable::without_columns(u32::try_from(rows.row_count()).unwrap_or(u32::MAX))));
+    }
+    let column = |(position, (name, column_type)): (usize, &(Arc<str>, Option<ColumnType>))| {
+        let vector = match rows.batches.as_slice() {
+            [only] => only.columns[position].clone(),
+            batches => {
+                let values: Vec<Value> = batches.iter().flat_map(|b| (0..b.rows).map(|row| b.columns[position].value(row))).collect();
+                let known = column_type.clone().or_else(|| values.iter().find_map(Value::value_type));
+                Vector::from_values(&known.unwrap_or(ColumnType::String), values)
+            }
+        };
+        (name.to_string(), vector)
+    };
+    Ok(Arc::new(MemoryTable::new(rows.signature.iter().enumerate().map(column).collect())?))
+}
+
+fn inline_rows(rows: &QueryRows) -> InlineRows {
+    let cells = |b: &ovate_query::RowBatch, row: usize| b.columns.iter().map(|c| value::to_json(&c.value(row))).collect();
+    InlineRows {
+        column_names: rows.signature.iter().map(|(name, _)| name.to_string()).collect(),
+        column_types: Some(rows.signature.iter().map(|(_, t)| t.clone()).collect()),
+        rows: rows.batches.iter().flat_map(|b| (0..b.rows).map(move |row| cells(b, row))).collect(),
+    }
+}

@@ -1,0 +1,272 @@
+//! Fills the tables of schema `sys` (MET-05..10): segments from the view and the Coordinator, servers from discovery, tasks and
+//! supervisors from the Overlord.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ovate_base::{DataSegment, Result};
+use ovate_compute::Value;
+use ovate_net::{Discovery, DiscoveredNode, HttpClient, NodeRole};
+use ovate_sql::{SystemTable, SystemTables};
+use serde_json::Value as Json;
+
+use super::view::ServerView;
+
+/// Longest wait for another role's answer.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+const ROLES: [NodeRole; 8] = [
+    NodeRole::Coordinator,
+    NodeRole::Overlord,
+    NodeRole::Broker,
+    NodeRole::Historical,
+    NodeRole::MiddleManager,
+    NodeRole::Indexer,
+    NodeRole::Peon,
+    NodeRole::Router,
+];
+
+/// The broker's sources of system tables.
+pub struct BrokerSystemTables {
+    pub view: Arc<ServerView>,
+    pub client: HttpClient,
+    pub discovery: Arc<dyn Discovery>,
+}
+
+#[async_trait]
+impl SystemTables for BrokerSystemTables {
+    async fn fetch(&self, table: SystemTable) -> Result<Vec<Vec<Value>>> {
+        match table {
+            SystemTable::Segments => self.segments().await,
+            SystemTable::Servers => self.servers().await,
+            SystemTable::ServerSegments => Ok(self.server_segments()),
+            SystemTable::Tasks => self.tasks().await,
+            SystemTable::Supervisors => self.supervisors().await,
+            SystemTable::ServerProperties => self.properties().await,
+        }
+    }
+}
+
+impl BrokerSystemTables {
+    async fn leader(&self, role: NodeRole) -> Result<Option<String>> {
+        let nodes = self.discovery.nodes(role).await?;
+        Ok(nodes.first().map(|node| node.druid_node.url()))
+    }
+
+    async fn segments(&self) -> Result<Vec<Vec<Value>>> {
+        let published: Vec<Json> = match self.leader(NodeRole::Coordinator).await? {
+            Some(url) => {
+                let url = format!("{url}/druid/coordinator/v1/metadata/segments?includeOvershadowedStatus");
+                self.client.get_json(&url, DEADLINE).await?
+            }
+            None => Vec::new(),
+        };
+        let mut served: BTreeMap<String, _> =
+            self.view.all_served().into_iter().map(|served| (served.segment.id().to_string(), served)).collect();
+        let mut rows = Vec::with_capacity(published.len());
+        for document in &published {
+            let segment = DataSegment::from_json(document)?;
+            let at = served.remove(&segment.id().to_string());
+            let overshadowed = document["overshadowed"].as_bool().unwrap_or(false);
+            let count = at.as_ref().map(|a| a.schema.rows as i64).or(segment.total_rows);
+            let replicas = at.as_ref().map_or(0, |a| a.servers.len() as i64);
+            let replication = document["replicationFactor"].as_i64();
+            rows.push(segment_row(&segment, replicas, count, !overshadowed, true, replicas > 0, overshadowed, replication));
+        }
+        // Announced and no longer, or not yet, in the metadata store.
+        for at in served.values() {
+            let count = Some(at.schema.rows as i64);
+            rows.push(segment_row(&at.segment, at.servers.len() as i64, count, false, false, true, false, None));
+        }
+        Ok(rows)
+    }
+
+    async fn servers(&self) -> Result<Vec<Vec<Value>>> {
+        let mut sizes: BTreeMap<String, i64> = BTreeMap::new();
+        for served in self.view.all_served() {
+            for server in &served.servers {
+                *sizes.entry(server.name().to_owned()).or_default() += served.segment.size;
+            }
+        }
+        let mut rows = Vec::new();
+        for role in ROLES {
+            for (position, node) in self.discovery.nodes(role).await?.iter().enumerate() {
+                let elected = matches!(role, NodeRole::Coordinator | NodeRole::Overlord);
+                let leads = if elected && position == 0 { self.leads(node).await } else { false };
+                rows.push(server_row(node, &sizes, elected.then_some(leads)));
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn leads(&self, node: &DiscoveredNode) -> bool {
+        let path = if node.node_type == NodeRole::Coordinator { "coordinator" } else { "indexer" };
+        let url = format!("{}/druid/{path}/v1/leader", node.druid_node.url());
+        self.client.get_text(&url, DEADLINE).await.is_ok_and(|leader| leader.trim() == node.druid_node.url())
+    }
+
+    fn server_segments(&self) -> Vec<Vec<Value>> {
+        let served = self.view.all_served();
+        let rows = served.iter().flat_map(|at| {
+            let id = at.segment.id().to_string();
+            at.servers.iter().map(move |server| vec![Value::from(server.name()), Value::from(id.as_str())])
+        });
+        rows.collect()
+    }
+
+    async fn tasks(&self) -> Result<Vec<Vec<Value>>> {
+        let Some(url) = self.leader(NodeRole::Overlord).await? else { return Ok(Vec::new()) };
+        let tasks: Vec<Json> = self.client.get_json(&format!("{url}/druid/indexer/v1/tasks"), DEADLINE).await?;
+        Ok(tasks.iter().map(task_row).collect())
+    }
+
+    async fn supervisors(&self) -> Result<Vec<Vec<Value>>> {
+        let Some(url) = self.leader(NodeRole::Overlord).await? else { return Ok(Vec::new()) };
+        let url = format!("{url}/druid/indexer/v1/supervisor?system");
+        match self.client.get_json::<Vec<Json>>(&url, DEADLINE).await {
+            Ok(list) => Ok(list.iter().map(supervisor_row).collect()),
+            // An overlord without supervisors has none to list.
+            Err(error) if error.http_status() == 404 => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn properties(&self) -> Result<Vec<Vec<Value>>> {
+        let mut nodes: BTreeMap<String, (DiscoveredNode, Vec<&'static str>)> = BTreeMap::new();
+        for role in ROLES {
+            for node in self.discovery.nodes(role).await? {
+                nodes.entry(node.druid_node.host_and_port()).or_insert_with(|| (node, Vec::new())).1.push(role.name());
+            }
+        }
+        let mut rows = Vec::new();
+        for (name, (node, roles)) in nodes {
+            let head = [Value::from(name.as_str()), Value::from(node.druid_node.service.as_str()), Value::from(roles.join(",").as_str())];
+            let url = format!("{}/status/properties", node.druid_node.url());
+            match self.client.get_json::<BTreeMap<String, String>>(&url, DEADLINE).await {
+                Ok(properties) => rows.extend(properties.iter().map(|(property, value)| {
+                    let tail = [Value::from(property.as_str()), Value::from(value.as_str()), Value::Null];
+                    head.iter().cloned().chain(tail).collect()
+                })),
+                Err(error) => {
+                    let tail = [Value::Null, Value::Null, Value::from(error.message.as_str())];
+                    rows.push(head.iter().cloned().chain(tail).collect());
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // one column of the table each
+fn segment_row(
+    segment: &DataSegment,
+    replicas: i64,
+    rows: Option<i64>,
+    active: bool,
+    published: bool,
+    available: bool,
+    overshadowed: bool,
+    replication: Option<i64>,
+) -> Vec<Value> {
+    let flag = |on: bool| Value::Long(i64::from(on));
+    let list = |names: &[String]| Value::from(Json::from(names.to_vec()).to_string().as_str());
+    let interval = segment.interval.to_string();
+    let (start, end) = interval.split_once('/').unwrap_or((&interval, ""));
+    vec![
+        Value::from(segment.id().to_string().as_str()),
+        Value::from(&*segment.data_source),
+        Value::from(start),
+        Value::from(end),
+        Value::Long(segment.size),
+        Value::from(&*segment.version),
+        Value::Long(i64::from(segment.shard_spec.partition_num())),
+        Value::Long(replicas),
+        rows.map_or(Value::Long(0), Value::Long),
+        flag(active),
+        flag(published),
+        flag(available),
+        flag(false),
+        flag(overshadowed),
+        Value::from(segment.shard_spec.to_json().to_string().as_str()),
+        list(&segment.dimensions),
+        list(&segment.metrics),
+        segment.projections.as_deref().map_or(Value::Null, list),
+        segment.last_compaction_state.as_ref().map_or(Value::Null, |state| Value::from(state.to_string().as_str())),
+        replication.map_or(Value::Long(-1), Value::Long),
+    ]
+}
+
+fn server_row(node: &DiscoveredNode, sizes: &BTreeMap<String, i64>, leads: Option<bool>) -> Vec<Value> {
+    let name = node.druid_node.host_and_port();
+    let data = &node.services.get("dataNodeService").cloned().unwrap_or(Json::Null);
+    let is_data = !data.is_null();
+    let text = |value: Option<&str>| value.map_or(Value::Null, Value::from);
+    let size = |key: &str| if is_data { Value::Long(data[key].as_i64().unwrap_or(0)) } else { Value::Long(0) };
+    vec![
+        Value::from(name.as_str()),
+        Value::from(node.druid_node.host.as_str()),
+        Value::Long(i64::from(node.druid_node.plaintext_port)),
+        Value::Long(i64::from(node.druid_node.tls_port)),
+        Value::from(snake_case(node.node_type).as_str()),
+        text(data["tier"].as_str()),
+        if is_data { Value::Long(sizes.get(&name).copied().unwrap_or(0)) } else { Value::Long(0) },
+        size("maxSize"),
+        size("storageSize"),
+        leads.map_or(Value::Null, |on| Value::Long(i64::from(on))),
+        text(node.start_time.as_deref()),
+        text(node.druid_node.version.as_deref()),
+        Value::Null,
+        Value::Null,
+        Value::Long(node.available_processors.unwrap_or(-1)),
+        Value::Long(node.total_memory.unwrap_or(-1)),
+    ]
+}
+
+/// `server_type` as the table shows it: `middle_manager`.
+fn snake_case(role: NodeRole) -> String {
+    role.name().chars().flat_map(|c| if c.is_ascii_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] }).collect()
+}
+
+fn task_row(task: &Json) -> Vec<Value> {
+    let text = |key: &str| task[key].as_str().map_or(Value::Null, Value::from);
+    let location = &task["location"];
+    let host = location["host"].as_str();
+    let port = |key: &str| Value::Long(location[key].as_i64().unwrap_or(-1));
+    let shown = host.map(|host| format!("{host}:{}", location["port"].as_i64().unwrap_or(-1)));
+    vec![
+        text("id"),
+        text("groupId"),
+        text("type"),
+        text("dataSource"),
+        text("createdTime"),
+        text("queueInsertionTime"),
+        text("statusCode"),
+        text("runnerStatusCode"),
+        Value::Long(task["duration"].as_i64().unwrap_or(0)),
+        shown.as_deref().map_or(Value::Null, Value::from),
+        host.map_or(Value::Null, Value::from),
+        port("port"),
+        port("tlsPort"),
+        text("errorMsg"),
+    ]
+}
+
+fn supervisor_row(supervisor: &Json) -> Vec<Value> {
+    let text = |key: &str| supervisor[key].as_str().map_or(Value::Null, Value::from);
+    let flag = |key: &str| Value::Long(i64::from(supervisor[key].as_bool().unwrap_or(false)));
+    let spec = supervisor.get("spec").map_or(Value::Null, |spec| Value::from(spec.to_string().as_str()));
+    let source = supervisor["dataSource"].as_str().map_or_else(|| text("id"), Value::from);
+    vec![
+        text("id"),
+        source,
+        text("state"),
+        text("detailedState"),
+        flag("healthy"),
+        text("type"),
+        text("source"),
+        flag("suspended"),
+        spec,
+    ]
+}

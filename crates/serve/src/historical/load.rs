@@ -1,0 +1,169 @@
+//! Loads and drops segments: those in the cache at start, then whatever the Coordinator's load queue asks for
+//! (`SegmentLoadDropHandler`). A segment is announced only when it can answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use ovate_base::{DataSegment, DruidError, Result};
+use ovate_query::SegmentMeta;
+use ovate_segment::Segment;
+use ovate_store::deep::DeepStorage;
+use ovate_store::local::SegmentCache;
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use super::served::{ServedSegment, ServedSegments};
+
+/// Segments announced in one go during bootstrap.
+const BOOTSTRAP_BATCH: usize = 500;
+
+/// Bounds of loading.
+#[derive(Debug, Clone)]
+pub struct LoadSettings {
+    /// `druid.segmentCache.numLoadingThreads`.
+    pub threads: usize,
+    /// How long dropped segments stay readable for queries under way (`druid.segmentCache.dropSegmentDelayMillis`).
+    pub drop_delay: Duration,
+}
+
+/// The one that changes what a Historical serves.
+pub struct SegmentLoader {
+    cache: Arc<SegmentCache>,
+    deep: Arc<dyn DeepStorage>,
+    served: Arc<ServedSegments>,
+    settings: LoadSettings,
+    bootstrapped: AtomicBool,
+}
+
+impl SegmentLoader {
+    pub fn new(cache: Arc<SegmentCache>, deep: Arc<dyn DeepStorage>, served: Arc<ServedSegments>, settings: LoadSettings) -> Self {
+        SegmentLoader { cache, deep, served, settings, bootstrapped: AtomicBool::new(false) }
+    }
+
+    /// True once everything that was in the cache at start is served.
+    pub fn is_bootstrapped(&self) -> bool {
+        self.bootstrapped.load(Ordering::Acquire)
+    }
+
+    /// Serves what is in the cache. A segment that does not open is removed from it, to be loaded anew.
+    pub async fn bootstrap(self: &Arc<Self>) -> Result<()> {
+        let loader = self.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let mut damaged = Vec::new();
+            let segments = loader.cache.segments();
+            let count = segments.len();
+            for batch in segments.chunks(BOOTSTRAP_BATCH) {
+                let mut opened = Vec::with_capacity(batch.len());
+                for segment in batch {
+                    match loader.open(segment) {
+                        Ok(served) => opened.push(served),
+                        Err(error) => damaged.push((segment.clone(), error)),
+                    }
+                }
+                loader.served.announce(opened);
+            }
+            (count, damaged)
+        });
+        let (count, damaged) = work.await.map_err(|e| DruidError::runtime(format!("reading the segment cache failed: {e}")))?;
+        for (segment, error) in damaged {
+            warn!("cached segment does not open and is removed, the coordinator will have it loaded again. segment={} error={error}", segment.id());
+            self.cache.drop_segment(&segment.id()).await?;
+        }
+        self.bootstrapped.store(true, Ordering::Release);
+        info!("segments of the cache are served. count={count}");
+        Ok(())
+    }
+
+    /// Performs change requests, as many at a time as there are loading threads; gives Druid's answer for each.
+    pub async fn change(self: &Arc<Self>, requests: Vec<Value>) -> Vec<Value> {
+        let work = requests.into_iter().map(|request| {
+            let loader = self.clone();
+            async move {
+                let outcome = loader.change_one(&request).await;
+                if let Err(error) = &outcome {
+                    warn!("change request failed. request={} error={error}", request["identifier"]);
+                }
+                let (state, cause) = match outcome {
+                    Ok(()) => ("SUCCESS", Value::Null),
+                    Err(error) => ("FAILED", json!(error.message)),
+                };
+                json!({"request": request, "status": {"state": state, "failureCause": cause, "loadingMode": "NORMAL"}})
+            }
+        });
+        stream::iter(work).buffered(self.settings.threads.max(1)).collect().await
+    }
+
+    async fn change_one(self: &Arc<Self>, request: &Value) -> Result<()> {
+        match request["action"].as_str() {
+            Some("load") => self.load(DataSegment::from_json(request)?).await,
+            Some("drop") => self.drop_segment(DataSegment::from_json(request)?).await,
+            Some("noop") => Ok(()),
+            other => Err(DruidError::invalid_input(format!("unknown change request action [{}]", other.unwrap_or("null")))),
+        }
+    }
+
+    async fn load(self: &Arc<Self>, segment: DataSegment) -> Result<()> {
+        if self.served.has(&segment) {
+            return Ok(());
+        }
+        self.cache.load(&segment, self.deep.as_ref()).await?;
+        let loader = self.clone();
+        let wanted = segment.clone();
+        let opened = tokio::task::spawn_blocking(move || loader.open(&wanted)).await;
+        match opened.map_err(|e| DruidError::runtime(format!("opening segment [{}] failed: {e}", segment.id())))? {
+            Ok(served) => {
+                self.served.announce(vec![served]);
+                Ok(())
+            }
+            Err(error) => {
+                self.cache.drop_segment(&segment.id()).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Withdraws at once; the files go a little later, since queries that began before may still read them.
+    async fn drop_segment(self: &Arc<Self>, segment: DataSegment) -> Result<()> {
+        self.served.withdraw(&segment);
+        let loader = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(loader.settings.drop_delay).await;
+            if loader.served.has(&segment) {
+                return; // loaded again meanwhile
+            }
+            if let Err(error) = loader.cache.drop_segment(&segment.id()).await {
+                warn!("cannot remove a dropped segment's files. segment={} error={error}", segment.id());
+            }
+        });
+        Ok(())
+    }
+
+    fn open(&self, data_segment: &DataSegment) -> Result<ServedSegment> {
+        let id: Arc<str> = Arc::from(data_segment.id().to_string());
+        if data_segment.is_tombstone() {
+            return Ok(ServedSegment { id, data_segment: data_segment.clone(), source: None, meta: None });
+        }
+        let path = self
+            .cache
+            .path(&data_segment.id())
+            .ok_or_else(|| DruidError::runtime(format!("segment [{id}] is not in the cache")))?;
+        let segment = Segment::open(&path).map_err(|e| DruidError::runtime(format!("cannot open segment. segment={id} {e}")))?;
+        let meta = segment_meta(data_segment, &segment);
+        Ok(ServedSegment { id, data_segment: data_segment.clone(), source: Some(Arc::new(segment)), meta: Some(Arc::new(meta)) })
+    }
+}
+
+/// What segmentMetadata queries tell beyond the columns.
+fn segment_meta(data_segment: &DataSegment, segment: &Segment) -> SegmentMeta {
+    let metadata = segment.metadata();
+    SegmentMeta {
+        interval: Some(data_segment.interval),
+        size_bytes: segment.size_bytes(),
+        rollup: metadata.rollup,
+        aggregators: metadata.aggregators.clone(),
+        query_granularity: metadata.query_granularity.clone(),
+        timestamp_spec: metadata.timestamp_spec.clone(),
+    }
+}

@@ -1,0 +1,4 @@
+//! Tidiness of the tree itself: allowed dependencies between rooms, headers of files, sizes.
+
+mod rooms;
+mod tidy;
