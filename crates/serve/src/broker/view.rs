@@ -194,7 +194,7 @@ impl ServerView {
         let state = self.state.read();
         let (mut dimensions, mut metrics) = (Vec::new(), Vec::new());
         for (_, _, chunk) in state.tables.get(table).into_iter().flat_map(|view| view.served.iter()) {
-            let mut add = |from: &[String], to: &mut Vec<String>| from.iter().for_each(|n| if !to.contains(n) { to.push(n.clone()) });
+            let add = |from: &[String], to: &mut Vec<String>| from.iter().for_each(|n| if !to.contains(n) { to.push(n.clone()) });
             add(&chunk.object.segment.dimensions, &mut dimensions);
             add(&chunk.object.segment.metrics, &mut metrics);
         }

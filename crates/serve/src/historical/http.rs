@@ -60,7 +60,7 @@ async fn list_segments(State(state): State<HistoricalState>, Query(follow): Quer
     }
     let segments = &state.historical.segments;
     let Ok(counter) = u64::try_from(follow.counter) else {
-        return Ok(Json(segments.snapshot()?).into_response());
+        return Ok(Json(segments.snapshot()).into_response());
     };
     let timeout = Duration::from_millis(follow.timeout.unsigned_abs());
     Ok(match segments.log().follow(counter, follow.hash, timeout).await {
@@ -80,7 +80,7 @@ async fn partial_query(State(state): State<HistoricalState>, JsonBody(request): 
     let eval = EvalContext { lookups: state.lookups.snapshot(), now_ms: request.now_ms };
     let context = QueryContext::new(eval).with_deadline(deadline).with_memory(state.query_memory_bytes);
     let Answer { partial, missing } = state.historical.run(query, &request.table, segments, &context).await?;
-    let body = partial.map(|p| p.encode()).unwrap_or_default();
+    let body = partial.map(|p| p.encode()).transpose()?.unwrap_or_default();
     let headers = [("content-type", PARTIAL_MEDIA_TYPE.to_owned()), (RESPONSE_CONTEXT_HEADER, response_context(&missing))];
     Ok((headers, body).into_response())
 }
@@ -91,7 +91,7 @@ async fn native_query(State(state): State<HistoricalState>, JsonBody(document): 
     if !query.context().finalize()? {
         return Err(ApiError(DruidError::unsupported("queries with finalize=false at a Historical (JVM brokers)")));
     }
-    let segments = query.segments().segments.clone().ok_or_else(|| {
+    let segments = query.base().segments.segments.clone().ok_or_else(|| {
         DruidError::invalid_input("a query sent to a Historical must name its segments: intervals of type [segments]")
     })?;
     let table = query.data_source().table_names().into_iter().next().unwrap_or_default();

@@ -5,6 +5,7 @@
 mod config;
 mod dialect;
 mod lease;
+mod nodes;
 mod pending;
 mod publish;
 mod rules;

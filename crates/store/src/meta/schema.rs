@@ -46,6 +46,8 @@ const TABLES: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS idx_{audit}_created ON {audit}(created_date)",
     "CREATE TABLE IF NOT EXISTS {ovate_lease} (role VARCHAR(255) NOT NULL, holder VARCHAR(255) NOT NULL, term BIGINT NOT NULL, \
      expires_ms BIGINT NOT NULL, PRIMARY KEY (role))",
+    "CREATE TABLE IF NOT EXISTS {ovate_nodes} (role VARCHAR(255) NOT NULL, name VARCHAR(255) NOT NULL, payload VARCHAR(4096) NOT NULL, \
+     expires_ms BIGINT NOT NULL, PRIMARY KEY (role, name))",
 ];
 
 impl MetadataStore {
