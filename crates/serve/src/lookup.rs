@@ -2,11 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ovate_base::{DruidError, Result};
 use ovate_compute::LookupMap;
+use ovate_net::{Discovery, HttpClient, NodeRole};
 use serde_json::Value;
+use tracing::{debug, warn};
+
+/// How often the Coordinator is asked.
+const REFRESH: Duration = Duration::from_secs(1);
+/// Longest wait for its answer.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Lookups by name; replaced whole, so a query sees one state throughout.
 #[derive(Default)]
@@ -45,6 +53,35 @@ impl LookupStore {
             *self.versions.lock() = versions;
         }
         errors
+    }
+}
+
+impl LookupStore {
+    /// Takes over what the Coordinator at `url` has for the default tier.
+    pub async fn refresh(&self, client: &HttpClient, url: &str) -> Result<()> {
+        let url = format!("{url}/druid/coordinator/v1/lookups/config/__default?detailed=true");
+        match client.get_json::<Value>(&url, DEADLINE).await {
+            Ok(config) => {
+                self.replace(&config).iter().for_each(|error| warn!("cannot load a lookup. error={error}"));
+                Ok(())
+            }
+            // Lookups were never set up, or the tier has none.
+            Err(error) if error.http_status() == 404 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps up with the Coordinator, whichever it is, for ever.
+    pub async fn follow(self: Arc<Self>, client: HttpClient, discovery: Arc<dyn Discovery>) {
+        loop {
+            if let Ok(nodes) = discovery.nodes(NodeRole::Coordinator).await
+                && let Some(node) = nodes.first()
+                && let Err(error) = self.refresh(&client, &node.druid_node.url()).await
+            {
+                debug!("cannot refresh lookups, trying again. error={error}");
+            }
+            tokio::time::sleep(REFRESH).await;
+        }
     }
 }
 

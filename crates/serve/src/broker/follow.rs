@@ -164,12 +164,6 @@ impl Follower {
         let url = format!("{base}/druid/coordinator/v1/metadata/segments");
         let segments: Vec<DataSegment> = self.client.get_json(&url, Duration::from_secs(60)).await?;
         self.view.set_wanted(segments);
-        let url = format!("{base}/druid/coordinator/v1/lookups/config/__default?detailed=true");
-        match self.client.get_json::<Value>(&url, Duration::from_secs(30)).await {
-            Ok(config) => self.lookups.replace(&config).iter().for_each(|error| warn!("cannot load a lookup. error={error}")),
-            Err(error) if error.http_status() == 404 => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        self.lookups.refresh(&self.client, &base).await
     }
 }

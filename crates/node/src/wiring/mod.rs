@@ -1,0 +1,192 @@
+//! Puts roles together: opens what outlives the process, starts each role's service and HTTP server, announces it, and takes
+//! everything down again in order.
+
+mod control;
+mod discovery;
+pub mod peon;
+mod query;
+pub mod runtime;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use ovate_base::time::format_iso;
+use ovate_base::{DruidError, Result};
+use ovate_net::discovery::DruidNode;
+use ovate_net::server::BoundServer;
+use ovate_net::status::StatusInfo;
+use ovate_net::{DiscoveredNode, Discovery, HttpClient, LeaderSelector, NodeRole, status};
+use ovate_serve::data_server::DataServer;
+use ovate_store::{MetadataStore, now_ms};
+use parking_lot::RwLock;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{error, info};
+
+use crate::config::Settings;
+use discovery::{LeaseElection, StoreDiscovery};
+
+/// The release of Druid whose interfaces we follow; clients compare it.
+pub const DRUID_VERSION: &str = "38.0.0";
+/// How long shutdown waits for the servers.
+const STOP: Duration = Duration::from_secs(10);
+
+/// What the roles of one process share.
+pub struct Shared {
+    pub settings: Settings,
+    pub client: HttpClient,
+    pub store: MetadataStore,
+    pub discovery: Arc<dyn Discovery>,
+    /// Data servers of this process by `host:port`, for the broker beside them.
+    pub data_servers: Arc<RwLock<HashMap<String, Arc<dyn DataServer>>>>,
+    pub shutdown: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// `host:port` of a role of this process.
+    pub fn name(&self, role: NodeRole) -> String {
+        format!("{}:{}", self.settings.host, self.settings.port(role).unwrap_or_else(|| role.default_port()))
+    }
+
+    /// `http://host:port` of a role of this process.
+    pub fn url(&self, role: NodeRole) -> String {
+        format!("http://{}", self.name(role))
+    }
+
+    /// This process's part in the election of a role.
+    async fn election(&self, role: NodeRole) -> Result<Arc<dyn LeaderSelector>> {
+        Ok(LeaseElection::start(role, self.url(role), self.store.clone(), self.shutdown.clone()).await?)
+    }
+}
+
+/// One role, ready to be served.
+pub struct RoleService {
+    pub role: NodeRole,
+    pub routes: Router,
+    /// `dataNodeService` and the like, for the announcement.
+    pub services: Map<String, Value>,
+    /// Of an elected role.
+    pub election: Option<Arc<dyn LeaderSelector>>,
+}
+
+/// A running process.
+pub struct Process {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    ready: Vec<Arc<StatusInfo>>,
+    /// Stops tasks and the like, in the order given.
+    tasks: control::TaskHandles,
+}
+
+impl Process {
+    /// Starts every role of the settings. Ports are bound before anything else happens, so that a second process fails fast.
+    pub async fn start(settings: Settings) -> Result<Process> {
+        let mut bound = Vec::new();
+        for (role, port) in &settings.roles {
+            bound.push((*role, BoundServer::bind(&settings.bind, *port).await?));
+        }
+        let (stop, shutdown) = watch::channel(false);
+        let store = MetadataStore::open_sqlite(&settings.metadata_file).await?;
+        let discovery: Arc<dyn Discovery> = StoreDiscovery::start(store.clone(), shutdown.clone());
+        let shared = Arc::new(Shared {
+            client: HttpClient::new()?,
+            store,
+            discovery,
+            data_servers: Arc::default(),
+            shutdown,
+            settings,
+        });
+        let mut process = Process { shared, stop, servers: Vec::new(), ready: Vec::new(), tasks: control::TaskHandles::default() };
+        let services = process.services().await?;
+        let local = services.iter().map(|s| (s.role, s.routes.clone(), s.election.clone())).collect::<Vec<_>>();
+        for service in services {
+            let Some(position) = bound.iter().position(|(role, _)| *role == service.role) else { continue };
+            let (_, server) = bound.swap_remove(position);
+            let routes = match service.role {
+                NodeRole::Router => query::router(&process.shared, &local),
+                _ => service.routes.clone(),
+            };
+            process.serve(service, routes, server).await?;
+        }
+        Ok(process)
+    }
+
+    async fn services(&mut self) -> Result<Vec<RoleService>> {
+        let mut services = Vec::new();
+        for (role, _) in &self.shared.settings.roles {
+            services.push(match role {
+                NodeRole::Historical => query::historical(&self.shared).await?,
+                NodeRole::Broker => query::broker(&self.shared).await?,
+                NodeRole::Router => RoleService { role: *role, routes: Router::new(), services: Map::new(), election: None },
+                NodeRole::Coordinator => control::coordinator(&self.shared).await?,
+                NodeRole::Overlord => control::overlord(&self.shared, &mut self.tasks).await?,
+                NodeRole::MiddleManager => control::middle_manager(&self.shared, &mut self.tasks).await?,
+                NodeRole::Indexer | NodeRole::Peon => {
+                    return Err(DruidError::unsupported(format!("role {} as a server of its own", role.name())));
+                }
+            });
+        }
+        Ok(services)
+    }
+
+    async fn serve(&mut self, service: RoleService, routes: Router, server: BoundServer) -> Result<()> {
+        let info = Arc::new(StatusInfo {
+            version: DRUID_VERSION.to_owned(),
+            properties: self.shared.settings.shown_properties(),
+            ready: AtomicBool::new(true),
+        });
+        self.ready.push(info.clone());
+        let routes = routes.merge(status::routes(info));
+        let (role, address, shutdown) = (service.role, server.address, self.shared.shutdown.clone());
+        self.servers.push(tokio::spawn(async move {
+            if let Err(failure) = server.serve(routes, shutdown).await {
+                error!("server ended. role={} error={failure}", role.name());
+            }
+        }));
+        info!("listening. role={} address={address}", role.name());
+        self.shared.discovery.announce(announcement(&self.shared, service)).await
+    }
+
+    /// Takes announcements back, lets open requests finish for a bounded time, stops tasks, releases leases.
+    pub async fn stop(mut self) {
+        info!("stopping");
+        self.ready.iter().for_each(|info| info.ready.store(false, Ordering::Release));
+        for (role, _) in &self.shared.settings.roles {
+            if let Err(failure) = self.shared.discovery.withdraw(*role, &self.shared.name(*role)).await {
+                error!("cannot withdraw an announcement, it will run out. role={} error={failure}", role.name());
+            }
+        }
+        self.tasks.stop().await;
+        self.stop.send_replace(true);
+        for server in self.servers.drain(..) {
+            let _ = tokio::time::timeout(STOP, server).await;
+        }
+        self.shared.store.close().await;
+    }
+}
+
+fn announcement(shared: &Shared, service: RoleService) -> DiscoveredNode {
+    let role = service.role;
+    DiscoveredNode {
+        druid_node: DruidNode {
+            service: shared.settings.properties.text("druid.service", &role.default_service()).to_owned(),
+            host: shared.settings.host.clone(),
+            plaintext_port: shared.settings.port(role).unwrap_or_else(|| role.default_port()),
+            tls_port: -1,
+            bind_on_host: false,
+            enable_plaintext_port: true,
+            enable_tls_port: false,
+            version: Some(DRUID_VERSION.to_owned()),
+        },
+        node_type: role,
+        services: service.services,
+        start_time: Some(format_iso(now_ms())),
+        available_processors: i64::try_from(shared.settings.processing_threads).ok(),
+        total_memory: None,
+    }
+}

@@ -1,0 +1,98 @@
+//! The roles that answer queries: Historical, Broker, Router.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use ovate_base::Result;
+use ovate_net::{LeaderSelector, NodeRole};
+use ovate_serve::broker::{Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, ServerView};
+use ovate_serve::data_server::DataServer;
+use ovate_serve::historical::{self, Historical, HistoricalState, LoadSettings, SegmentLoader, ServedSegments};
+use ovate_serve::lookup::LookupStore;
+use ovate_serve::router::Backends;
+use ovate_serve::{broker, router as router_role};
+use ovate_sql::SqlEngine;
+use ovate_store::{CacheLocation, DeepStorage, LocalDeepStorage, SegmentCache, now_ms};
+use serde_json::{Map, json};
+
+use super::{RoleService, Shared};
+
+/// The local deep storage that the settings name.
+pub fn deep_storage(shared: &Shared) -> Arc<dyn DeepStorage> {
+    Arc::new(LocalDeepStorage::new(shared.settings.storage_dir.clone(), shared.settings.storage_zip))
+}
+
+pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
+    let settings = &shared.settings;
+    let locations: Vec<CacheLocation> =
+        settings.cache_locations.iter().map(|(path, max_bytes)| CacheLocation { path: path.clone(), max_bytes: *max_bytes }).collect();
+    let max_bytes: u64 = locations.iter().map(|location| location.max_bytes).sum();
+    let info_dir = settings.properties.get("druid.segmentCache.infoDir").map(PathBuf::from);
+    let cache = Arc::new(SegmentCache::open(locations, info_dir)?);
+    let segments = Arc::new(ServedSegments::new(now_ms()));
+    let threads = settings.properties.int("druid.segmentCache.numLoadingThreads", 4)?.clamp(1, 64) as usize;
+    let drop_delay = settings.properties.millis("druid.segmentCache.dropSegmentDelayMillis", 30_000)?;
+    let load = LoadSettings { threads, drop_delay: Duration::from_millis(drop_delay.unsigned_abs()) };
+    let loader = Arc::new(SegmentLoader::new(cache, deep_storage(shared), segments.clone(), load));
+    loader.bootstrap().await?;
+    let name = shared.name(NodeRole::Historical);
+    let historical = Arc::new(Historical::new(name.clone(), segments, settings.processing_threads));
+    let server: Arc<dyn DataServer> = historical.clone();
+    shared.data_servers.write().insert(name, server);
+    let lookups = Arc::new(LookupStore::default());
+    tokio::spawn(until_shutdown(shared, lookups.clone().follow(shared.client.clone(), shared.discovery.clone())));
+    let routes = historical::routes(HistoricalState { historical, loader, lookups, query_memory_bytes: settings.query_memory_bytes });
+    let tier = settings.properties.text("druid.server.tier", "_default_tier");
+    let mut services = Map::new();
+    let data = json!({"type": "dataNodeService", "tier": tier, "maxSize": max_bytes, "storageSize": max_bytes,
+        "serverType": "historical", "priority": settings.properties.int("druid.server.priority", 0)?});
+    services.insert("dataNodeService".to_owned(), data);
+    services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
+    Ok(RoleService { role: NodeRole::Historical, routes, services, election: None })
+}
+
+pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
+    let settings = &shared.settings;
+    let lookups = Arc::new(LookupStore::default());
+    let view = Arc::new(ServerView::new(lookups.clone()));
+    let limits = BrokerSettings {
+        timeout_ms: settings.query_timeout_ms,
+        query_memory_bytes: settings.query_memory_bytes,
+        subquery_rows_max: settings.properties.int("druid.server.http.maxSubqueryRows", 100_000)?.max(0) as usize,
+        threads: settings.processing_threads,
+    };
+    let broker = Arc::new(Broker::new(view.clone(), lookups.clone(), limits));
+    let (client, discovery) = (shared.client.clone(), shared.discovery.clone());
+    let system = BrokerSystemTables { view: view.clone(), client: client.clone(), discovery: discovery.clone() };
+    let follower = Arc::new(Follower { view: view.clone(), lookups, client, discovery, local: shared.data_servers.clone() });
+    tokio::spawn(follower.run(shared.shutdown.clone()));
+    let sql = Arc::new(SqlEngine::new(broker.clone(), view, Arc::new(system)));
+    let routes = broker::routes(BrokerState { broker, sql });
+    let mut services = Map::new();
+    services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
+    Ok(RoleService { role: NodeRole::Broker, routes, services, election: None })
+}
+
+/// The Router's routes; roles of this process are reached without a socket.
+pub fn router(shared: &Shared, local: &[(NodeRole, Router, Option<Arc<dyn LeaderSelector>>)]) -> Router {
+    let backends = Backends::new(shared.client.clone(), shared.discovery.clone());
+    for (role, routes, election) in local {
+        if matches!(role, NodeRole::Broker | NodeRole::Coordinator | NodeRole::Overlord) {
+            backends.add_local(*role, ovate_net::server::shell(routes.clone()), election.clone());
+        }
+    }
+    router_role::routes(Arc::new(backends))
+}
+
+/// Runs `work` until it ends or the process stops.
+fn until_shutdown(shared: &Shared, work: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send + 'static {
+    let mut shutdown = shared.shutdown.clone();
+    async move {
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => {}
+            () = work => {}
+        }
+    }
+}
