@@ -49,7 +49,13 @@ pub trait DataServer: Send + Sync {
     /// `host:port`.
     fn name(&self) -> &str;
     /// Runs the query over these segments of `table`.
-    async fn run(&self, query: Arc<NativeQuery>, table: &str, segments: Vec<SegmentDescriptor>, context: &QueryContext) -> Result<Answer>;
+    async fn run(
+        &self,
+        query: Arc<NativeQuery>,
+        table: &str,
+        segments: Vec<SegmentDescriptor>,
+        context: &QueryContext,
+    ) -> Result<Answer>;
     /// The columns of these segments of `table`, in the same order; `None` for one that is not there.
     async fn schemas(&self, table: &str, segments: &[SegmentDescriptor]) -> Result<Vec<Option<SegmentSchema>>>;
 }
@@ -86,7 +92,13 @@ impl DataServer for RemoteDataServer {
         &self.name
     }
 
-    async fn run(&self, query: Arc<NativeQuery>, table: &str, segments: Vec<SegmentDescriptor>, context: &QueryContext) -> Result<Answer> {
+    async fn run(
+        &self,
+        query: Arc<NativeQuery>,
+        table: &str,
+        segments: Vec<SegmentDescriptor>,
+        context: &QueryContext,
+    ) -> Result<Answer> {
         let left = context.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let request = PartialRequest {
             query: query.to_json(),
@@ -97,12 +109,9 @@ impl DataServer for RemoteDataServer {
         };
         let url = format!("{}/druid-internal/v1/query", self.url);
         let body = serde_json::to_vec(&request).map_err(|e| DruidError::runtime(format!("cannot write the query: {e}")))?;
-        let post = self.client.raw().post(&url).header(CONTENT_TYPE, "application/json").header(ACCEPT, PARTIAL_MEDIA_TYPE).body(body);
-        let answer = post
-            .timeout(left.unwrap_or(NO_TIMEOUT))
-            .send()
-            .await
-            .map_err(|e| unreachable_server(&self.name, &e))?;
+        let post =
+            self.client.raw().post(&url).header(CONTENT_TYPE, "application/json").header(ACCEPT, PARTIAL_MEDIA_TYPE).body(body);
+        let answer = post.timeout(left.unwrap_or(NO_TIMEOUT)).send().await.map_err(|e| unreachable_server(&self.name, &e))?;
         if !answer.status().is_success() {
             return Err(self.refused(answer).await);
         }

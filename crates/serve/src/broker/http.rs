@@ -64,7 +64,11 @@ async fn native(State(state): State<BrokerState>, JsonBody(document): JsonBody<V
         write_json(&query, &rows, &mut body).map(|()| body)
     });
     let body = written.await.map_err(|e| DruidError::runtime(format!("writing the result failed: {e}")))??;
-    let headers = [("content-type", "application/json".to_owned()), ("X-Druid-Query-Id", id), (RESPONSE_CONTEXT_HEADER, response_context(&[]))];
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("X-Druid-Query-Id", id),
+        (RESPONSE_CONTEXT_HEADER, response_context(&[])),
+    ];
     Ok((headers, body).into_response())
 }
 
@@ -93,7 +97,8 @@ async fn sql(State(state): State<BrokerState>, headers: HeaderMap, request: Requ
     // Work for a client that has gone away stops: the registration is dropped with the request.
     let _running = state.broker.running.register(&id);
     let answer: SqlResponse = state.sql.execute(request, now_ms()).await?;
-    let mut response = Response::new(Body::from_stream(futures::stream::iter(answer.body.into_iter().map(Ok::<Bytes, std::io::Error>))));
+    let mut response =
+        Response::new(Body::from_stream(futures::stream::iter(answer.body.into_iter().map(Ok::<Bytes, std::io::Error>))));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(answer.content_type));
     if let Ok(value) = id.parse() {
@@ -108,7 +113,8 @@ async fn sql(State(state): State<BrokerState>, headers: HeaderMap, request: Requ
 /// The body as JSON, as text, or as a form field's raw text (SQW-01, SQW-02).
 fn sql_request(kind: &str, body: &[u8]) -> Result<SqlRequest, ApiError> {
     if kind.starts_with("text/plain") || kind.starts_with("application/x-www-form-urlencoded") {
-        let text = std::str::from_utf8(body).map_err(|e| ApiError(DruidError::invalid_input(format!("SQL text is not UTF-8: {e}"))))?;
+        let text =
+            std::str::from_utf8(body).map_err(|e| ApiError(DruidError::invalid_input(format!("SQL text is not UTF-8: {e}"))))?;
         let text = if kind.starts_with("text/plain") { text.to_owned() } else { form_text(text) };
         return Ok(SqlRequest::text(text));
     }

@@ -44,10 +44,17 @@ impl Broker {
         })
     }
 
-    fn resolve<'a>(&'a self, source: DataSource, outer: &'a NativeQuery, context: &'a QueryContext) -> Boxed<'a, (DataSource, Base)> {
+    fn resolve<'a>(
+        &'a self,
+        source: DataSource,
+        outer: &'a NativeQuery,
+        context: &'a QueryContext,
+    ) -> Boxed<'a, (DataSource, Base)> {
         Box::pin(async move {
             Ok(match source {
-                DataSource::Table(name) | DataSource::GlobalTable(name) => (DataSource::Table(name.clone()), Base::Tables(vec![name])),
+                DataSource::Table(name) | DataSource::GlobalTable(name) => {
+                    (DataSource::Table(name.clone()), Base::Tables(vec![name]))
+                }
                 DataSource::Union(list) => {
                     let names = list.iter().flat_map(DataSource::table_names).collect();
                     if list.iter().any(|s| !matches!(s, DataSource::Table(_) | DataSource::GlobalTable(_))) {
@@ -129,7 +136,8 @@ fn lookup_table(name: &str, context: &QueryContext) -> Result<Arc<dyn ColumnSour
     let mut entries: Vec<(&String, &String)> = lookup.iter().collect();
     entries.sort();
     let strings = |pick: fn(&(&String, &String)) -> Arc<str>| Vector::String(entries.iter().map(|e| Some(pick(e))).collect());
-    let columns = vec![("k".to_owned(), strings(|e| Arc::from(e.0.as_str()))), ("v".to_owned(), strings(|e| Arc::from(e.1.as_str())))];
+    let columns =
+        vec![("k".to_owned(), strings(|e| Arc::from(e.0.as_str()))), ("v".to_owned(), strings(|e| Arc::from(e.1.as_str())))];
     Ok(Arc::new(MemoryTable::new(columns)?))
 }
 
@@ -155,7 +163,8 @@ fn memory_table(rows: &QueryRows) -> Result<Arc<dyn ColumnSource>> {
         let vector = match rows.batches.as_slice() {
             [only] => only.columns[position].clone(),
             batches => {
-                let values: Vec<Value> = batches.iter().flat_map(|b| (0..b.rows).map(|row| b.columns[position].value(row))).collect();
+                let values: Vec<Value> =
+                    batches.iter().flat_map(|b| (0..b.rows).map(|row| b.columns[position].value(row))).collect();
                 let known = column_type.clone().or_else(|| values.iter().find_map(Value::value_type));
                 Vector::from_values(&known.unwrap_or(ColumnType::String), values)
             }

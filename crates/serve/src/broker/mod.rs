@@ -69,7 +69,9 @@ impl Broker {
             None => work.await,
             Some(deadline) => match tokio::time::timeout_at(deadline.into(), work).await {
                 Ok(result) => result,
-                Err(_) => Err(DruidError::timeout(format!("Query timed out after {timeout_ms} ms; raise [timeout] in its context"))),
+                Err(_) => {
+                    Err(DruidError::timeout(format!("Query timed out after {timeout_ms} ms; raise [timeout] in its context")))
+                }
             },
         }
     }

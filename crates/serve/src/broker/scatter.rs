@@ -81,7 +81,6 @@ impl Broker {
     }
 }
 
-
 /// Spreads the pieces over the servers that have them; another round takes the next replica.
 fn share(pieces: &[Piece], round: usize) -> Vec<Share> {
     let mut shares: HashMap<&str, Share> = HashMap::new();

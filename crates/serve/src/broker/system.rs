@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ovate_base::{DataSegment, Result};
 use ovate_compute::Value;
-use ovate_net::{Discovery, DiscoveredNode, HttpClient, NodeRole};
+use ovate_net::{DiscoveredNode, Discovery, HttpClient, NodeRole};
 use ovate_sql::{SystemTable, SystemTables};
 use serde_json::Value as Json;
 
@@ -142,7 +142,11 @@ impl BrokerSystemTables {
         }
         let mut rows = Vec::new();
         for (name, (node, roles)) in nodes {
-            let head = [Value::from(name.as_str()), Value::from(node.druid_node.service.as_str()), Value::from(roles.join(",").as_str())];
+            let head = [
+                Value::from(name.as_str()),
+                Value::from(node.druid_node.service.as_str()),
+                Value::from(roles.join(",").as_str()),
+            ];
             let url = format!("{}/status/properties", node.druid_node.url());
             match self.client.get_json::<BTreeMap<String, String>>(&url, DEADLINE).await {
                 Ok(properties) => rows.extend(properties.iter().map(|(property, value)| {

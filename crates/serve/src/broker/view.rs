@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use ovate_base::Interval;
 use ovate_base::segment::{DataSegment, SegmentId, ShardSpec};
 use ovate_base::timeline::Timeline;
-use ovate_base::Interval;
-use ovate_engine::{Catalog, CatalogSnapshot};
 use ovate_compute::LookupMap;
+use ovate_engine::{Catalog, CatalogSnapshot};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use tokio::sync::watch;
@@ -104,7 +104,14 @@ impl ServerView {
     pub fn remove(&self, server: &str, segments: &[DataSegment]) {
         let mut state = self.state.write();
         for segment in segments {
-            drop_from(&mut state, server, segment.data_source.as_ref(), segment.interval, &segment.version, segment.shard_spec.partition_num());
+            drop_from(
+                &mut state,
+                server,
+                segment.data_source.as_ref(),
+                segment.interval,
+                &segment.version,
+                segment.shard_spec.partition_num(),
+            );
         }
         self.changed(&mut state);
     }
@@ -194,7 +201,13 @@ impl ServerView {
         let state = self.state.read();
         let (mut dimensions, mut metrics) = (Vec::new(), Vec::new());
         for (_, _, chunk) in state.tables.get(table).into_iter().flat_map(|view| view.served.iter()) {
-            let add = |from: &[String], to: &mut Vec<String>| from.iter().for_each(|n| if !to.contains(n) { to.push(n.clone()) });
+            let add = |from: &[String], to: &mut Vec<String>| {
+                from.iter().for_each(|n| {
+                    if !to.contains(n) {
+                        to.push(n.clone())
+                    }
+                })
+            };
             add(&chunk.object.segment.dimensions, &mut dimensions);
             add(&chunk.object.segment.metrics, &mut metrics);
         }

@@ -69,7 +69,10 @@ async fn list_segments(State(state): State<HistoricalState>, Query(follow): Quer
     })
 }
 
-async fn change_requests(State(state): State<HistoricalState>, JsonBody(requests): JsonBody<Vec<Value>>) -> ApiResult<Json<Value>> {
+async fn change_requests(
+    State(state): State<HistoricalState>,
+    JsonBody(requests): JsonBody<Vec<Value>>,
+) -> ApiResult<Json<Value>> {
     Ok(Json(Value::Array(state.loader.change(requests).await)))
 }
 
@@ -113,7 +116,10 @@ struct SchemasRequest {
     segments: Vec<Value>,
 }
 
-async fn schemas(State(state): State<HistoricalState>, JsonBody(request): JsonBody<SchemasRequest>) -> ApiResult<Json<Vec<Option<SegmentSchema>>>> {
+async fn schemas(
+    State(state): State<HistoricalState>,
+    JsonBody(request): JsonBody<SchemasRequest>,
+) -> ApiResult<Json<Vec<Option<SegmentSchema>>>> {
     let segments = request.segments.iter().map(SegmentDescriptor::from_json).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(state.historical.segments.schemas(&request.table, &segments)))
 }

@@ -38,7 +38,12 @@ pub struct SegmentLoader {
 }
 
 impl SegmentLoader {
-    pub fn new(cache: Arc<SegmentCache>, deep: Arc<dyn DeepStorage>, served: Arc<ServedSegments>, settings: LoadSettings) -> Self {
+    pub fn new(
+        cache: Arc<SegmentCache>,
+        deep: Arc<dyn DeepStorage>,
+        served: Arc<ServedSegments>,
+        settings: LoadSettings,
+    ) -> Self {
         SegmentLoader { cache, deep, served, settings, bootstrapped: AtomicBool::new(false) }
     }
 
@@ -68,7 +73,10 @@ impl SegmentLoader {
         });
         let (count, damaged) = work.await.map_err(|e| DruidError::runtime(format!("reading the segment cache failed: {e}")))?;
         for (segment, error) in damaged {
-            warn!("cached segment does not open and is removed, the coordinator will have it loaded again. segment={} error={error}", segment.id());
+            warn!(
+                "cached segment does not open and is removed, the coordinator will have it loaded again. segment={} error={error}",
+                segment.id()
+            );
             self.cache.drop_segment(&segment.id()).await?;
         }
         self.bootstrapped.store(true, Ordering::Release);

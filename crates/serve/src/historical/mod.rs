@@ -38,7 +38,13 @@ impl DataServer for Historical {
         &self.name
     }
 
-    async fn run(&self, query: Arc<NativeQuery>, table: &str, segments: Vec<SegmentDescriptor>, context: &QueryContext) -> Result<Answer> {
+    async fn run(
+        &self,
+        query: Arc<NativeQuery>,
+        table: &str,
+        segments: Vec<SegmentDescriptor>,
+        context: &QueryContext,
+    ) -> Result<Answer> {
         let (found, missing) = self.segments.resolve(table, &segments);
         if found.is_empty() {
             return Ok(Answer { partial: None, missing });

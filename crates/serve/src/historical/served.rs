@@ -45,7 +45,9 @@ impl ServedSegments {
         let mut changes = Vec::with_capacity(segments.len());
         for segment in segments {
             let partitions = tables.entry(segment.data_segment.data_source.to_string()).or_default();
-            let same = partitions.entry((segment.data_segment.version.to_string(), segment.data_segment.shard_spec.partition_num())).or_default();
+            let same = partitions
+                .entry((segment.data_segment.version.to_string(), segment.data_segment.shard_spec.partition_num()))
+                .or_default();
             if same.iter().any(|other| other.data_segment.interval == segment.data_segment.interval) {
                 continue;
             }
@@ -85,7 +87,8 @@ impl ServedSegments {
 
     /// True when the segment is announced.
     pub fn has(&self, data_segment: &DataSegment) -> bool {
-        self.find(&data_segment.data_source, &data_segment.id().descriptor()).is_some_and(|s| s.data_segment.interval == data_segment.interval)
+        self.find(&data_segment.data_source, &data_segment.id().descriptor())
+            .is_some_and(|s| s.data_segment.interval == data_segment.interval)
     }
 
     /// Splits descriptors into segments to query and those that are not here.
@@ -140,7 +143,9 @@ impl ServedSegment {
         use ovate_compute::ColumnSource;
         let Some(source) = &self.source else { return SegmentSchema { rows: 0, columns: Vec::new() } };
         let typed = |name: String| source.capabilities(&name).map(|c| (name, c.column_type.to_string()));
-        SegmentSchema { rows: u64::from(source.row_count()), columns: source.column_names().into_iter().filter_map(typed).collect() }
+        SegmentSchema {
+            rows: u64::from(source.row_count()),
+            columns: source.column_names().into_iter().filter_map(typed).collect(),
+        }
     }
 }
-
