@@ -15,10 +15,10 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// `asc`, `ascending`, `desc`, `descending` in any case.
+    /// `asc`, `ascending`, `desc`, `descending` in any case; `none` is ascending, as Druid writes a missing direction.
     pub fn parse(text: &str) -> Result<Self> {
         match text.to_ascii_lowercase().as_str() {
-            "asc" | "ascending" => Ok(Direction::Ascending),
+            "asc" | "ascending" | "none" => Ok(Direction::Ascending),
             "desc" | "descending" => Ok(Direction::Descending),
             _ => Err(DruidError::invalid_input(format!("unknown sort direction [{text}]"))),
         }
