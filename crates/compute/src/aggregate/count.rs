@@ -71,7 +71,10 @@ impl Aggregator for CountState {
         Ok(())
     }
     fn merge(&mut self, partial: &Vector, groups: &[u32]) -> Result<()> {
-        for_each_number(partial, |row, count: i64| self.counts[groups[row] as usize] += count)
+        for_each_number(partial, |row, count: i64| {
+            let total = &mut self.counts[groups[row] as usize];
+            *total = total.wrapping_add(count);
+        })
     }
     fn take_partial(&mut self) -> Result<Vector> {
         Ok(Vector::Long { values: std::mem::take(&mut self.counts), nulls: None })

@@ -132,7 +132,7 @@ fn limited(
     batches: Vec<RowBatch>,
     all: bool,
 ) -> Result<RowBatch> {
-    let whole = super::scan::concatenate(signature, batches);
+    let whole = crate::result::concatenate(signature, batches);
     let limit = &query.limit_spec;
     let needed = limit.limit.map(|n| usize::try_from(n.saturating_add(limit.offset)).unwrap_or(usize::MAX));
     let mut sort = Vec::new();

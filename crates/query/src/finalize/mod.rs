@@ -86,7 +86,8 @@ fn search_rows(query: &SearchQuery, partial: SearchPartial) -> Result<QueryRows>
     let Some(first) = partial.buckets.first() else { return Ok(json_rows(Vec::new())) };
     let mut counts = std::collections::BTreeMap::new();
     for hit in partial.hits {
-        *counts.entry((hit.dimension, hit.value)).or_insert(0u64) += hit.count;
+        let total = counts.entry((hit.dimension, hit.value)).or_insert(0u64);
+        *total = total.saturating_add(hit.count);
     }
     let mut hits: Vec<_> = counts.into_iter().collect();
     let compare = |a: Option<&str>, b: Option<&str>| match query.sort.order {

@@ -1,14 +1,11 @@
 //! scan: batches in order, cut to offset and limit.
 
-use std::sync::Arc;
-
 use ovate_base::Result;
-use ovate_compute::{ColumnType, Value, Vector};
 
 use crate::document::ScanQuery;
 use crate::partial::ScanPartial;
 use crate::result::sort::{SortColumn, order_rows, prepare};
-use crate::result::{QueryRows, ResultExtra, RowBatch};
+use crate::result::{QueryRows, ResultExtra, RowBatch, concatenate};
 use crate::run::QueryContext;
 
 pub(super) fn finalize(query: &ScanQuery, partial: ScanPartial, context: &QueryContext) -> Result<QueryRows> {
@@ -18,8 +15,8 @@ pub(super) fn finalize(query: &ScanQuery, partial: ScanPartial, context: &QueryC
     } else {
         context.check()?;
         let segment = partial.batches[0].0.clone();
-        let batch = sorted(query, partial);
-        (vec![segment], vec![batch])
+        let batches = sorted(query, partial);
+        (vec![segment; batches.len()], batches)
     };
     let mut skip = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let mut left = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
@@ -46,7 +43,7 @@ fn slice(batch: RowBatch, start: usize, end: usize) -> RowBatch {
     RowBatch { columns: batch.columns.iter().map(|column| column.gather(&rows)).collect(), rows: end - start }
 }
 
-fn sorted(query: &ScanQuery, partial: ScanPartial) -> RowBatch {
+fn sorted(query: &ScanQuery, partial: ScanPartial) -> Vec<RowBatch> {
     let whole = concatenate(&partial.signature, partial.batches.into_iter().map(|(_, batch)| batch).collect());
     let needed = query.limit.map(|n| usize::try_from(n.saturating_add(query.offset)).unwrap_or(usize::MAX));
     let mut sort = Vec::new();
@@ -57,41 +54,7 @@ fn sorted(query: &ScanQuery, partial: ScanPartial) -> RowBatch {
     }
     prepare(&mut sort, whole.rows, needed);
     let order = order_rows(whole.rows, &sort, needed);
-    RowBatch { columns: whole.columns.iter().map(|column| column.gather(&order)).collect(), rows: order.len() }
-}
-
-/// All rows in one batch.
-pub(super) fn concatenate(signature: &[(Arc<str>, Option<ColumnType>)], mut batches: Vec<RowBatch>) -> RowBatch {
-    if batches.len() == 1 {
-        return batches.remove(0);
-    }
-    let rows = batches.iter().map(|batch| batch.rows).sum();
-    let columns = (0..signature.len()).map(|at| join(batches.iter().map(|batch| &batch.columns[at]).collect())).collect();
-    RowBatch { columns, rows }
-}
-
-fn join(parts: Vec<&Vector>) -> Vector {
-    let rows: usize = parts.iter().map(|part| part.len()).sum();
-    if parts.iter().all(|part| matches!(part, Vector::Long { .. })) {
-        let (mut all, mut nulls) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        for part in &parts {
-            if let Vector::Long { values, nulls: own } = part {
-                all.extend_from_slice(values);
-                match own {
-                    Some(own) => nulls.extend_from_slice(own),
-                    None => nulls.resize(all.len(), false),
-                }
-            }
-        }
-        return Vector::Long { values: all, nulls: nulls.contains(&true).then_some(nulls) };
-    }
-    let values: Vec<Value> = parts.iter().flat_map(|part| part.to_values()).collect();
-    match parts.iter().find_map(|part| part.column_type()) {
-        None => Vector::Null { len: rows },
-        // Multi-value strings stay arrays in a STRING column.
-        Some(ColumnType::String) if values.iter().any(|v| matches!(v, Value::Array(_))) => {
-            Vector::Any { column_type: ColumnType::String, values }
-        }
-        Some(column_type) => Vector::from_values(&column_type, values),
-    }
+    let batch =
+        |rows: &[u32]| RowBatch { columns: whole.columns.iter().map(|column| column.gather(rows)).collect(), rows: rows.len() };
+    order.chunks(query.batch_size.clamp(1, 1 << 20) as usize).map(batch).collect()
 }

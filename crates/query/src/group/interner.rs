@@ -50,6 +50,12 @@ impl BytesInterner {
         id
     }
 
+    /// The number of a value that was met.
+    pub fn find_bytes(&self, value: &[u8]) -> Option<u32> {
+        let same = |(_, id): &(u32, u32)| entry(&self.bytes, &self.ends, *id) == value;
+        self.table.find(self.state.hash_one(value), same).map(|(_, id)| *id)
+    }
+
     /// The value of a number; `None` is null.
     pub fn get(&self, id: u32) -> Option<&[u8]> {
         (self.null != Some(id)).then(|| entry(&self.bytes, &self.ends, id))
@@ -88,9 +94,7 @@ impl Dictionary for BytesInterner {
 
     fn find(&self, value: Option<&str>) -> Result<Option<u32>> {
         let Some(value) = value else { return Ok(self.null) };
-        let hash = self.state.hash_one(value.as_bytes());
-        let same = |(_, id): &(u32, u32)| entry(&self.bytes, &self.ends, *id) == value.as_bytes();
-        Ok(self.table.find(hash, same).map(|(_, id)| *id))
+        Ok(self.find_bytes(value.as_bytes()))
     }
 
     fn is_sorted(&self) -> bool {

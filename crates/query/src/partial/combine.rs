@@ -59,7 +59,8 @@ impl SearchPartial {
     pub fn compacted(mut self) -> Self {
         let mut counts = BTreeMap::new();
         for hit in self.hits.drain(..) {
-            *counts.entry((hit.bucket, hit.dimension, hit.value)).or_insert(0u64) += hit.count;
+            let total = counts.entry((hit.bucket, hit.dimension, hit.value)).or_insert(0u64);
+            *total = total.saturating_add(hit.count);
         }
         let hit = |((bucket, dimension, value), count)| super::SearchHit { bucket, dimension, value, count };
         self.hits = counts.into_iter().map(hit).collect();

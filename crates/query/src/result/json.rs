@@ -162,8 +162,9 @@ fn write_scan(query: &ScanQuery, rows: &QueryRows, out: &mut Vec<u8>) {
         separate(&mut (index == 0), out);
         out.extend_from_slice(b"{\"segmentId\":");
         match segments.get(index) {
-            Some(segment) if query.order_by.is_empty() || rows.batches.len() > 1 => write_text(segment, out),
-            Some(_) | None => out.extend_from_slice(b"null"),
+            // Ordered rows come from any segment (`ScanQueryLimitRowIterator`).
+            Some(segment) if query.order_by.is_empty() => write_text(segment, out),
+            _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"columns\":[");
         let mut first = true;

@@ -1,5 +1,6 @@
 //! Final results: typed columns in batches, and Druid's JSON envelopes around them.
 
+pub(crate) mod batch;
 mod json;
 pub(crate) mod sort;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use ovate_compute::{ColumnType, Vector};
 
+pub(crate) use batch::concatenate;
 pub use json::write_json;
 
 /// Some rows of a result; every column has `rows` values.
@@ -42,6 +44,13 @@ pub enum ResultExtra {
 }
 
 impl QueryRows {
+    /// All rows in one batch, beside the signature.
+    #[allow(clippy::type_complexity)]
+    pub fn into_one_batch(self) -> (Vec<(Arc<str>, Option<ColumnType>)>, RowBatch) {
+        let batch = concatenate(&self.signature, self.batches);
+        (self.signature, batch)
+    }
+
     /// Number of rows over all batches.
     pub fn row_count(&self) -> usize {
         self.batches.iter().map(|batch| batch.rows).sum()

@@ -13,6 +13,7 @@ mod segment_ref;
 mod time_boundary;
 
 pub use context::QueryContext;
+pub(crate) use cursor::Selection;
 pub(crate) use grouped::GroupedPlan;
 pub use parallel::run_segments;
 pub use segment_ref::{SegmentMeta, SegmentRef};

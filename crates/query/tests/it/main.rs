@@ -1,0 +1,6 @@
+//! What native queries answer, told as facts over small tables, and laws that hold for any table.
+
+mod facts;
+mod laws;
+mod sources;
+mod support;
