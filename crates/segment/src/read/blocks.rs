@@ -1,5 +1,6 @@
 //! A list of compressed blocks (`GenericIndexed` of blocks), each decoded on demand into a buffer of the reader.
 
+use bytes::Bytes;
 use ovate_base::Result;
 
 use super::compression::Compression;
@@ -21,6 +22,17 @@ impl Blocks {
             return Err(damaged(format!("column has too few blocks. blocks={} wanted={wanted}", list.len())));
         }
         Ok(Blocks { list, compression })
+    }
+
+    /// A block that is not compressed, where it stands; `None` where blocks are compressed.
+    pub(crate) fn stored(&self, index: u32, wanted: usize) -> Result<Option<Bytes>> {
+        if self.compression != Compression::Uncompressed {
+            return Ok(None);
+        }
+        match self.list.get_bytes(index)? {
+            Some(bytes) if bytes.len() >= wanted => Ok(Some(bytes)),
+            _ => Err(damaged(format!("block is too short. block={index} wanted={wanted}"))),
+        }
     }
 
     /// Decodes a block to the front of `out`; it must give at least `wanted` bytes.

@@ -1,5 +1,5 @@
-//! Columns of numbers of one width in compressed blocks or one raw stream: longs of encoding LONGS, floats, doubles. The
-//! reader keeps the block decoded last and lends slices straight out of it.
+//! Columns of numbers: values in blocks or one raw stream, decoded block by block into the shared cache. The reader lends
+//! slices straight out of a block where it keeps full width, else widens the rows that are asked for.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,20 +8,22 @@ use bytes::Bytes;
 use ovate_base::Result;
 
 use super::blocks::Blocks;
+use super::cache::{BlockSlots, CachedBlock};
 use super::compression::{BLOCK_BYTES_MAX, Compression};
 use super::cursor::{ByteOrder, Cursor, damaged};
 use super::files::Files;
+use super::long_block::LongBlock;
 
 /// A number of fixed width that may hold any bits.
-pub(crate) trait Fixed: Copy + Default + PartialEq + Send + Sync + 'static {
+pub(crate) trait Scalar: Copy + Default + PartialEq + Send + Sync + 'static {
     const WIDTH: usize;
     fn from_bytes(bytes: &[u8], order: ByteOrder) -> Self;
     fn swap(self) -> Self;
 }
 
-macro_rules! fixed {
+macro_rules! scalar {
     ($type:ty) => {
-        impl Fixed for $type {
+        impl Scalar for $type {
             const WIDTH: usize = size_of::<$type>();
             fn from_bytes(bytes: &[u8], order: ByteOrder) -> Self {
                 let bytes = bytes.try_into().expect("caller cut WIDTH bytes");
@@ -38,108 +40,197 @@ macro_rules! fixed {
         }
     };
 }
-fixed!(i32);
-fixed!(i64);
-fixed!(f32);
-fixed!(f64);
+scalar!(i32);
+scalar!(i64);
+scalar!(f32);
+scalar!(f64);
+
+/// A number that columns are made of.
+pub(crate) trait Fixed: Scalar {
+    /// How a decoded block of it is kept.
+    type Block: NumberBlock<Self>;
+}
+
+impl Fixed for i64 {
+    type Block = LongBlock;
+}
+impl Fixed for f32 {
+    type Block = PlainBlock<f32>;
+}
+impl Fixed for f64 {
+    type Block = PlainBlock<f64>;
+}
+
+/// A decoded block. Positions are checked by the caller to lie inside.
+pub(crate) trait NumberBlock<T>: CachedBlock {
+    fn from_values(values: &[T]) -> Self;
+    /// The values as they are, where they are kept at full width.
+    fn slice(&self, range: Range<usize>) -> Option<&[T]>;
+    /// Appends values.
+    fn copy(&self, range: Range<usize>, out: &mut Vec<T>);
+    /// Appends the values of ids, which count from `start`.
+    fn gather(&self, ids: &[u32], start: u32, out: &mut Vec<T>);
+}
+
+/// Values at full width.
+pub(crate) struct PlainBlock<T>(Box<[T]>);
+
+impl<T: Scalar> CachedBlock for PlainBlock<T> {
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+}
+
+impl<T: Scalar> NumberBlock<T> for PlainBlock<T> {
+    fn from_values(values: &[T]) -> Self {
+        PlainBlock(values.into())
+    }
+
+    fn slice(&self, range: Range<usize>) -> Option<&[T]> {
+        Some(&self.0[range])
+    }
+
+    fn copy(&self, range: Range<usize>, out: &mut Vec<T>) {
+        out.extend_from_slice(&self.0[range]);
+    }
+
+    fn gather(&self, ids: &[u32], start: u32, out: &mut Vec<T>) {
+        out.extend(ids.iter().map(|id| self.0[(id - start) as usize]));
+    }
+}
 
 /// The memory of numbers as bytes, to decompress into.
-fn as_bytes_mut<T: Fixed>(values: &mut [T]) -> &mut [u8] {
+fn as_bytes_mut<T: Scalar>(values: &mut [T]) -> &mut [u8] {
     let length = size_of_val(values);
-    // SAFETY: `Fixed` types have no padding, take any bits, and are at least as aligned as bytes.
+    // SAFETY: `Scalar` types have no padding, take any bits, and are at least as aligned as bytes.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), length) }
 }
 
-/// The column: where its values are.
-pub(crate) struct FixedColumn {
+/// Gives the values of one block after another.
+pub(crate) trait DecodeBlock<T>: Send + Sync {
+    /// Puts the `rows` of block `index` into `out`, replacing what is there.
+    fn decode(&self, index: u32, rows: Range<u32>, out: &mut Vec<T>) -> Result<()>;
+}
+
+/// Compressed blocks of values at full width.
+struct WideBlocks {
+    blocks: Blocks,
+    order: ByteOrder,
+}
+
+impl<T: Scalar> DecodeBlock<T> for WideBlocks {
+    fn decode(&self, index: u32, rows: Range<u32>, out: &mut Vec<T>) -> Result<()> {
+        out.resize(BLOCK_BYTES_MAX / T::WIDTH, T::default());
+        self.blocks.decode(index, as_bytes_mut(out), rows.len() * T::WIDTH)?;
+        out.truncate(rows.len());
+        if (self.order == ByteOrder::Big) != cfg!(target_endian = "big") {
+            out.iter_mut().for_each(|v| *v = v.swap());
+        }
+        Ok(())
+    }
+}
+
+/// Values at full width in one piece.
+struct WideRaw {
+    bytes: Bytes,
+    order: ByteOrder,
+}
+
+impl<T: Scalar> DecodeBlock<T> for WideRaw {
+    fn decode(&self, _index: u32, rows: Range<u32>, out: &mut Vec<T>) -> Result<()> {
+        let bytes = &self.bytes[rows.start as usize * T::WIDTH..rows.end as usize * T::WIDTH];
+        out.clear();
+        out.extend(bytes.chunks_exact(T::WIDTH).map(|b| T::from_bytes(b, self.order)));
+        Ok(())
+    }
+}
+
+/// Rows to a block where the stored form has none.
+pub(crate) const RAW_BLOCK_ROWS: u32 = 8192;
+
+/// The column: where its values are, and its decoded blocks.
+pub(crate) struct FixedColumn<T: Fixed> {
     pub(crate) total: u32,
     per_block: u32,
-    order: ByteOrder,
-    data: Data,
+    decoder: Box<dyn DecodeBlock<T>>,
+    slots: Arc<BlockSlots<T::Block>>,
 }
 
-enum Data {
-    Blocks(Blocks),
-    Raw(Bytes),
-}
+impl<T: Fixed> FixedColumn<T> {
+    /// A column of `total` rows, `per_block` (not 0) to a block.
+    pub(crate) fn new(total: u32, per_block: u32, decoder: Box<dyn DecodeBlock<T>>) -> Self {
+        FixedColumn { total, per_block, decoder, slots: BlockSlots::new(total.div_ceil(per_block)) }
+    }
 
-impl FixedColumn {
     /// Reads the data that follow a header of `total` values, `per_block` to a block.
-    pub(crate) fn read<T: Fixed>(
+    pub(crate) fn read(
         cursor: &mut Cursor,
         files: &Files,
         (total, per_block, compression): (u32, u32, Compression),
         order: ByteOrder,
     ) -> Result<Self> {
         if compression == Compression::None {
-            let raw = cursor.take((total as usize).saturating_mul(T::WIDTH))?;
-            return Ok(FixedColumn { total, per_block: total.max(1), order, data: Data::Raw(raw) });
+            let bytes = cursor.take((total as usize).saturating_mul(T::WIDTH))?;
+            return Ok(Self::new(total, RAW_BLOCK_ROWS, Box::new(WideRaw { bytes, order })));
         }
         if per_block == 0 || per_block as usize > BLOCK_BYTES_MAX / T::WIDTH {
             return Err(damaged(format!("bad number of values to a block. value={per_block}")));
         }
         let blocks = Blocks::read(cursor, files, compression, total.div_ceil(per_block))?;
-        Ok(FixedColumn { total, per_block, order, data: Data::Blocks(blocks) })
+        Ok(Self::new(total, per_block, Box::new(WideBlocks { blocks, order })))
     }
 }
 
 /// A cursor over the column.
-pub(crate) struct FixedReader<T> {
-    column: Arc<FixedColumn>,
-    /// Rows that `block` holds.
-    held: Range<u32>,
-    block: Vec<T>,
+pub(crate) struct FixedReader<T: Fixed> {
+    column: Arc<FixedColumn<T>>,
+    /// The block read last and its rows.
+    held: Option<Arc<T::Block>>,
+    rows: Range<u32>,
+    decoded: Vec<T>,
     scratch: Vec<T>,
 }
 
 impl<T: Fixed> FixedReader<T> {
-    pub(crate) fn new(column: Arc<FixedColumn>) -> Self {
-        FixedReader { column, held: 0..0, block: Vec::new(), scratch: Vec::new() }
+    pub(crate) fn new(column: Arc<FixedColumn<T>>) -> Self {
+        FixedReader { column, held: None, rows: 0..0, decoded: Vec::new(), scratch: Vec::new() }
     }
 
-    /// Makes `block` the one that holds `row`, which lies inside the column.
+    /// Holds the block with `row`, which lies inside the column.
     fn load(&mut self, row: u32) -> Result<()> {
-        if self.held.contains(&row) {
+        if self.rows.contains(&row) {
             return Ok(());
         }
-        let Data::Blocks(blocks) = &self.column.data else { unreachable!("raw columns have no blocks") };
-        let index = row / self.column.per_block;
-        let start = index * self.column.per_block;
-        let end = start.saturating_add(self.column.per_block).min(self.column.total);
-        self.block.resize(BLOCK_BYTES_MAX / T::WIDTH, T::default());
-        self.held = 0..0;
-        let count = (end - start) as usize;
-        blocks.decode(index, as_bytes_mut(&mut self.block), count * T::WIDTH)?;
-        if (self.column.order == ByteOrder::Big) != cfg!(target_endian = "big") {
-            self.block[..count].iter_mut().for_each(|v| *v = v.swap());
-        }
-        self.held = start..end;
+        let column = &self.column;
+        let index = row / column.per_block;
+        let start = index * column.per_block;
+        let rows = start..start.saturating_add(column.per_block).min(column.total);
+        let decoded = &mut self.decoded;
+        let block = column.slots.get(index, || {
+            column.decoder.decode(index, rows.clone(), decoded)?;
+            Ok(T::Block::from_values(decoded))
+        })?;
+        self.held = Some(block);
+        self.rows = rows;
         Ok(())
+    }
+
+    fn block(&self) -> &T::Block {
+        self.held.as_ref().expect("a block was just loaded")
     }
 
     /// Values of consecutive rows inside the column.
     pub(crate) fn range(&mut self, rows: Range<u32>) -> Result<&[T]> {
         self.scratch.clear();
-        if rows.is_empty() {
-            return Ok(&self.scratch);
-        }
-        if let Data::Raw(raw) = &self.column.data {
-            let bytes = &raw[rows.start as usize * T::WIDTH..rows.end as usize * T::WIDTH];
-            let order = self.column.order;
-            self.scratch.extend(bytes.chunks_exact(T::WIDTH).map(|b| T::from_bytes(b, order)));
-            return Ok(&self.scratch);
-        }
-        self.load(rows.start)?;
-        if rows.end <= self.held.end {
-            let start = (rows.start - self.held.start) as usize;
-            return Ok(&self.block[start..start + rows.len()]);
-        }
         let mut next = rows.start;
         while next < rows.end {
             self.load(next)?;
-            let end = rows.end.min(self.held.end);
-            let (from, to) = ((next - self.held.start) as usize, (end - self.held.start) as usize);
-            self.scratch.extend_from_slice(&self.block[from..to]);
+            let end = rows.end.min(self.rows.end);
+            let part = (next - self.rows.start) as usize..(end - self.rows.start) as usize;
+            if part.len() == rows.len() && self.block().slice(part.clone()).is_some() {
+                return Ok(self.block().slice(part).expect("just looked"));
+            }
+            self.held.as_ref().expect("a block was just loaded").copy(part, &mut self.scratch);
             next = end;
         }
         Ok(&self.scratch)
@@ -149,19 +240,12 @@ impl<T: Fixed> FixedReader<T> {
     pub(crate) fn gather(&mut self, ids: &[u32]) -> Result<&[T]> {
         self.scratch.clear();
         self.scratch.reserve(ids.len());
-        if let Data::Raw(raw) = &self.column.data {
-            let order = self.column.order;
-            let value = |&id: &u32| T::from_bytes(&raw[id as usize * T::WIDTH..(id as usize + 1) * T::WIDTH], order);
-            self.scratch.extend(ids.iter().map(value));
-            return Ok(&self.scratch);
-        }
         let mut rest = ids;
         while let Some(&first) = rest.first() {
             self.load(first)?;
-            let (start, length) = (self.held.start, self.held.len());
+            let (start, length) = (self.rows.start, self.rows.len());
             let run = rest.iter().take_while(|id| (id.wrapping_sub(start) as usize) < length).count();
-            let block = &self.block[..length];
-            self.scratch.extend(rest[..run].iter().map(|id| block[(id - start) as usize]));
+            self.held.as_ref().expect("a block was just loaded").gather(&rest[..run], start, &mut self.scratch);
             rest = &rest[run..];
         }
         Ok(&self.scratch)

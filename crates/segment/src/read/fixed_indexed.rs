@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ovate_base::Result;
 
 use super::cursor::{ByteOrder, Cursor, damaged};
-use super::fixed::Fixed;
+use super::fixed::Scalar;
 
 /// The dictionary; values stay in the mapping.
 pub(crate) struct FixedIndexed<T> {
@@ -14,7 +14,7 @@ pub(crate) struct FixedIndexed<T> {
     kind: std::marker::PhantomData<T>,
 }
 
-impl<T: Fixed> FixedIndexed<T> {
+impl<T: Scalar> FixedIndexed<T> {
     pub(crate) fn read(cursor: &mut Cursor, order: ByteOrder) -> Result<Self> {
         let version = cursor.u8()?;
         if version != 0 {

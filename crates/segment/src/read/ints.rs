@@ -8,6 +8,7 @@ use bytes::Bytes;
 use ovate_base::Result;
 
 use super::blocks::Blocks;
+use super::cache::{BlockSlots, CachedBlock};
 use super::compression::{BLOCK_BYTES_MAX, Compression};
 use super::cursor::{ByteOrder, Cursor, damaged};
 use super::files::Files;
@@ -22,7 +23,16 @@ pub(crate) struct Ints {
 
 enum Data {
     Raw(Bytes),
-    Blocks { blocks: Blocks, per_block: u32 },
+    Blocks { blocks: Blocks, per_block: u32, slots: Arc<BlockSlots<IntBlock>> },
+}
+
+/// A decoded block, in the stored width; a block that was never compressed stays where it is.
+struct IntBlock(Bytes);
+
+impl CachedBlock for IntBlock {
+    fn bytes(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Ints {
@@ -61,8 +71,9 @@ impl Ints {
             return Err(damaged(format!("bad number of integers to a block. value={per_block}")));
         }
         let compression = Compression::from_id(cursor.u8()?)?;
-        let blocks = Blocks::read(cursor, files, compression, total.div_ceil(per_block))?;
-        Ok(Ints { total, width, order, data: Data::Blocks { blocks, per_block } })
+        let count = total.div_ceil(per_block);
+        let blocks = Blocks::read(cursor, files, compression, count)?;
+        Ok(Ints { total, width, order, data: Data::Blocks { blocks, per_block, slots: BlockSlots::new(count) } })
     }
 
     /// The largest value that the width can hold.
@@ -120,25 +131,32 @@ pub(crate) struct IntsReader {
     ints: Arc<Ints>,
     /// Positions that `block` holds.
     held: Range<u32>,
-    block: Vec<u8>,
+    block: Arc<IntBlock>,
+    decoded: Vec<u8>,
 }
 
 impl IntsReader {
     pub(crate) fn new(ints: Arc<Ints>) -> Self {
-        IntsReader { ints, held: 0..0, block: Vec::new() }
+        IntsReader { ints, held: 0..0, block: Arc::new(IntBlock(Bytes::new())), decoded: Vec::new() }
     }
 
     fn load(&mut self, row: u32) -> Result<()> {
         if self.held.contains(&row) {
             return Ok(());
         }
-        let Data::Blocks { blocks, per_block } = &self.ints.data else { unreachable!("raw integers have no blocks") };
+        let Data::Blocks { blocks, per_block, slots } = &self.ints.data else { unreachable!("raw integers have no blocks") };
         let index = row / per_block;
         let start = index * per_block;
         let end = start.saturating_add(*per_block).min(self.ints.total);
-        self.block.resize(BLOCK_BYTES_MAX, 0);
-        self.held = 0..0;
-        blocks.decode(index, &mut self.block, (end - start) as usize * self.ints.width)?;
+        let wanted = (end - start) as usize * self.ints.width;
+        self.block = match blocks.stored(index, wanted)? {
+            Some(bytes) => Arc::new(IntBlock(bytes)),
+            None => slots.get(index, || {
+                self.decoded.resize(BLOCK_BYTES_MAX, 0);
+                blocks.decode(index, &mut self.decoded, wanted)?;
+                Ok(IntBlock(Bytes::copy_from_slice(&self.decoded[..wanted])))
+            })?,
+        };
         self.held = start..end;
         Ok(())
     }
@@ -165,7 +183,7 @@ impl IntsReader {
             self.load(next)?;
             let end = rows.end.min(self.held.end);
             let (from, to) = ((next - self.held.start) as usize, (end - self.held.start) as usize);
-            widen(&self.block[from * width..to * width], width, order, out);
+            widen(&self.block.0[from * width..to * width], width, order, out);
             next = end;
         }
         Ok(())
@@ -184,7 +202,7 @@ impl IntsReader {
             self.load(first)?;
             let (start, length) = (self.held.start, self.held.len());
             let run = rest.iter().take_while(|id| (id.wrapping_sub(start) as usize) < length).count();
-            let block = &self.block[..length * width];
+            let block = &self.block.0[..length * width];
             let ids = rest[..run].iter().map(|id| (id - start) as usize);
             match (width, order) {
                 (1, _) => out.extend(ids.map(|i| u32::from(block[i]))),

@@ -4,6 +4,7 @@
 mod bitmap;
 mod blob;
 mod blocks;
+mod cache;
 mod complex_column;
 mod compression;
 mod constant_column;
@@ -16,6 +17,7 @@ mod fixed_indexed;
 mod front_coded;
 mod generic_indexed;
 mod ints;
+mod long_block;
 mod metadata;
 mod multi_ints;
 mod nested;
@@ -29,6 +31,7 @@ mod smile;
 mod string_column;
 mod v10;
 
+pub use cache::{decoded_cache_bytes, set_decoded_cache_bytes};
 pub use metadata::{OrderBy, SegmentMetadata};
 pub use projection::ProjectionSchema;
 pub use segment::Segment;

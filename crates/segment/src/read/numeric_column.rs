@@ -13,16 +13,15 @@ use super::compression::Compression;
 use super::cursor::{At, ByteOrder, Cursor, Place, damaged};
 use super::files::Files;
 use super::fixed::{Fixed, FixedColumn, FixedReader};
-use super::packed::{PackedLongs, PackedReader};
+use super::packed::read_packed;
 use super::string_column::{PartContext, check_inside};
 
 /// Values by row.
 #[derive(Clone)]
 pub(crate) enum NumberData {
-    Long(Arc<FixedColumn>),
-    PackedLong(Arc<PackedLongs>),
-    Float(Arc<FixedColumn>),
-    Double(Arc<FixedColumn>),
+    Long(Arc<FixedColumn<i64>>),
+    Float(Arc<FixedColumn<f32>>),
+    Double(Arc<FixedColumn<f64>>),
 }
 
 impl NumberData {
@@ -40,10 +39,10 @@ impl NumberData {
             _ => return Err(damaged(format!("unknown version of longs. version={version}"))),
         };
         let header = (total, per_block, compression);
-        if encoding == 0xFF {
-            return Ok(NumberData::Long(Arc::new(FixedColumn::read::<i64>(cursor, files, header, order)?)));
-        }
-        Ok(NumberData::PackedLong(Arc::new(PackedLongs::read(cursor, files, header, encoding)?)))
+        Ok(NumberData::Long(Arc::new(match encoding {
+            0xFF => FixedColumn::read(cursor, files, header, order)?,
+            encoding => read_packed(cursor, files, header, encoding)?,
+        })))
     }
 
     /// Reads a float column's values.
@@ -58,14 +57,15 @@ impl NumberData {
 
     pub(crate) fn total(&self) -> u32 {
         match self {
-            NumberData::Long(c) | NumberData::Float(c) | NumberData::Double(c) => c.total,
-            NumberData::PackedLong(c) => c.total,
+            NumberData::Long(c) => c.total,
+            NumberData::Float(c) => c.total,
+            NumberData::Double(c) => c.total,
         }
     }
 
     fn column_type(&self) -> ColumnType {
         match self {
-            NumberData::Long(_) | NumberData::PackedLong(_) => ColumnType::Long,
+            NumberData::Long(_) => ColumnType::Long,
             NumberData::Float(_) => ColumnType::Float,
             NumberData::Double(_) => ColumnType::Double,
         }
@@ -76,7 +76,7 @@ fn read_sizes(cursor: &mut Cursor) -> Result<(u32, u32)> {
     Ok((cursor.count_be("number of values")? as u32, cursor.count_be("values of a block")? as u32))
 }
 
-fn read_plain<T: Fixed>(cursor: &mut Cursor, files: &Files, order: ByteOrder) -> Result<FixedColumn> {
+fn read_plain<T: Fixed>(cursor: &mut Cursor, files: &Files, order: ByteOrder) -> Result<FixedColumn<T>> {
     let version = cursor.u8()?;
     let (total, per_block) = read_sizes(cursor)?;
     let compression = match version {
@@ -84,7 +84,7 @@ fn read_plain<T: Fixed>(cursor: &mut Cursor, files: &Files, order: ByteOrder) ->
         2 => Compression::from_id(cursor.u8()?)?,
         _ => return Err(damaged(format!("unknown version of numbers. version={version}"))),
     };
-    FixedColumn::read::<T>(cursor, files, (total, per_block, compression), order)
+    FixedColumn::read(cursor, files, (total, per_block, compression), order)
 }
 
 /// A column of numbers.
@@ -140,7 +140,6 @@ impl Column for NumericColumn {
             rows: self.rows,
             data: match &self.data {
                 NumberData::Long(c) => DataReader::Long(FixedReader::new(c.clone())),
-                NumberData::PackedLong(c) => DataReader::Packed(PackedReader::new(c.clone())),
                 NumberData::Float(c) => DataReader::Float(FixedReader::new(c.clone())),
                 NumberData::Double(c) => DataReader::Double(FixedReader::new(c.clone())),
             },
@@ -161,7 +160,6 @@ impl Column for NumericColumn {
 
 enum DataReader {
     Long(FixedReader<i64>),
-    Packed(PackedReader),
     Float(FixedReader<f32>),
     Double(FixedReader<f64>),
 }
@@ -193,13 +191,6 @@ fn fixed_values<'a, T: Fixed>(reader: &'a mut FixedReader<T>, rows: Rows<'_>) ->
     }
 }
 
-fn packed_values<'a>(reader: &'a mut PackedReader, rows: Rows<'_>) -> Result<&'a [i64]> {
-    match rows {
-        Rows::Range(range) => reader.range(range),
-        Rows::Ids(ids) => reader.gather(ids),
-    }
-}
-
 fn push_values<T: Copy>(numbers: &[T], nulls: Option<&[bool]>, value: impl Fn(T) -> Value, out: &mut Vec<Value>) {
     out.clear();
     out.extend(numbers.iter().enumerate().map(|(i, number)| match nulls {
@@ -213,7 +204,6 @@ impl ColumnReader for NumericReader {
         let any = self.any_null(&rows).at(&self.place)?;
         let values = match &mut self.data {
             DataReader::Long(reader) => fixed_values(reader, rows),
-            DataReader::Packed(reader) => packed_values(reader, rows),
             DataReader::Float(_) | DataReader::Double(_) => Err(damaged("column is not LONG")),
         };
         Ok(Numbers { values: values.at(&self.place)?, nulls: any.then_some(&self.flags) })
@@ -237,7 +227,6 @@ impl ColumnReader for NumericReader {
         let out = &mut self.values;
         match &mut self.data {
             DataReader::Long(reader) => push_values(fixed_values(reader, rows).at(&self.place)?, nulls, Value::Long, out),
-            DataReader::Packed(reader) => push_values(packed_values(reader, rows).at(&self.place)?, nulls, Value::Long, out),
             DataReader::Float(reader) => push_values(fixed_values(reader, rows).at(&self.place)?, nulls, Value::Float, out),
             DataReader::Double(reader) => push_values(fixed_values(reader, rows).at(&self.place)?, nulls, Value::Double, out),
         }

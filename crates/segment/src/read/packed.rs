@@ -1,8 +1,6 @@
-//! Longs of encoding DELTA or TABLE: packed big-endian bits (`VSizeLongSerde`) in blocks or one stream. The reader keeps
-//! the decompressed block and unpacks only the rows that are asked for.
+//! Longs of encoding DELTA or TABLE: packed big-endian bits (`VSizeLongSerde`) in blocks or one stream.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use ovate_base::Result;
@@ -11,6 +9,7 @@ use super::blocks::Blocks;
 use super::compression::{BLOCK_BYTES_MAX, Compression};
 use super::cursor::{Cursor, damaged};
 use super::files::Files;
+use super::fixed::{DecodeBlock, FixedColumn, RAW_BLOCK_ROWS};
 
 /// What packed numbers stand for.
 enum Meaning {
@@ -18,10 +17,8 @@ enum Meaning {
     Table(Vec<i64>),
 }
 
-/// The column: header and where its bits are.
-pub(crate) struct PackedLongs {
-    pub(crate) total: u32,
-    per_block: u32,
+/// Header and where the bits are.
+struct PackedLongs {
     bits: u32,
     meaning: Meaning,
     data: Data,
@@ -34,48 +31,47 @@ enum Data {
 
 const TABLE_MAX: usize = 256;
 
-impl PackedLongs {
-    /// Reads encoding header and data. `encoding` is 0 for DELTA and 1 for TABLE.
-    pub(crate) fn read(
-        cursor: &mut Cursor,
-        files: &Files,
-        (total, per_block, compression): (u32, u32, Compression),
-        encoding: u8,
-    ) -> Result<Self> {
-        let version = cursor.u8()?;
-        if version != 1 {
-            return Err(damaged(format!("unknown version of a long encoding. version={version}")));
-        }
-        let (meaning, bits) = match encoding {
-            0 => {
-                let base = cursor.i64_be()?;
-                (Meaning::Delta(base), cursor.i32_be()?)
-            }
-            1 => {
-                let size = cursor.count_be("size of a long table")?;
-                if size > TABLE_MAX {
-                    return Err(damaged(format!("long table is too large. size={size}")));
-                }
-                let table = (0..size).map(|_| cursor.i64_be()).collect::<Result<Vec<_>>>()?;
-                let bits = [1, 2, 4, 8].into_iter().find(|bits| size <= 1 << bits).expect("256 values fit in 8 bits");
-                (Meaning::Table(table), bits)
-            }
-            _ => return Err(damaged(format!("unknown long encoding. id={encoding}"))),
-        };
-        if ![1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64].contains(&bits) {
-            return Err(damaged(format!("bad width of packed longs. bits={bits}")));
-        }
-        let bits = bits as u32;
-        let data = if compression == Compression::None {
-            Data::Raw(cursor.take(packed_bytes(bits, total))?)
-        } else {
-            if per_block == 0 || packed_bytes(bits, per_block) > BLOCK_BYTES_MAX {
-                return Err(damaged(format!("bad number of values to a block. value={per_block}")));
-            }
-            Data::Blocks(Blocks::read(cursor, files, compression, total.div_ceil(per_block))?)
-        };
-        Ok(PackedLongs { total, per_block, bits, meaning, data })
+/// Reads encoding header and data of a column. `encoding` is 0 for DELTA and 1 for TABLE.
+pub(crate) fn read_packed(
+    cursor: &mut Cursor,
+    files: &Files,
+    (total, per_block, compression): (u32, u32, Compression),
+    encoding: u8,
+) -> Result<FixedColumn<i64>> {
+    let version = cursor.u8()?;
+    if version != 1 {
+        return Err(damaged(format!("unknown version of a long encoding. version={version}")));
     }
+    let (meaning, bits) = match encoding {
+        0 => {
+            let base = cursor.i64_be()?;
+            (Meaning::Delta(base), cursor.i32_be()?)
+        }
+        1 => {
+            let size = cursor.count_be("size of a long table")?;
+            if size > TABLE_MAX {
+                return Err(damaged(format!("long table is too large. size={size}")));
+            }
+            let table = (0..size).map(|_| cursor.i64_be()).collect::<Result<Vec<_>>>()?;
+            let bits = [1, 2, 4, 8].into_iter().find(|bits| size <= 1 << bits).expect("256 values fit in 8 bits");
+            (Meaning::Table(table), bits)
+        }
+        _ => return Err(damaged(format!("unknown long encoding. id={encoding}"))),
+    };
+    if ![1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64].contains(&bits) {
+        return Err(damaged(format!("bad width of packed longs. bits={bits}")));
+    }
+    let bits = bits as u32;
+    let data = if compression == Compression::None {
+        Data::Raw(cursor.take(packed_bytes(bits, total))?)
+    } else {
+        if per_block == 0 || packed_bytes(bits, per_block) > BLOCK_BYTES_MAX {
+            return Err(damaged(format!("bad number of values to a block. value={per_block}")));
+        }
+        Data::Blocks(Blocks::read(cursor, files, compression, total.div_ceil(per_block))?)
+    };
+    let per_block = if compression == Compression::None { RAW_BLOCK_ROWS } else { per_block };
+    Ok(FixedColumn::new(total, per_block, Box::new(PackedLongs { bits, meaning, data })))
 }
 
 /// Bytes of `count` packed numbers with the four that follow them.
@@ -108,83 +104,26 @@ fn unpack(bytes: &[u8], bits: u32, range: Range<usize>, out: &mut Vec<i64>) {
     }
 }
 
-/// A cursor over the column.
-pub(crate) struct PackedReader {
-    column: Arc<PackedLongs>,
-    held: Range<u32>,
-    block: Vec<u8>,
-    scratch: Vec<i64>,
-}
-
-impl PackedReader {
-    pub(crate) fn new(column: Arc<PackedLongs>) -> Self {
-        PackedReader { column, held: 0..0, block: Vec::new(), scratch: Vec::new() }
-    }
-
-    fn load(&mut self, row: u32) -> Result<()> {
-        if self.held.contains(&row) {
-            return Ok(());
-        }
-        let column = &self.column;
-        match &column.data {
-            Data::Raw(_) => self.held = 0..column.total,
+impl DecodeBlock<i64> for PackedLongs {
+    fn decode(&self, index: u32, rows: Range<u32>, out: &mut Vec<i64>) -> Result<()> {
+        out.clear();
+        match &self.data {
+            Data::Raw(raw) => unpack(raw, self.bits, rows.start as usize..rows.end as usize, out),
             Data::Blocks(blocks) => {
-                let index = row / column.per_block;
-                let start = index * column.per_block;
-                let end = start.saturating_add(column.per_block).min(column.total);
-                self.block.resize(BLOCK_BYTES_MAX, 0);
-                self.held = 0..0;
-                blocks.decode(index, &mut self.block, packed_bytes(column.bits, end - start) - 4)?;
-                self.held = start..end;
+                let mut block = vec![0; BLOCK_BYTES_MAX];
+                blocks.decode(index, &mut block, packed_bytes(self.bits, rows.len() as u32) - 4)?;
+                unpack(&block, self.bits, 0..rows.len(), out);
             }
         }
-        Ok(())
-    }
-
-    /// Turns what `scratch` holds from packed numbers to values.
-    fn finish(&mut self) -> Result<&[i64]> {
-        match &self.column.meaning {
-            Meaning::Delta(base) => self.scratch.iter_mut().for_each(|v| *v = v.wrapping_add(*base)),
+        match &self.meaning {
+            Meaning::Delta(base) => out.iter_mut().for_each(|v| *v = v.wrapping_add(*base)),
             Meaning::Table(table) => {
-                for value in &mut self.scratch {
+                for value in out {
                     *value = *table.get(*value as usize).ok_or_else(|| damaged("packed number is outside its table"))?;
                 }
             }
         }
-        Ok(&self.scratch)
-    }
-
-    /// Values of consecutive rows inside the column.
-    pub(crate) fn range(&mut self, rows: Range<u32>) -> Result<&[i64]> {
-        self.scratch.clear();
-        let mut next = rows.start;
-        while next < rows.end {
-            self.load(next)?;
-            let end = rows.end.min(self.held.end);
-            let part = (next - self.held.start) as usize..(end - self.held.start) as usize;
-            let bytes = match &self.column.data {
-                Data::Raw(raw) => &raw[..],
-                Data::Blocks(_) => &self.block,
-            };
-            unpack(bytes, self.column.bits, part, &mut self.scratch);
-            next = end;
-        }
-        self.finish()
-    }
-
-    /// Values of chosen rows inside the column.
-    pub(crate) fn gather(&mut self, ids: &[u32]) -> Result<&[i64]> {
-        self.scratch.clear();
-        let bits = self.column.bits;
-        for &id in ids {
-            self.load(id)?;
-            let bytes = match &self.column.data {
-                Data::Raw(raw) => &raw[..],
-                Data::Blocks(_) => &self.block,
-            };
-            self.scratch.push(unpack_one(bytes, bits, (id - self.held.start) as usize) as i64);
-        }
-        self.finish()
+        Ok(())
     }
 }
 
