@@ -103,16 +103,16 @@ impl Value {
 
     fn as_text_or_json(&self, json: &Json) -> Option<Arc<str>> {
         match self {
-            Value::Null | Value::Array(_) | Value::Json(_) => Some(Arc::from(json.to_string())),
+            Value::Null | Value::Array(_) | Value::Json(_) => Some(Arc::from(json_text(json))),
             scalar => scalar.as_text(),
         }
     }
 
-    /// True as a condition: numbers other than zero, and the text `true` (`ExprEval.asBoolean`); `None` for null.
+    /// True as a condition: positive numbers, and the text `true` (`ExprEval.asBoolean`); `None` for null.
     pub fn as_boolean(&self) -> Option<bool> {
         match self {
             Value::Null | Value::Complex(..) => None,
-            Value::Long(value) => Some(*value != 0),
+            Value::Long(value) => Some(*value > 0),
             Value::Float(value) => Some(*value > 0.0),
             Value::Double(value) => Some(*value > 0.0),
             Value::String(text) => Some(text.eq_ignore_ascii_case("true")),
@@ -252,6 +252,42 @@ pub fn to_json(value: &Value) -> Json {
         Value::Array(elements) => Json::Array(elements.iter().map(to_json).collect()),
         Value::Json(json) => json.as_ref().clone(),
         Value::Complex(..) => value.as_text().map_or(Json::Null, |text| Json::from(text.as_ref())),
+    }
+}
+
+/// JSON as Jackson writes it: compact, doubles as Java prints them.
+pub fn json_text(json: &Json) -> String {
+    let mut out = String::new();
+    write_json(json, &mut out);
+    out
+}
+
+fn write_json(json: &Json, out: &mut String) {
+    match json {
+        Json::Number(number) if number.is_f64() => out.push_str(&double_to_text(number.as_f64().unwrap_or(f64::NAN))),
+        Json::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_json(item, out);
+            }
+            out.push(']');
+        }
+        Json::Object(map) => {
+            out.push('{');
+            for (index, (key, item)) in map.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Json::from(key.as_str()).to_string());
+                out.push(':');
+                write_json(item, out);
+            }
+            out.push('}');
+        }
+        scalar => out.push_str(&scalar.to_string()),
     }
 }
 

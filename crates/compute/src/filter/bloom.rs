@@ -67,3 +67,9 @@ fn murmur3_64(data: &[u8]) -> u64 {
     hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^ (hash >> 33)
 }
+
+/// A test of texts against a serialized filter, for `bloom_filter_test`.
+pub(crate) fn decode_bloom(text: &str) -> Result<impl Fn(Option<&str>) -> bool + Send + Sync + use<>> {
+    let filter = BloomFilter::decode(text)?;
+    Ok(move |text: Option<&str>| filter.contains(text))
+}

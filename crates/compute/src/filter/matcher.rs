@@ -169,9 +169,9 @@ impl Matcher for ExpressionMatcher {
         self.hits.clear();
         let unknown = self.include_unknown;
         match &result {
-            Vector::Long { values, nulls: None } => self.hits.extend(values.iter().map(|v| *v != 0)),
+            Vector::Long { values, nulls: None } => self.hits.extend(values.iter().map(|v| *v > 0)),
             Vector::Long { values, nulls: Some(nulls) } => {
-                self.hits.extend(values.iter().zip(nulls).map(|(v, null)| if *null { unknown } else { *v != 0 }));
+                self.hits.extend(values.iter().zip(nulls).map(|(v, null)| if *null { unknown } else { *v > 0 }));
             }
             other => self.hits.extend(other.to_values().iter().map(|value| truth(value).unwrap_or(unknown))),
         }

@@ -16,6 +16,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub(crate) use bloom::decode_bloom;
 pub use compile::search_test;
 pub use row::RowFilter;
 

@@ -1,0 +1,129 @@
+//! Expressions bound to the columns of a source. One over a single dictionary column is evaluated once an entry.
+
+use std::sync::Arc;
+
+use ovate_base::Result;
+
+use super::batch::{self, Batch, Operand, distinct_codes, spread};
+use super::infer;
+use super::multi;
+use super::node::Node;
+use crate::column::convert::VectorReader;
+use crate::column::{ColumnReader, ColumnSource, Dictionary, Rows};
+use crate::context::EvalContext;
+use crate::types::ColumnType;
+use crate::vector::Vector;
+
+/// Dictionaries up to this size are evaluated whole at the first batch; larger ones by the codes of each batch.
+const WHOLE_DICTIONARY_MAX: u32 = 200_000;
+
+/// An expression bound to the columns of a source; belongs to one thread.
+pub struct BoundExpr {
+    node: Node,
+    input: Input,
+    context: EvalContext,
+    output_type: Option<ColumnType>,
+}
+
+enum Input {
+    Columns(Vec<(Arc<str>, VectorReader)>),
+    Coded(Coded),
+}
+
+/// The one column of the expression.
+struct Coded {
+    name: Arc<str>,
+    reader: Box<dyn ColumnReader>,
+    dictionary: Arc<dyn Dictionary>,
+    /// The result for each code, once it is known for all.
+    results: Option<Vector>,
+    whole: bool,
+}
+
+impl BoundExpr {
+    pub(super) fn new(node: &Node, names: &[Arc<str>], source: &Arc<dyn ColumnSource>, context: &EvalContext) -> Result<Self> {
+        let mut columns = Vec::with_capacity(names.len());
+        for name in names {
+            columns.push((name.clone(), source.column(name)?));
+        }
+        let find = |name: &str| columns.iter().find(|(own, _)| own.as_ref() == name).and_then(|(_, column)| column.as_ref());
+        let is_multi = |name: &str| {
+            find(name).is_some_and(|c| {
+                let capabilities = c.capabilities();
+                capabilities.multi_value && capabilities.column_type == ColumnType::String
+            })
+        };
+        let node = multi::apply(node, &is_multi)?;
+        let output_type = infer::output_type(&node, &|name| find(name).map(|c| c.capabilities().column_type));
+        if let [(name, Some(column))] = columns.as_slice() {
+            let capabilities = column.capabilities();
+            let single = capabilities.column_type == ColumnType::String && capabilities.dictionary && !capabilities.multi_value;
+            if let (true, Some(dictionary)) = (single && !matches!(node, Node::Column(_)), column.dictionary()) {
+                let whole = dictionary.cardinality() <= WHOLE_DICTIONARY_MAX;
+                let reader = column.reader()?;
+                let input = Input::Coded(Coded { name: name.clone(), reader, dictionary, results: None, whole });
+                return Ok(BoundExpr { node, input, context: context.clone(), output_type });
+            }
+        }
+        let mut readers = Vec::with_capacity(columns.len());
+        for (name, column) in &columns {
+            readers.push((name.clone(), VectorReader::open(column.as_ref())?));
+        }
+        Ok(BoundExpr { node, input: Input::Columns(readers), context: context.clone(), output_type })
+    }
+
+    /// The type of the results, `None` when it cannot be known before rows are seen.
+    pub fn output_type(&self) -> Option<ColumnType> {
+        self.output_type.clone()
+    }
+
+    /// Evaluates on rows of the bound source.
+    pub fn eval(&mut self, rows: Rows<'_>) -> Result<Vector> {
+        let BoundExpr { node, input, context, output_type } = self;
+        let len = rows.len();
+        match input {
+            Input::Columns(readers) => {
+                let mut columns = Vec::with_capacity(readers.len());
+                for (name, reader) in readers {
+                    columns.push((name.clone(), input_operand(reader.read(rows.clone())?)));
+                }
+                let batch = Batch::new(columns, len, context);
+                Ok(batch::eval(node, &batch)?.into_vector(len, output_type.as_ref()))
+            }
+            Input::Coded(coded) => coded.eval(rows, node, context, output_type.as_ref()),
+        }
+    }
+}
+
+impl Coded {
+    fn eval(&mut self, rows: Rows<'_>, node: &Node, context: &EvalContext, output_type: Option<&ColumnType>) -> Result<Vector> {
+        let Coded { name, reader, dictionary, results, whole } = self;
+        let on_codes = |codes: Vec<u32>| -> Result<Vector> {
+            let len = codes.len();
+            let column = Operand::Vector(Arc::new(Vector::Codes { dictionary: dictionary.clone(), codes }));
+            let batch = Batch::new(vec![(name.clone(), column)], len, context);
+            Ok(batch::eval(node, &batch)?.into_vector(len, output_type))
+        };
+        if results.is_none() && *whole {
+            // A value that no selected row has may fail; then only the values of each batch are asked.
+            match on_codes((0..dictionary.cardinality()).collect()) {
+                Ok(vector) => *results = Some(spread(&vector, (0..vector.len() as u32).collect())),
+                Err(_) => *whole = false,
+            }
+        }
+        let codes = reader.codes(rows)?;
+        if let Some(results) = results {
+            return Ok(results.gather(codes));
+        }
+        let (distinct, positions) = distinct_codes(codes);
+        Ok(spread(&on_codes(distinct)?, positions))
+    }
+}
+
+/// A column's vector as the language sees it: no FLOAT.
+pub(super) fn input_operand(vector: Vector) -> Operand {
+    Operand::Vector(Arc::new(match vector {
+        float @ Vector::Float { .. } => float.cast(&ColumnType::Double),
+        other => other,
+    }))
+}
