@@ -13,16 +13,17 @@ use crate::types::ColumnType;
 use crate::value::Value;
 use crate::virtual_column::PathPart;
 
+mod computed;
 pub mod convert;
 mod dictionary;
 mod mapped;
 mod memory;
-mod texts;
 
+pub use computed::ComputedColumn;
+pub(crate) use computed::Lent;
 pub use dictionary::MemoryDictionary;
 pub use mapped::{Mapped, MappedColumn};
 pub use memory::{MemoryColumn, MemoryTable};
-pub use texts::ComputedText;
 
 /// Which rows to read: a run, or ascending row numbers.
 #[derive(Debug, Clone)]

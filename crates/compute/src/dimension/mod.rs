@@ -7,7 +7,7 @@ use hashbrown::HashSet;
 use ovate_base::{DruidError, Result};
 use serde_json::{Value as Json, json};
 
-use crate::column::{Column, ColumnSource, ComputedText, Mapped, MappedColumn, MemoryColumn};
+use crate::column::{Column, ColumnSource, ComputedColumn, Mapped, MappedColumn, MemoryColumn};
 use crate::context::EvalContext;
 use crate::doc::Doc;
 use crate::extraction::{BoundExtraction, ExtractionFn, LookupRef};
@@ -213,16 +213,21 @@ impl DimensionSpec {
                 extracted(source.column(dimension)?, extraction, source.row_count())
             }
             DimensionSpec::ListFiltered { delegate, values, is_whitelist } => {
-                let values: HashSet<Option<&str>> = values.iter().map(Option::as_deref).collect();
-                filtered(delegate.column(source, context)?, &|value| values.contains(&value) == *is_whitelist)
+                let values: HashSet<Option<Arc<str>>> = values.iter().cloned().collect();
+                let white = *is_whitelist;
+                let keep = move |value: Option<&str>| values.contains(&value.map(Arc::from)) == white;
+                filtered(delegate.column(source, context)?, Arc::new(keep))
             }
             DimensionSpec::RegexFiltered { delegate, pattern } => {
                 let regex = crate::text::java_regex(pattern)?;
                 // `RegexFilteredDimensionSpec` matches null as the empty text.
-                filtered(delegate.column(source, context)?, &|value| whole_match(&regex, value.unwrap_or_default()))
+                let keep = move |value: Option<&str>| whole_match(&regex, value.unwrap_or_default());
+                filtered(delegate.column(source, context)?, Arc::new(keep))
             }
             DimensionSpec::PrefixFiltered { delegate, prefix } => {
-                filtered(delegate.column(source, context)?, &|value| value.is_some_and(|v| v.starts_with(prefix.as_str())))
+                let prefix = prefix.clone();
+                let keep = move |value: Option<&str>| value.is_some_and(|v| v.starts_with(prefix.as_str()));
+                filtered(delegate.column(source, context)?, Arc::new(keep))
             }
         }
     }
@@ -246,16 +251,33 @@ fn extracted(column: Option<Arc<dyn Column>>, extraction: BoundExtraction, row_c
         return Ok(Some(Arc::new(mapped)));
     }
     let apply = move |value: &Value| extraction.apply(value.as_text().as_deref()).map_or(Value::Null, Value::String);
-    Ok(Some(Arc::new(ComputedText::new(column, Arc::new(apply)))))
+    Ok(Some(Arc::new(ComputedColumn::new(column, ColumnType::String, Arc::new(apply)))))
 }
 
-/// Keeps only some values of the rows; for columns that are no strings every value is taken as text.
-pub(crate) fn filtered(column: Option<Arc<dyn Column>>, keep: &dyn Fn(Option<&str>) -> bool) -> Result<Option<Arc<dyn Column>>> {
+/// A test of the values of a row, shared by threads.
+pub(crate) type Keep = Arc<dyn Fn(Option<&str>) -> bool + Send + Sync>;
+
+/// Keeps only some values of the rows; in columns that are no strings every value is taken as text.
+pub(crate) fn filtered(column: Option<Arc<dyn Column>>, keep: Keep) -> Result<Option<Arc<dyn Column>>> {
     let Some(column) = column else { return Ok(None) };
-    if column.dictionary().is_none() {
-        return Err(DruidError::unsupported("value filters over a column without a dictionary"));
+    if column.dictionary().is_some() {
+        let mapped = MappedColumn::new(column, &mut |value| {
+            Ok(if keep(value) { Mapped::Value(value.map(Arc::from)) } else { Mapped::Drop })
+        })?;
+        return Ok(Some(Arc::new(mapped)));
     }
-    let mapped =
-        MappedColumn::new(column, &mut |value| Ok(if keep(value) { Mapped::Value(value.map(Arc::from)) } else { Mapped::Drop }))?;
-    Ok(Some(Arc::new(mapped)))
+    let function = move |value: &Value| {
+        let elements = value.as_array().unwrap_or_else(|| Arc::from([Value::Null]));
+        let mut kept: Vec<Value> = elements
+            .iter()
+            .map(|element| element.cast(&ColumnType::String))
+            .filter(|element| keep(element.as_text().as_deref()))
+            .collect();
+        match kept.len() {
+            0 => Value::Null,
+            1 => kept.remove(0),
+            _ => Value::Array(kept.into()),
+        }
+    };
+    Ok(Some(Arc::new(ComputedColumn::multi_value(column, Arc::new(function)))))
 }

@@ -1,13 +1,18 @@
 //! Virtual columns (features DIM-06..09): columns computed from others, which look like stored ones. One over a single
 //! dictionary column keeps a dictionary, evaluated once an entry.
 
+mod expression;
+mod source;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+
+pub use source::with_virtual_columns;
 
 use ovate_base::{DruidError, Result};
 use serde_json::{Value as Json, json};
 
-use crate::column::ColumnSource;
-use crate::context::EvalContext;
 use crate::dimension::DimensionSpec;
 use crate::doc::Doc;
 use crate::expr::Expr;
@@ -231,16 +236,4 @@ impl PathPart {
         }
         Ok(parts)
     }
-}
-
-/// A source that has these virtual columns besides its own; a virtual column hides a stored one of the same name.
-pub fn with_virtual_columns(
-    source: Arc<dyn ColumnSource>,
-    specs: &[VirtualColumnSpec],
-    _context: &EvalContext,
-) -> Result<Arc<dyn ColumnSource>> {
-    if specs.is_empty() {
-        return Ok(source);
-    }
-    Err(DruidError::unsupported("virtual columns"))
 }
