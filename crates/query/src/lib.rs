@@ -14,7 +14,8 @@ mod run;
 pub mod source;
 
 pub use document::{Context, DataSource, NativeQuery, QuerySegments, SegmentDescriptor};
-pub use finalize::finalize;
+pub use finalize::{finalize, prune_for_transfer};
+pub use group::SharedDictionaries;
 pub use merge::merge;
 pub use partial::Partial;
 pub use result::{QueryRows, RowBatch, write_json};

@@ -47,7 +47,7 @@ fn with_summary_row(query: &GroupByQuery, groups: GroupsPartial, all: bool) -> R
     Ok(GroupsPartial { aggregates: empty_aggregates(&query.aggregations, 1)?, rows: 1, ..groups })
 }
 
-fn columns_of<'a>(
+pub(super) fn columns_of<'a>(
     query: &'a GroupByQuery,
     groups: GroupsPartial,
     all: bool,
@@ -63,7 +63,14 @@ fn columns_of<'a>(
 
 /// Rows that pass `having`, ordered and cut.
 fn ordered<'a>(query: &GroupByQuery, columns: ResultColumns<'a>, all: bool) -> Result<ResultColumns<'a>> {
-    let rows = having_rows(query, &columns)?;
+    let mut chosen = first_rows(query, &columns, all)?;
+    chosen.drain(..chosen.len().min(usize::try_from(query.limit_spec.offset).unwrap_or(usize::MAX)));
+    Ok(columns.pick(&chosen))
+}
+
+/// The first offset + limit rows in order.
+pub(super) fn first_rows(query: &GroupByQuery, columns: &ResultColumns<'_>, all: bool) -> Result<Vec<u32>> {
+    let rows = having_rows(query, columns)?;
     let limit = &query.limit_spec;
     let needed = limit.limit.map(|n| usize::try_from(n.saturating_add(limit.offset)).unwrap_or(usize::MAX));
     let mut sort = Vec::new();
@@ -74,11 +81,9 @@ fn ordered<'a>(query: &GroupByQuery, columns: ResultColumns<'a>, all: bool) -> R
         sort.push(SortColumn::new(vector, order.direction, comparator));
     }
     // Without a limitSpec order, and within its ties, the keys decide.
-    sort.extend(key_order(query, &columns, all)?);
+    sort.extend(key_order(query, columns, all)?);
     prepare(&mut sort, rows.len(), needed);
-    let mut chosen = order_some(rows, &sort, needed);
-    chosen.drain(..chosen.len().min(usize::try_from(limit.offset).unwrap_or(usize::MAX)));
-    Ok(columns.pick(&chosen))
+    Ok(order_some(rows, &sort, needed))
 }
 
 fn ordered_without_limit<'a>(query: &GroupByQuery, columns: ResultColumns<'a>, all: bool) -> Result<ResultColumns<'a>> {

@@ -3,9 +3,12 @@
 mod columns;
 mod group_by;
 mod having;
+mod prune;
 mod scan;
 mod timeseries;
 mod top_n;
+
+pub use prune::prune_for_transfer;
 
 use std::sync::Arc;
 

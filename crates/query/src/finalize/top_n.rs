@@ -15,8 +15,23 @@ use crate::result::{QueryRows, ResultExtra};
 use crate::run::QueryContext;
 
 pub(super) fn finalize(query: &TopNQuery, groups: GroupsPartial, context: &QueryContext) -> Result<QueryRows> {
+    if groups.keys.is_empty() {
+        return Ok(QueryRows::default());
+    }
+    let (chosen, columns, buckets) = choose(query, groups, query.threshold, context)?;
+    let columns = columns.pick(&chosen);
+    Ok(QueryRows { signature: columns.signature(), batches: vec![columns.into_batch()?], extra: ResultExtra::Buckets(buckets) })
+}
+
+/// The first `threshold` rows of every bucket in order, with all columns and buckets.
+pub(super) fn choose<'a>(
+    query: &'a TopNQuery,
+    groups: GroupsPartial,
+    threshold: u64,
+    context: &'a QueryContext,
+) -> Result<(Vec<u32>, ResultColumns<'a>, Vec<i64>)> {
     let GroupsPartial { mut keys, aggregates, rows, buckets } = groups;
-    let Some(dimension) = keys.pop() else { return Ok(QueryRows::default()) };
+    let dimension = keys.pop().unwrap_or(Vector::Null { len: rows });
     let all = query.base.granularity == Granularity::All;
     let start = query.base.segments.intervals.first().map_or(0, |interval| interval.start);
     let first = buckets.first().copied().unwrap_or(start);
@@ -25,9 +40,13 @@ pub(super) fn finalize(query: &TopNQuery, groups: GroupsPartial, context: &Query
         _ => vec![first; rows],
     };
     let mut buckets = if all { buckets.first().copied().into_iter().collect() } else { buckets };
-    buckets.extend_from_slice(&times);
-    buckets.sort_unstable();
-    buckets.dedup();
+    if all && rows > 0 && buckets.is_empty() {
+        buckets.push(first);
+    } else if !all {
+        buckets.extend_from_slice(&times);
+        buckets.sort_unstable();
+        buckets.dedup();
+    }
     let keys = vec![
         (Arc::from(TIME_COLUMN), ColumnType::Long, Vector::Long { values: times.clone(), nulls: None }),
         (Arc::from(query.dimension.output_name()), query.dimension.output_type(), dimension.clone()),
@@ -36,7 +55,7 @@ pub(super) fn finalize(query: &TopNQuery, groups: GroupsPartial, context: &Query
     let columns = ResultColumns::new(keys, aggregates, rows, specs, query.base.context.finalize()?, context);
     let sort = sort_columns(&query.metric, &columns, &dimension)?;
     let stop = stop_of(&query.metric);
-    let threshold = usize::try_from(query.threshold).unwrap_or(usize::MAX);
+    let threshold = usize::try_from(threshold).unwrap_or(usize::MAX);
     let mut by_bucket: Vec<Vec<u32>> = vec![Vec::new(); buckets.len()];
     for row in 0..rows as u32 {
         if stop.as_ref().is_some_and(|stop| !stop.passes(&dimension.value(row as usize))) {
@@ -52,8 +71,7 @@ pub(super) fn finalize(query: &TopNQuery, groups: GroupsPartial, context: &Query
         context.check()?;
         chosen.extend(order_some(rows, &sort, Some(threshold)));
     }
-    let columns = columns.pick(&chosen);
-    Ok(QueryRows { signature: columns.signature(), batches: vec![columns.into_batch()?], extra: ResultExtra::Buckets(buckets) })
+    Ok((chosen, columns, buckets))
 }
 
 fn sort_columns(metric: &MetricSpec, columns: &ResultColumns<'_>, dimension: &Vector) -> Result<Vec<SortColumn>> {

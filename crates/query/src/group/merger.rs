@@ -1,13 +1,14 @@
 //! Merges partial groupings. Each partial's dictionary is walked once, only for the codes that occur; after that all
 //! work is on integers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ovate_base::{DruidError, Result};
 use ovate_compute::aggregate::AggregatorSpec;
 use ovate_compute::{Aggregator, ColumnType, Value, Vector};
 
-use super::{BytesInterner, GroupTable, NumberInterner};
+use super::{BytesInterner, GroupTable, NumberInterner, SharedDictionaries, SharedDictionary};
 use crate::partial::GroupsPartial;
 use crate::partial::encode_value;
 
@@ -19,6 +20,7 @@ pub(crate) struct GroupMerger {
     buckets: Vec<i64>,
     groups: Vec<u32>,
     ids: Vec<Vec<u32>>,
+    dictionaries: Option<Arc<SharedDictionaries>>,
 }
 
 /// The distinct values of one key column.
@@ -29,6 +31,8 @@ enum KeyValues {
     Float(NumberInterner),
     Double(NumberInterner),
     String(BytesInterner),
+    /// Numbers of a dictionary that outlives the query.
+    Shared(Arc<SharedDictionary>),
     /// Anything else, told apart by its encoded bytes.
     Any {
         column_type: ColumnType,
@@ -47,7 +51,14 @@ impl GroupMerger {
             buckets: Vec::new(),
             groups: Vec::new(),
             ids: vec![Vec::new(); key_count],
+            dictionaries: None,
         })
+    }
+
+    /// Keeps the numbers of these dictionaries where partials come with them.
+    pub fn with_dictionaries(mut self, dictionaries: &Arc<SharedDictionaries>) -> Self {
+        self.dictionaries = Some(dictionaries.clone());
+        self
     }
 
     /// Adds a partial's groups.
@@ -61,6 +72,12 @@ impl GroupMerger {
         }
         for ((values, key), ids) in self.keys.iter_mut().zip(&partial.keys).zip(&mut self.ids) {
             ids.clear();
+            if let (KeyValues::Unknown, Vector::Codes { dictionary, .. }) = (&*values, key)
+                && self.table.len() == 0
+                && let Some(shared) = self.dictionaries.as_ref().and_then(|known| known.find(dictionary))
+            {
+                *values = KeyValues::Shared(shared);
+            }
             values.ids_of(key, ids)?;
             if ids.len() != partial.rows {
                 return Err(DruidError::runtime("partial result has columns of different length"));
@@ -117,8 +134,20 @@ impl KeyValues {
         }
         match (&mut *self, key) {
             (KeyValues::Unknown, key) => ids.resize(key.len(), 0),
+            (KeyValues::Shared(shared), Vector::Codes { dictionary, codes }) => {
+                if Arc::as_ptr(dictionary).cast::<()>() == Arc::as_ptr(shared).cast::<()>() {
+                    ids.extend_from_slice(codes);
+                } else {
+                    *ids = shared.intern_all(codes.iter().map(|code| dictionary.get(*code)))?;
+                }
+            }
+            (KeyValues::Shared(shared), Vector::String(values)) => {
+                *ids = shared.intern_all(values.iter().map(|value| Ok(value.as_deref().map(Cow::Borrowed))))?;
+            }
             (KeyValues::String(interner), Vector::Codes { dictionary, codes }) => {
-                let mut map = vec![u32::MAX; dictionary.cardinality() as usize];
+                // Few groups of a large dictionary are not worth a map.
+                let mapped = if codes.len() > dictionary.cardinality() as usize / 64 { dictionary.cardinality() } else { 0 };
+                let mut map = vec![u32::MAX; mapped as usize];
                 ids.reserve(codes.len());
                 for code in codes {
                     let known = map.get(*code as usize).copied().unwrap_or(u32::MAX);
@@ -180,7 +209,7 @@ impl KeyValues {
             KeyValues::Long(_) => Some(ColumnType::Long),
             KeyValues::Float(_) => Some(ColumnType::Float),
             KeyValues::Double(_) => Some(ColumnType::Double),
-            KeyValues::String(_) => Some(ColumnType::String),
+            KeyValues::String(_) | KeyValues::Shared(_) => Some(ColumnType::String),
             KeyValues::Any { column_type, .. } => Some(column_type.clone()),
         }
     }
@@ -190,6 +219,7 @@ impl KeyValues {
             KeyValues::Unknown => 0,
             KeyValues::Long(i) | KeyValues::Float(i) | KeyValues::Double(i) => i.intern_null(),
             KeyValues::String(interner) => interner.intern(None),
+            KeyValues::Shared(shared) => shared.null_id(),
             KeyValues::Any { encoded, values, .. } => {
                 let id = encoded.intern(None);
                 if id as usize == values.len() {
@@ -202,7 +232,7 @@ impl KeyValues {
 
     fn memory_bytes(&self) -> usize {
         match self {
-            KeyValues::Unknown => 0,
+            KeyValues::Unknown | KeyValues::Shared(_) => 0,
             KeyValues::Long(i) | KeyValues::Float(i) | KeyValues::Double(i) => i.memory_bytes(),
             KeyValues::String(interner) => interner.memory_bytes(),
             KeyValues::Any { encoded, values, .. } => encoded.memory_bytes() * 2 + values.capacity() * size_of::<Value>(),
@@ -218,6 +248,7 @@ impl KeyValues {
             }
             KeyValues::Double(i) => number_vector(&i, &ids, f64::from_bits, |values, nulls| Vector::Double { values, nulls }),
             KeyValues::String(interner) => Vector::Codes { dictionary: Arc::new(interner), codes: ids },
+            KeyValues::Shared(dictionary) => Vector::Codes { dictionary, codes: ids },
             KeyValues::Any { column_type, values, .. } => {
                 Vector::Any { column_type, values: ids.iter().map(|id| values[*id as usize].clone()).collect() }
             }

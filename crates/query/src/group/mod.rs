@@ -3,8 +3,11 @@
 
 mod interner;
 mod merger;
+mod shared;
 mod table;
 
 pub(crate) use interner::{BytesInterner, NumberInterner};
 pub(crate) use merger::{GroupMerger, double_bits, float_bits, number_vector};
+pub use shared::SharedDictionaries;
+pub(crate) use shared::SharedDictionary;
 pub(crate) use table::GroupTable;

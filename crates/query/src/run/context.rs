@@ -7,6 +7,8 @@ use std::time::Instant;
 use ovate_base::{DruidError, Result};
 use ovate_compute::EvalContext;
 
+use crate::group::SharedDictionaries;
+
 /// Shared by all threads of one query; cheap to clone.
 #[derive(Clone)]
 pub struct QueryContext {
@@ -18,17 +20,32 @@ pub struct QueryContext {
     /// Bytes that grouping may hold in this process, all threads together.
     pub memory_bytes_max: u64,
     memory_bytes: Arc<AtomicU64>,
+    /// What the server's segments share; empty for a context of its own.
+    pub dictionaries: Arc<SharedDictionaries>,
 }
 
 impl QueryContext {
     /// No deadline, and 1 GiB for grouping.
     pub fn new(eval: EvalContext) -> Self {
-        QueryContext { eval, stop: Arc::default(), deadline: None, memory_bytes_max: 1 << 30, memory_bytes: Arc::default() }
+        QueryContext {
+            eval,
+            stop: Arc::default(),
+            deadline: None,
+            memory_bytes_max: 1 << 30,
+            memory_bytes: Arc::default(),
+            dictionaries: Arc::default(),
+        }
     }
 
     /// With this deadline.
     pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// With the dictionaries that this server's segments share.
+    pub fn with_dictionaries(mut self, dictionaries: Arc<SharedDictionaries>) -> Self {
+        self.dictionaries = dictionaries;
         self
     }
 

@@ -133,6 +133,9 @@ type TimeCheck = Option<(LongReader, Vec<Interval>)>;
 
 fn time_ranges(source: &Arc<dyn ColumnSource>, intervals: &[Interval]) -> Result<(Vec<Range<u32>>, TimeCheck)> {
     let all = 0..source.row_count();
+    if all.is_empty() {
+        return Ok((Vec::new(), None));
+    }
     if intervals.iter().any(|interval| interval.encloses(&source.interval())) {
         return Ok((vec![all], None));
     }

@@ -1,6 +1,8 @@
 //! The operator of timeseries, topN and groupBy over one segment. Time buckets are row ranges where rows are sorted by
 //! time; other keys are codes; strings are met only by the groups that come out.
 
+use std::sync::Arc;
+
 use ovate_base::{DruidError, Granularity, Interval, Result};
 use ovate_compute::aggregate::AggregatorSpec;
 use ovate_compute::column::convert::LongReader;
@@ -11,9 +13,10 @@ use super::context::Reservation;
 use super::cursor::{Selection, TimeRows};
 use super::keys::SegmentKey;
 use super::{QueryContext, SegmentRef};
-use crate::document::{NativeQuery, QueryBase};
+use crate::document::{DataSource, NativeQuery, QueryBase};
 use crate::group::{GroupMerger, GroupTable};
 use crate::partial::GroupsPartial;
+use crate::source::base_of;
 
 /// Borders between buckets are kept as row ranges up to this many.
 const BUCKETS_MAX: usize = 1 << 20;
@@ -49,6 +52,14 @@ impl<'a> GroupedPlan<'a> {
         }
     }
 
+    /// The table whose segments share dictionaries.
+    fn table(&self) -> &str {
+        match base_of(&self.base.data_source) {
+            DataSource::Table(name) | DataSource::GlobalTable(name) => name,
+            _ => "",
+        }
+    }
+
     /// Number of key columns: the time bucket, unless the granularity is `all`, and the dimensions.
     pub fn key_count(&self) -> usize {
         self.dimensions.len() + usize::from(self.base.granularity != Granularity::All)
@@ -81,7 +92,13 @@ pub(super) fn run_once(plan: &GroupedPlan<'_>, segment: &SegmentRef, context: &Q
     }
     let mut keys: Vec<SegmentKey> = time_key.into_iter().collect();
     for spec in plan.dimensions {
-        keys.push(SegmentKey::dimension(spec.column(&selection.source, &context.eval)?, spec.output_type())?);
+        let column = spec.column(&selection.source, &context.eval)?;
+        // A column that its segment keeps has other owners than this one.
+        let kept = column.clone().filter(|column| {
+            matches!(spec, DimensionSpec::Default { .. }) && column.capabilities().bitmaps && Arc::strong_count(column) > 2
+        });
+        let key = SegmentKey::dimension(column, spec.output_type())?;
+        keys.push(key.share(kept, || context.dictionaries.column(plan.table(), spec.dimension())));
     }
     let may_repeat = keys.iter().any(SegmentKey::may_repeat);
     let aggregators: Vec<Box<dyn Aggregator>> =
@@ -306,7 +323,8 @@ impl Kernel {
             aggregator.resize(rows);
             aggregates.push(aggregator.take_partial()?);
         }
-        let keys = self.keys.into_iter().zip(self.table.into_keys()).map(|(key, ids)| key.into_vector(ids)).collect();
+        let keys =
+            self.keys.into_iter().zip(self.table.into_keys()).map(|(key, ids)| key.into_vector(ids)).collect::<Result<_>>()?;
         Ok(GroupsPartial { keys, aggregates, rows, buckets })
     }
 }

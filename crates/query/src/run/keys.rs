@@ -8,13 +8,14 @@ use ovate_base::{Granularity, Result};
 use ovate_compute::column::convert::LongReader;
 use ovate_compute::{Column, ColumnReader, ColumnType, Dictionary, Rows, Value, Vector};
 
-use crate::group::{BytesInterner, NumberInterner, double_bits, float_bits, number_vector};
+use crate::group::{BytesInterner, NumberInterner, SharedDictionary, double_bits, float_bits, number_vector};
 use crate::partial::encode_value;
 
 /// A key column of one segment.
 pub(crate) struct SegmentKey {
     kind: Kind,
     output_type: Option<ColumnType>,
+    shared: Option<(Arc<dyn Column>, Arc<SharedDictionary>)>,
 }
 
 enum Kind {
@@ -63,19 +64,19 @@ enum Kind {
 impl SegmentKey {
     /// Time buckets that are constant over row ranges.
     pub fn buckets(starts: Vec<i64>) -> Self {
-        SegmentKey { kind: Kind::Bucket { starts, current: 0 }, output_type: None }
+        SegmentKey { kind: Kind::Bucket { starts, current: 0 }, output_type: None, shared: None }
     }
 
     /// Time buckets worked out row by row.
     pub fn time(reader: LongReader, granularity: Granularity) -> Self {
         let kind = Kind::Time { reader, granularity, starts: Vec::new(), numbers: NumberInterner::default() };
-        SegmentKey { kind, output_type: None }
+        SegmentKey { kind, output_type: None, shared: None }
     }
 
     /// A dimension's column; `None` is all null.
     pub fn dimension(column: Option<Arc<dyn Column>>, output_type: ColumnType) -> Result<Self> {
         let Some(column) = column else {
-            return Ok(SegmentKey { kind: Kind::Missing, output_type: Some(output_type) });
+            return Ok(SegmentKey { kind: Kind::Missing, output_type: Some(output_type), shared: None });
         };
         let capabilities = column.capabilities();
         let whole_arrays = matches!(output_type, ColumnType::Array(_));
@@ -100,7 +101,17 @@ impl SegmentKey {
                 scratch: Vec::new(),
             },
         };
-        Ok(SegmentKey { kind, output_type: Some(output_type) })
+        Ok(SegmentKey { kind, output_type: Some(output_type), shared: None })
+    }
+
+    /// Says which dictionary the column shares with other segments. Only columns that their segment keeps open share one.
+    pub fn share(mut self, column: Option<Arc<dyn Column>>, dictionary: impl FnOnce() -> Arc<SharedDictionary>) -> Self {
+        if let (Some(column), Kind::Codes { .. }) = (column, &self.kind)
+            && self.output_type == Some(ColumnType::String)
+        {
+            self.shared = Some((column, dictionary()));
+        }
+        self
     }
 
     /// Every id is below this; `1 << 32` where it is not known.
@@ -220,14 +231,22 @@ impl SegmentKey {
     }
 
     /// The values of the ids, in the output type.
-    pub fn into_vector(self, ids: Vec<u32>) -> Vector {
+    pub fn into_vector(self, ids: Vec<u32>) -> Result<Vector> {
         let vector = match self.kind {
             Kind::Bucket { starts, .. } => {
                 Vector::Long { values: ids.iter().map(|id| starts[*id as usize]).collect(), nulls: None }
             }
             Kind::Time { numbers, .. } => longs(&numbers, &ids),
             Kind::Missing => Vector::Null { len: ids.len() },
-            Kind::Codes { dictionary, .. } => Vector::Codes { dictionary, codes: ids },
+            Kind::Codes { dictionary, .. } => {
+                let mut ids = ids;
+                match self.shared {
+                    Some((column, shared)) if shared.map_codes(&column, dictionary.as_ref(), &mut ids)? => {
+                        Vector::Codes { dictionary: shared, codes: ids }
+                    }
+                    _ => Vector::Codes { dictionary, codes: ids },
+                }
+            }
             Kind::MultiCodes { dictionary, null_code, .. } => {
                 let dictionary: Arc<dyn Dictionary> =
                     if null_code == dictionary.cardinality() { Arc::new(WithNull(dictionary)) } else { dictionary };
@@ -250,12 +269,12 @@ impl SegmentKey {
                 Vector::Any { column_type, values: ids.iter().map(|id| values[*id as usize].clone()).collect() }
             }
         };
-        match self.output_type {
+        Ok(match self.output_type {
             // Arrays and complex values keep their type where a text is the default.
             Some(ColumnType::String) if matches!(vector, Vector::Any { .. }) => vector,
             Some(output_type) => vector.cast(&output_type),
             None => vector,
-        }
+        })
     }
 }
 

@@ -62,7 +62,8 @@ fn grouped_worker<'a>(
             match first.take() {
                 None => first = Some(run(query, segment, context)?),
                 Some(before) => {
-                    let mut merging = GroupMerger::new(plan.key_count(), plan.aggregations)?;
+                    let merging = GroupMerger::new(plan.key_count(), plan.aggregations)?;
+                    let mut merging = merging.with_dictionaries(&context.dictionaries);
                     merging.push(&before)?;
                     merging.push(&run_once(&plan, segment, context)?.0)?;
                     merger = Some(merging);

@@ -108,7 +108,7 @@ fn values_of(spec: &DimensionSpec, selection: &mut Selection, context: &QueryCon
     }
     let mut met: Vec<(u32, u64)> = dense.iter().enumerate().filter(|(_, n)| **n > 0).map(|(id, n)| (id as u32, *n)).collect();
     met.extend(counts);
-    let vector = key.into_vector(met.iter().map(|(id, _)| *id).collect());
+    let vector = key.into_vector(met.iter().map(|(id, _)| *id).collect())?;
     let text = |row: usize| match &vector {
         Vector::Codes { dictionary, codes } => Ok(dictionary.get(codes[row])?.map(|text| Arc::from(text.as_ref()))),
         other => Ok(other.value(row).as_text()),
