@@ -14,6 +14,7 @@ use crate::column::{Column, ColumnReader, ColumnSource, Rows};
 use crate::context::EvalContext;
 use crate::dimension::DimensionSpec;
 use crate::sketch::hyperloglog::{HyperLogLog, Observation};
+use crate::sketch::{append_utf16, utf16_bytes};
 use crate::types::ColumnType;
 use crate::value::Value;
 use crate::vector::Vector;
@@ -79,11 +80,6 @@ impl AggregatorFactory for Cardinality {
 #[derive(Clone)]
 struct CardinalityKind;
 
-/// The UTF-16 code units, little endian.
-fn utf16(text: &str, out: &mut Vec<u8>) {
-    text.encode_utf16().for_each(|unit| out.extend_from_slice(&unit.to_le_bytes()));
-}
-
 impl SketchKind for CardinalityKind {
     type State = HyperLogLog;
     type Item = Observation;
@@ -95,9 +91,7 @@ impl SketchKind for CardinalityKind {
         Ok(HyperLogLog::default())
     }
     fn text(&self, value: &str) -> Option<Observation> {
-        let mut bytes = Vec::with_capacity(value.len() * 2);
-        utf16(value, &mut bytes);
-        Some(Observation::of_bytes(&bytes))
+        Some(Observation::of_bytes(&utf16_bytes(value)))
     }
     fn long(&self, value: i64) -> Option<Observation> {
         Some(Observation::of_bytes(&value.to_le_bytes()))
@@ -142,8 +136,8 @@ impl RowState {
 /// What Druid hashes of one column of one row.
 fn hash_row(value: &Value, out: &mut Vec<u8>) -> Result<()> {
     match value {
-        Value::Null => utf16("\u{0}", out),
-        Value::String(text) => utf16(text, out),
+        Value::Null => append_utf16("\u{0}", out),
+        Value::String(text) => append_utf16(text, out),
         Value::Long(value) => out.extend_from_slice(&value.to_le_bytes()),
         Value::Float(value) => out.extend_from_slice(&value.to_bits().to_le_bytes()),
         Value::Double(value) => out.extend_from_slice(&value.to_bits().to_le_bytes()),
@@ -151,7 +145,7 @@ fn hash_row(value: &Value, out: &mut Vec<u8>) -> Result<()> {
             let text = |value: &Value| value.as_text().map_or_else(|| "\u{0}".to_owned(), |text| text.to_string());
             let mut texts: Vec<String> = values.iter().map(text).collect();
             texts.sort_by(|left, right| left.encode_utf16().cmp(right.encode_utf16()));
-            utf16(&texts.join("\u{1}"), out);
+            append_utf16(&texts.join("\u{1}"), out);
         }
         Value::Json(_) | Value::Complex(..) => {
             return Err(DruidError::invalid_input("cardinality by row does not work on complex columns"));

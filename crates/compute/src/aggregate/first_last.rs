@@ -7,13 +7,15 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ovate_base::Result;
+use ovate_base::{DruidError, Result};
 use serde_json::{Map, Value as Json, json};
 
+use super::input::Input;
 use super::json::Fields;
+use super::number::Number;
 use super::sketched::sketch_bytes;
 use super::{Aggregator, AggregatorFactory, AggregatorSpec, Groups};
-use crate::column::{ColumnReader, ColumnSource, Rows};
+use crate::column::{ColumnReader, ColumnSource, Dictionary, Rows};
 use crate::context::EvalContext;
 use crate::sketch::pair::{MAX_TIME, MIN_TIME, PairValue, decode, encode};
 use crate::types::ColumnType;
@@ -144,33 +146,97 @@ fn values_of<V: PairValue>(partial: &Vector) -> Result<Vector> {
 struct PairSource {
     /// `None` where there is no time column: then nothing is added.
     time: Option<Box<dyn ColumnReader>>,
-    value: Option<Box<dyn ColumnReader>>,
-    form: ValueForm,
+    value: ValueInput,
 }
 
-enum ValueForm {
+/// The value column.
+enum ValueInput {
+    Missing,
     /// Pairs to fold.
-    Pairs,
-    /// Plain values, of which null may count.
-    Values { with_nulls: bool },
+    Pairs(Box<dyn ColumnReader>),
+    /// Plain values of which nulls do not count.
+    NotNull(Box<dyn ColumnReader>),
+    /// Plain values, nulls among them.
+    Values(Box<dyn ColumnReader>),
+    /// The same, for numeric aggregators.
+    Numbers(Input),
+    /// Text by code; each text is made once.
+    Codes(Box<dyn ColumnReader>, Arc<dyn Dictionary>, Vec<Option<Option<Arc<str>>>>),
 }
 
 impl PairSource {
     fn open(source: &Arc<dyn ColumnSource>, spec: &FirstLast) -> Result<Self> {
         let time = source.column(&spec.time_column)?.filter(|column| column.capabilities().column_type == ColumnType::Long);
-        let value = source.column(&spec.field_name)?;
-        let capabilities = value.as_ref().map(|column| column.capabilities());
-        let is_string = spec.value_type() == ColumnType::String;
-        let form = match &capabilities {
-            Some(capabilities) => match &capabilities.column_type {
-                ColumnType::Complex(Some(name)) if name.starts_with("serializablePair") => ValueForm::Pairs,
-                ColumnType::String => ValueForm::Values { with_nulls: !is_string || capabilities.dictionary },
-                _ => ValueForm::Values { with_nulls: true },
-            },
-            None => ValueForm::Values { with_nulls: true },
-        };
-        let open = |column: Arc<dyn crate::column::Column>| column.reader();
-        Ok(PairSource { time: time.map(open).transpose()?, value: value.map(open).transpose()?, form })
+        let time = time.map(|column| column.reader()).transpose()?;
+        Ok(PairSource { time, value: Self::open_value(source, spec)? })
+    }
+
+    fn open_value(source: &Arc<dyn ColumnSource>, spec: &FirstLast) -> Result<ValueInput> {
+        let Some(column) = source.column(&spec.field_name)? else { return Ok(ValueInput::Missing) };
+        let capabilities = column.capabilities();
+        let is_text = spec.value_type() == ColumnType::String;
+        Ok(match (&capabilities.column_type, column.dictionary()) {
+            (ColumnType::Complex(Some(name)), _) if name.starts_with("serializablePair") => ValueInput::Pairs(column.reader()?),
+            (ColumnType::Complex(_) | ColumnType::Array(_), _) => ValueInput::Values(column.reader()?),
+            _ if !is_text && !capabilities.multi_value => ValueInput::Numbers(Input::column(source, &spec.field_name)?),
+            (ColumnType::String, Some(dictionary)) if capabilities.dictionary && !capabilities.multi_value => {
+                let texts = vec![None; dictionary.cardinality() as usize];
+                ValueInput::Codes(column.reader()?, dictionary, texts)
+            }
+            (ColumnType::String, _) if is_text && !capabilities.dictionary => ValueInput::NotNull(column.reader()?),
+            _ => ValueInput::Values(column.reader()?),
+        })
+    }
+}
+
+/// How the values of winning rows are read.
+trait WinnerValue: PairValue {
+    /// Appends one value a row.
+    fn read_rows(input: &mut ValueInput, ids: &[u32], out: &mut Vec<Option<Self>>) -> Result<()>;
+
+    /// Any column, by value.
+    fn read_any(input: &mut ValueInput, ids: &[u32], out: &mut Vec<Option<Self>>) -> Result<()> {
+        match input {
+            ValueInput::Pairs(reader) | ValueInput::NotNull(reader) | ValueInput::Values(reader) => {
+                out.extend(reader.values(Rows::Ids(ids))?.iter().map(Self::from_value));
+            }
+            _ => out.extend(ids.iter().map(|_| None)),
+        }
+        Ok(())
+    }
+}
+
+macro_rules! numeric_winner {
+    ($type:ty) => {
+        impl WinnerValue for $type {
+            fn read_rows(input: &mut ValueInput, ids: &[u32], out: &mut Vec<Option<Self>>) -> Result<()> {
+                let ValueInput::Numbers(input) = input else { return Self::read_any(input, ids, out) };
+                let numbers = <$type as Number>::read(input, Rows::Ids(ids))?.numbers;
+                match numbers.nulls {
+                    None => out.extend(numbers.values.iter().map(|value| Some(*value))),
+                    Some(nulls) => out.extend(numbers.values.iter().zip(nulls).map(|(value, null)| (!null).then_some(*value))),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+numeric_winner!(i64);
+numeric_winner!(f32);
+numeric_winner!(f64);
+
+impl WinnerValue for Arc<str> {
+    fn read_rows(input: &mut ValueInput, ids: &[u32], out: &mut Vec<Option<Self>>) -> Result<()> {
+        let ValueInput::Codes(reader, dictionary, texts) = input else { return Self::read_any(input, ids, out) };
+        for code in reader.codes(Rows::Ids(ids))? {
+            let out_of_range = || DruidError::runtime(format!("dictionary code out of range: {code}"));
+            let slot = texts.get_mut(*code as usize).ok_or_else(out_of_range)?;
+            if slot.is_none() {
+                *slot = Some(dictionary.get(*code)?.map(Arc::from));
+            }
+            out.push(slot.clone().flatten());
+        }
+        Ok(())
     }
 }
 
@@ -207,15 +273,43 @@ struct PairState<V, O> {
     order: PhantomData<fn(O)>,
 }
 
-/// Rows of the current batch that won a group so far: (row id, group). Values are read for these only.
+/// Rows of the current batch that won a group so far. Values are read for these only.
 #[derive(Default)]
 struct Winners {
-    /// By group: 1 + index into `won`.
-    index: Vec<u32>,
-    won: Vec<(u32, u32)>,
+    /// By group: 1 + position in the batch of the winning row, 0 for none.
+    positions: Vec<u32>,
+    /// Groups that have a winner.
+    groups: Vec<u32>,
+    /// Row ids of the winners, ascending, and their groups.
+    ids: Vec<u32>,
+    owners: Vec<u32>,
 }
 
-impl<V: PairValue, O: Order> PairState<V, O> {
+impl Winners {
+    /// Orders the winners by row.
+    fn order(&mut self, rows: &Rows<'_>) {
+        let id = |position: usize| match rows {
+            Rows::Range(range) => range.start + position as u32,
+            Rows::Ids(ids) => ids[position],
+        };
+        self.ids.clear();
+        self.owners.clear();
+        if self.groups.len() * 8 < rows.len() {
+            let positions = &self.positions;
+            self.groups.sort_unstable_by_key(|group| positions[*group as usize]);
+            self.owners.extend_from_slice(&self.groups);
+        } else {
+            let mut owners = vec![u32::MAX; rows.len()];
+            self.groups.iter().for_each(|group| owners[self.positions[*group as usize] as usize - 1] = *group);
+            self.owners.extend(owners.into_iter().filter(|owner| *owner != u32::MAX));
+        }
+        self.ids.extend(self.owners.iter().map(|group| id(self.positions[*group as usize] as usize - 1)));
+        self.groups.iter().for_each(|group| self.positions[*group as usize] = 0);
+        self.groups.clear();
+    }
+}
+
+impl<V: WinnerValue, O: Order> PairState<V, O> {
     fn boxed(source: Option<PairSource>, max_bytes: Option<usize>) -> Box<dyn Aggregator> {
         let (times, values, winners) = (Vec::new(), Vec::new(), Winners::default());
         Box::new(PairState::<V, O> { source, max_bytes, times, values, winners, order: PhantomData })
@@ -233,58 +327,48 @@ impl<V: PairValue, O: Order> PairState<V, O> {
         let time = self.source.as_mut().and_then(|source| source.time.as_deref_mut());
         let Some(time) = time else { return Ok(()) };
         let numbers = time.longs(rows.clone())?;
-        self.winners.index.resize(self.times.len(), 0);
+        let winners = &mut self.winners;
+        winners.positions.resize(self.times.len(), 0);
         for (position, time) in numbers.values.iter().enumerate() {
             let group = groups.of(position);
             if !O::replaces(*time, self.times[group]) || numbers.nulls.is_some_and(|nulls| nulls[position]) {
                 continue;
             }
             self.times[group] = *time;
-            let row = match rows {
-                Rows::Range(range) => range.start + position as u32,
-                Rows::Ids(ids) => ids[position],
-            };
-            match self.winners.index[group] {
-                0 => {
-                    self.winners.won.push((row, group as u32));
-                    self.winners.index[group] = self.winners.won.len() as u32;
-                }
-                index => self.winners.won[index as usize - 1].0 = row,
+            if winners.positions[group] == 0 {
+                winners.groups.push(group as u32);
             }
+            winners.positions[group] = position as u32 + 1;
         }
+        winners.order(rows);
         Ok(())
     }
 
     /// Reads the values of the winning rows.
     fn read_winners(&mut self) -> Result<()> {
-        let mut won = std::mem::take(&mut self.winners.won);
-        won.sort_unstable();
-        let ids: Vec<u32> = won.iter().map(|(row, _)| *row).collect();
-        let value = self.source.as_mut().and_then(|source| source.value.as_deref_mut());
-        match value {
-            Some(reader) if !ids.is_empty() => {
-                for (value, (_, group)) in reader.values(Rows::Ids(&ids))?.iter().zip(&won) {
-                    self.values[*group as usize] = V::from_value(value);
-                }
-            }
-            _ => won.iter().for_each(|(_, group)| self.values[*group as usize] = None),
+        let (Some(source), winners) = (&mut self.source, &self.winners) else { return Ok(()) };
+        if winners.ids.is_empty() {
+            return Ok(());
         }
-        won.iter().for_each(|(_, group)| self.winners.index[*group as usize] = 0);
-        won.clear();
-        self.winners.won = won;
+        let mut values = Vec::with_capacity(winners.ids.len());
+        V::read_rows(&mut source.value, &winners.ids, &mut values)?;
+        for (value, group) in values.into_iter().zip(&winners.owners) {
+            self.values[*group as usize] = value;
+        }
         Ok(())
     }
 
     /// Folds pairs, or values of which nulls do not count: every row's value is needed.
     fn add_each(&mut self, rows: Rows<'_>, groups: Groups<'_>) -> Result<()> {
         let Some(source) = &mut self.source else { return Ok(()) };
-        let Some(reader) = source.value.as_deref_mut() else { return Ok(()) };
+        let (reader, is_pairs) = match &mut source.value {
+            ValueInput::Pairs(reader) => (reader, true),
+            ValueInput::NotNull(reader) => (reader, false),
+            _ => return Ok(()),
+        };
         let values = reader.values(rows.clone())?.to_vec();
-        if matches!(source.form, ValueForm::Pairs) {
-            for (position, value) in values.iter().enumerate() {
-                self.merge_one(value, groups.of(position))?;
-            }
-            return Ok(());
+        if is_pairs {
+            return values.iter().enumerate().try_for_each(|(row, value)| self.merge_one(value, groups.of(row)));
         }
         let Some(time) = source.time.as_deref_mut() else { return Ok(()) };
         let numbers = time.longs(rows)?;
@@ -310,7 +394,7 @@ impl<V: PairValue, O: Order> PairState<V, O> {
     }
 }
 
-impl<V: PairValue, O: Order> Aggregator for PairState<V, O> {
+impl<V: WinnerValue, O: Order> Aggregator for PairState<V, O> {
     fn resize(&mut self, groups: usize) {
         if groups > self.times.len() {
             self.times.resize(groups, O::START);
@@ -319,7 +403,7 @@ impl<V: PairValue, O: Order> Aggregator for PairState<V, O> {
     }
     fn add(&mut self, rows: Rows<'_>, groups: Groups<'_>) -> Result<()> {
         let Some(source) = &self.source else { return Err(super::merge_only()) };
-        if !matches!(source.form, ValueForm::Values { with_nulls: true }) {
+        if matches!(source.value, ValueInput::Pairs(_) | ValueInput::NotNull(_)) {
             return self.add_each(rows, groups);
         }
         self.find_winners(&rows, groups)?;

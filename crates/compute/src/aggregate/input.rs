@@ -140,7 +140,8 @@ impl Input {
         }
     }
 
-    fn column(source: &Arc<dyn ColumnSource>, name: &str) -> Result<Self> {
+    /// Opens a column.
+    pub(crate) fn column(source: &Arc<dyn ColumnSource>, name: &str) -> Result<Self> {
         let Some(column) = source.column(name)? else { return Ok(Self::new(Source::Missing)) };
         let capabilities = column.capabilities();
         let reader = column.reader()?;

@@ -93,40 +93,41 @@ pub(crate) fn for_each_number<T: Number>(vector: &Vector, mut each: impl FnMut(u
     Ok(())
 }
 
+/// One group's number, and whether a value was seen; side by side, so that a row touches one cache line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NumberSlot<T> {
+    pub(crate) value: T,
+    pub(crate) seen: bool,
+}
+
 /// A number a group, null until the first value.
 #[derive(Debug)]
 pub(crate) struct NumberState<T> {
-    pub(crate) values: Vec<T>,
-    pub(crate) seen: Vec<bool>,
+    pub(crate) slots: Vec<NumberSlot<T>>,
     start: T,
 }
 
 impl<T: Number> NumberState<T> {
     /// No groups yet; each will start at `start`.
     pub(crate) fn new(start: T) -> Self {
-        NumberState { values: Vec::new(), seen: Vec::new(), start }
+        NumberState { slots: Vec::new(), start }
     }
 
     pub(crate) fn resize(&mut self, groups: usize) {
-        if groups > self.values.len() {
-            self.values.resize(groups, self.start);
-            self.seen.resize(groups, false);
+        if groups > self.slots.len() {
+            self.slots.resize(groups, NumberSlot { value: self.start, seen: false });
         }
     }
 
     /// All groups as a vector; groups without a value are null.
     pub(crate) fn take(&mut self) -> Vector {
-        let mut values = std::mem::take(&mut self.values);
-        let seen = std::mem::take(&mut self.seen);
-        if seen.iter().all(|seen| *seen) {
-            return T::vector(values, None);
-        }
-        let nulls: Vec<bool> = seen.iter().map(|seen| !seen).collect();
-        values.iter_mut().zip(&nulls).filter(|(_, null)| **null).for_each(|(value, _)| *value = T::default());
-        T::vector(values, Some(nulls))
+        let slots = std::mem::take(&mut self.slots);
+        let values = slots.iter().map(|slot| if slot.seen { slot.value } else { T::default() }).collect();
+        let nulls = slots.iter().any(|slot| !slot.seen).then(|| slots.iter().map(|slot| !slot.seen).collect());
+        T::vector(values, nulls)
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.values.capacity() * size_of::<T>() + self.seen.capacity()
+        self.slots.capacity() * size_of::<NumberSlot<T>>()
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::input::{Input, Read};
 use super::json::Fields;
-use super::number::{Number, NumberState, for_each_number};
+use super::number::{Number, NumberSlot, NumberState, for_each_number};
 use super::{Aggregator, AggregatorFactory, AggregatorSpec, Groups};
 use crate::column::{ColumnSource, Rows};
 use crate::context::EvalContext;
@@ -190,10 +190,35 @@ fn fold_slice<T: Number, F: Fold<T>>(start: T, values: &[T]) -> T {
     lanes.iter().fold(folded, |left, right| F::fold(left, *right))
 }
 
+/// The same with nulls: the start value changes nothing, so it takes their place and the loop stays free of branches.
+fn fold_slice_with_nulls<T: Number, F: Fold<T>>(start: T, values: &[T], nulls: &[bool]) -> T {
+    let pick = |value: T, null: bool| if null { F::START } else { value };
+    let (mut chunks, mut null_chunks) = (values.chunks_exact(LANES), nulls.chunks_exact(LANES));
+    if chunks.len() < LANES {
+        return values.iter().zip(nulls).fold(start, |left, (value, null)| F::fold(left, pick(*value, *null)));
+    }
+    let mut lanes = [F::START; LANES];
+    for (chunk, nulls) in (&mut chunks).zip(&mut null_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] = F::fold(lanes[lane], pick(chunk[lane], nulls[lane]));
+        }
+    }
+    let rest = chunks.remainder().iter().zip(null_chunks.remainder());
+    let folded = rest.fold(start, |left, (value, null)| F::fold(left, pick(*value, *null)));
+    lanes.iter().fold(folded, |left, right| F::fold(left, *right))
+}
+
 impl<T: Number, F: Fold<T>> SimpleState<T, F> {
     fn boxed(input: Option<Input>) -> Box<dyn Aggregator> {
         Box::new(SimpleState::<T, F> { input, state: NumberState::new(F::START), fold: PhantomData })
     }
+}
+
+/// Folds one value into its slot.
+#[inline(always)]
+fn fold_into<T: Number, F: Fold<T>>(slot: &mut NumberSlot<T>, value: T) {
+    slot.value = F::fold(slot.value, value);
+    slot.seen = true;
 }
 
 /// Adds numbers of one batch to their groups.
@@ -202,43 +227,33 @@ fn add_numbers<T: Number, F: Fold<T>>(state: &mut NumberState<T>, read: &Read<'_
     if values.is_empty() {
         return;
     }
+    let slots = state.slots.as_mut_slice();
     match (groups, nulls, read.positions) {
         (Groups::One(group), None, _) => {
-            let group = group as usize;
-            state.values[group] = fold_slice::<T, F>(state.values[group], values);
-            state.seen[group] = true;
+            let slot = &mut slots[group as usize];
+            *slot = NumberSlot { value: fold_slice::<T, F>(slot.value, values), seen: true };
         }
         (Groups::One(group), Some(nulls), _) => {
-            let group = group as usize;
-            // The start value changes nothing, so nulls take its place and the loop stays free of branches.
-            let pick = |(value, null): (&T, &bool)| if *null { F::START } else { *value };
-            let folded = values.iter().zip(nulls).map(pick).fold(state.values[group], F::fold);
-            state.values[group] = folded;
-            state.seen[group] |= nulls.iter().any(|null| !null);
+            let slot = &mut slots[group as usize];
+            slot.value = fold_slice_with_nulls::<T, F>(slot.value, values, nulls);
+            slot.seen |= nulls.iter().any(|null| !null);
         }
         (Groups::Each(groups), None, None) => {
-            let groups = &groups[..values.len()];
             for (value, group) in values.iter().zip(groups) {
-                let group = *group as usize;
-                state.values[group] = F::fold(state.values[group], *value);
-                state.seen[group] = true;
+                fold_into::<T, F>(&mut slots[*group as usize], *value);
             }
         }
         (Groups::Each(groups), Some(nulls), None) => {
             for ((value, null), group) in values.iter().zip(nulls).zip(groups) {
-                let group = *group as usize;
                 if !*null {
-                    state.values[group] = F::fold(state.values[group], *value);
-                    state.seen[group] = true;
+                    fold_into::<T, F>(&mut slots[*group as usize], *value);
                 }
             }
         }
         (Groups::Each(groups), nulls, Some(positions)) => {
             for (index, (value, position)) in values.iter().zip(positions).enumerate() {
                 if nulls.is_none_or(|nulls| !nulls[index]) {
-                    let group = groups[*position as usize] as usize;
-                    state.values[group] = F::fold(state.values[group], *value);
-                    state.seen[group] = true;
+                    fold_into::<T, F>(&mut slots[groups[*position as usize] as usize], *value);
                 }
             }
         }
@@ -258,9 +273,7 @@ impl<T: Number, F: Fold<T>> Aggregator for SimpleState<T, F> {
     fn merge(&mut self, partial: &Vector, groups: &[u32]) -> Result<()> {
         let state = &mut self.state;
         for_each_number(partial, |row, value: T| {
-            let group = groups[row] as usize;
-            state.values[group] = F::fold(state.values[group], value);
-            state.seen[group] = true;
+            fold_into::<T, F>(&mut state.slots[groups[row] as usize], value);
         })
     }
     fn take_partial(&mut self) -> Result<Vector> {

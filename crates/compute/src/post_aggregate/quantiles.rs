@@ -1,8 +1,6 @@
 //! `quantilesDoublesSketchToQuantile`, `…ToQuantiles`, `…ToHistogram`, `…ToRank`, `…ToCDF`, `…ToString` and the same for
 //! `KllDoublesSketch…` and `KllFloatsSketch…`. An empty sketch gives NaN.
 
-use std::sync::Arc;
-
 use datasketches::kll::KllFloat;
 use ovate_base::{DruidError, Result};
 
@@ -149,6 +147,8 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;

@@ -36,6 +36,15 @@ pub fn canonical_double(value: f64) -> u64 {
 /// Little endian UTF-16, as Java's `char[]` is hashed.
 pub fn utf16_bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() * 2);
-    text.encode_utf16().for_each(|unit| bytes.extend_from_slice(&unit.to_le_bytes()));
+    append_utf16(text, &mut bytes);
     bytes
+}
+
+/// Appends little endian UTF-16.
+pub fn append_utf16(text: &str, bytes: &mut Vec<u8>) {
+    if text.is_ascii() {
+        bytes.extend(text.bytes().flat_map(|byte| [byte, 0]));
+    } else {
+        text.encode_utf16().for_each(|unit| bytes.extend_from_slice(&unit.to_le_bytes()));
+    }
 }
