@@ -31,14 +31,13 @@ impl Lease {
 }
 
 impl MetadataStore {
-    /// Takes or renews the lease of a role. `None`: somebody else holds it. A new holder, also the same one after an
-    /// expiry, gets a new term.
+    /// Takes the lease of a role under a new term. `None`: somebody else holds it. A holder that asks again has been
+    /// restarted: whoever listens on its address is the only one there, so it need not wait for its old lease to expire.
     pub async fn acquire_lease(&self, role: &str, holder: &str, ttl_ms: i64, now_ms: i64) -> Result<Option<Lease>> {
         let mut tx = self.unfenced().write().await?;
         let current = self.read_lease(&mut tx, role).await?;
         let term = match &current {
             Some(lease) if lease.expires_ms > now_ms && lease.holder != holder => return Ok(None),
-            Some(lease) if lease.expires_ms > now_ms => lease.term,
             Some(lease) => lease.term + 1,
             None => 1,
         };

@@ -1,0 +1,128 @@
+//! Workers, the worker configuration, and locks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use ovate_base::{DruidError, Interval, Result};
+use ovate_net::{ApiResult, JsonBody};
+use ovate_store::meta::TaskLock;
+use serde_json::{Value, json};
+
+use super::super::Overlord;
+use crate::http::audit_info;
+
+/// The name of the worker configuration in the store.
+const WORKER_CONFIG: &str = "worker.config";
+
+pub(super) async fn list(State(overlord): State<Arc<Overlord>>) -> Json<Value> {
+    let workers = overlord.runner.workers().await;
+    let shown = workers.iter().map(|worker| {
+        json!({
+            "worker": {
+                "scheme": "http",
+                "host": worker.host,
+                "ip": worker.host.rsplit_once(':').map_or(worker.host.as_str(), |(ip, _)| ip),
+                "capacity": worker.capacity,
+                "version": "0",
+                "category": "_default_worker_category",
+                "disabled": worker.disabled,
+            },
+            "currCapacityUsed": worker.running.len(),
+            "currParallelIndexCapacityUsed": 0,
+            "availabilityGroups": worker.running,
+            "runningTasks": worker.running,
+            "lastCompletedTaskTime": worker.last_completed,
+            "blacklistedUntil": null,
+        })
+    });
+    Json(shown.collect())
+}
+
+pub(super) async fn capacity(State(overlord): State<Arc<Overlord>>) -> Json<Value> {
+    let workers = overlord.runner.workers().await;
+    let current: usize = workers.iter().map(|worker| worker.capacity).sum();
+    let used: usize = workers.iter().map(|worker| worker.running.len()).sum();
+    Json(json!({"currentClusterCapacity": current, "maximumCapacityWithAutoScale": -1, "usedClusterCapacity": used}))
+}
+
+pub(super) async fn config(State(overlord): State<Arc<Overlord>>) -> ApiResult<Json<Value>> {
+    let stored = overlord.term()?.store.config_json(WORKER_CONFIG).await?;
+    Ok(Json(stored.unwrap_or(Value::Null)))
+}
+
+/// Stored for clients to read back; with one runner there is nothing to select, so only that strategy is accepted.
+pub(super) async fn set_config(
+    State(overlord): State<Arc<Overlord>>,
+    headers: HeaderMap,
+    JsonBody(config): JsonBody<Value>,
+) -> ApiResult<()> {
+    if config.get("autoScaler").is_some_and(|scaler| !scaler.is_null()) {
+        return Err(DruidError::unsupported("worker config with autoScaler").into());
+    }
+    let bytes = config.to_string().into_bytes();
+    overlord.term()?.store.set_config(WORKER_CONFIG, &bytes, Some(&audit_info(&headers))).await?;
+    Ok(())
+}
+
+pub(super) async fn config_history(
+    State(overlord): State<Arc<Overlord>>,
+    Query(params): Query<HashMap<String, String>>,
+) -> ApiResult<Json<Value>> {
+    let (interval, count) = history_range(&params)?;
+    Ok(Json(json!(overlord.term()?.store.audit(None, WORKER_CONFIG, interval, count).await?)))
+}
+
+/// `interval` or `count` of a history request; the last week when neither is given.
+pub(crate) fn history_range(params: &HashMap<String, String>) -> Result<(Option<Interval>, Option<usize>)> {
+    let interval = params.get("interval").map(|text| Interval::parse(text)).transpose()?;
+    let bad = |_| DruidError::invalid_input("count must be a positive number");
+    let count = params.get("count").map(|text| text.parse::<usize>().map_err(bad)).transpose()?;
+    if interval.is_some() || count.is_some() {
+        return Ok((interval, count));
+    }
+    const WEEK_MS: i64 = 7 * 86_400_000;
+    let now = ovate_store::now_ms();
+    Ok((Some(Interval { start: now - WEEK_MS, end: now + 1_000 }), None))
+}
+
+pub(super) async fn enable(State(overlord): State<Arc<Overlord>>, Path(host): Path<String>) -> Response {
+    set_enabled(&overlord, &host, true).await
+}
+
+pub(super) async fn disable(State(overlord): State<Arc<Overlord>>, Path(host): Path<String>) -> Response {
+    set_enabled(&overlord, &host, false).await
+}
+
+async fn set_enabled(overlord: &Overlord, host: &str, enabled: bool) -> Response {
+    if overlord.runner.set_enabled(host, enabled).await {
+        let state = if enabled { "enabled" } else { "disabled" };
+        return Json(json!({host: state})).into_response();
+    }
+    (StatusCode::NOT_FOUND, Json(json!({"error": "Worker Not Found"}))).into_response()
+}
+
+/// `POST /activeLocks`: filters of `{"dataSource","minTaskPriority"}` to the locks they meet.
+pub(super) async fn active_locks(
+    State(overlord): State<Arc<Overlord>>,
+    JsonBody(filters): JsonBody<Vec<Value>>,
+) -> ApiResult<Json<Value>> {
+    let term = overlord.term()?;
+    let lockbox = term.lockbox.lock().await;
+    let mut found: std::collections::BTreeMap<String, Vec<TaskLock>> = Default::default();
+    for filter in &filters {
+        let Some(data_source) = filter["dataSource"].as_str() else {
+            return Err(DruidError::invalid_input("a lock filter needs a dataSource").into());
+        };
+        let least = filter["minTaskPriority"].as_i64().unwrap_or(0);
+        for row in lockbox.rows().iter().filter(|row| row.lock.data_source == data_source) {
+            if row.lock.priority as i64 >= least && !row.lock.revoked {
+                found.entry(data_source.to_owned()).or_default().push(row.lock.clone());
+            }
+        }
+    }
+    Ok(Json(json!({"datasourceToLocks": found})))
+}

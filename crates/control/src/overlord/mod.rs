@@ -1,0 +1,143 @@
+//! The Overlord: takes tasks, keeps them in the metadata store, has a runner run them, grants their locks and publishes
+//! their segments. While it leads it has a [`Term`]; without one it answers nothing but who leads.
+
+mod actions;
+mod http;
+mod lockbox;
+mod queue;
+mod runner;
+mod segments;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ovate_base::{DruidError, Result};
+use ovate_net::{LeaderSelector, Leadership};
+use ovate_store::{MetadataStore, TaskLogs};
+use parking_lot::RwLock;
+use tokio::sync::{Mutex, Notify, watch};
+use tracing::{error, info};
+
+pub use http::routes;
+pub use lockbox::{Decision, LockRequest, Lockbox};
+pub use runner::{LocalRunner, RunnerTask, TaskRunner, WorkerInfo};
+
+use crate::SegmentBell;
+use queue::Queue;
+
+/// Settings of an Overlord.
+#[derive(Debug, Clone)]
+pub struct OverlordSettings {
+    /// How often the queue is looked at when nothing happens.
+    pub manage_period: Duration,
+    /// How long ended tasks are listed (`druid.indexer.storage.recentlyFinishedThreshold`).
+    pub recently_finished: Duration,
+    /// Most tasks that may wait and run (`druid.indexer.queue.maxSize`).
+    pub tasks_max: usize,
+}
+
+impl Default for OverlordSettings {
+    fn default() -> Self {
+        OverlordSettings {
+            manage_period: Duration::from_secs(1),
+            recently_finished: Duration::from_secs(24 * 3600),
+            tasks_max: 100_000,
+        }
+    }
+}
+
+/// One Overlord.
+pub struct Overlord {
+    settings: OverlordSettings,
+    store: MetadataStore,
+    selector: Arc<dyn LeaderSelector>,
+    runner: Arc<dyn TaskRunner>,
+    logs: Arc<dyn TaskLogs>,
+    bell: SegmentBell,
+    term: RwLock<Option<Arc<Term>>>,
+}
+
+/// What a leader has in memory; it is read from the store when a term begins and goes with it.
+pub(crate) struct Term {
+    /// Fenced: its writes fail once the term is over.
+    store: MetadataStore,
+    lockbox: Mutex<Lockbox>,
+    /// Wakes who waits for a lock.
+    lock_released: Notify,
+    queue: parking_lot::Mutex<Queue>,
+    /// Wakes the manager.
+    queue_changed: Notify,
+}
+
+impl Overlord {
+    pub fn new(
+        settings: OverlordSettings,
+        store: MetadataStore,
+        selector: Arc<dyn LeaderSelector>,
+        runner: Arc<dyn TaskRunner>,
+        logs: Arc<dyn TaskLogs>,
+        bell: SegmentBell,
+    ) -> Arc<Overlord> {
+        Arc::new(Overlord { settings, store, selector, runner, logs, bell, term: RwLock::new(None) })
+    }
+
+    /// Leads whenever elected, until `shutdown` turns true.
+    pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+        let mut leadership = self.selector.watch();
+        while !*shutdown.borrow() {
+            let current = *leadership.borrow_and_update();
+            let Some(office) = current else {
+                tokio::select! {
+                    changed = leadership.changed() => if changed.is_err() { return },
+                    _ = shutdown.wait_for(|stop| *stop) => return,
+                }
+                continue;
+            };
+            let term = match self.begin(office).await {
+                Ok(term) => term,
+                Err(error) => {
+                    error!("cannot begin the overlord's term: {error}");
+                    let _ = tokio::time::timeout(self.settings.manage_period, shutdown.wait_for(|stop| *stop)).await;
+                    continue;
+                }
+            };
+            tokio::select! {
+                () = self.manage_forever(&term) => {}
+                _ = leadership.wait_for(|now| *now != Some(office)) => info!("the overlord's term is over"),
+                _ = shutdown.wait_for(|stop| *stop) => {}
+            }
+            *self.term.write() = None;
+        }
+    }
+
+    /// Reads the tasks and locks that the store has, and starts to answer.
+    async fn begin(&self, office: Leadership) -> Result<Arc<Term>> {
+        let store = crate::leader::fenced(&self.store, "overlord", office);
+        let tasks = store.active_tasks().await?;
+        let mut rows = Vec::new();
+        for row in store.locks().await? {
+            if tasks.iter().any(|task| task.id == row.task_id) {
+                rows.push(row);
+            } else {
+                store.remove_lock(row.row_id).await?;
+            }
+        }
+        info!(tasks = tasks.len(), locks = rows.len(), "the overlord leads");
+        let term = Arc::new(Term {
+            store,
+            lockbox: Mutex::new(Lockbox::new(rows)),
+            lock_released: Notify::new(),
+            queue: parking_lot::Mutex::new(Queue::new(tasks)),
+            queue_changed: Notify::new(),
+        });
+        *self.term.write() = Some(term.clone());
+        Ok(term)
+    }
+
+    /// The current term, or 503.
+    pub(crate) fn term(&self) -> Result<Arc<Term>> {
+        self.term.read().clone().ok_or_else(|| DruidError::service_unavailable("this overlord does not lead (yet)"))
+    }
+}

@@ -1,0 +1,193 @@
+//! The task queue (`TaskQueue`): every task that has not ended, and the manager that starts them, notices their ends and
+//! stores those. A task is stored before it is acknowledged, its end before the runner may forget it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ovate_base::time::format_iso;
+use ovate_base::{DruidError, Result};
+use ovate_ingest::TaskSpec;
+use ovate_store::meta::{TaskRow, TaskStatus};
+use ovate_store::now_ms;
+use serde_json::Value;
+use tracing::{info, warn};
+
+use super::runner::by_id;
+use super::{Overlord, Term};
+
+/// A task that has not ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub row: TaskRow,
+    pub priority: i32,
+    /// The runner has it.
+    pub assigned: bool,
+    pub status: TaskStatus,
+}
+
+/// All tasks that have not ended, by id.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    pub entries: BTreeMap<String, Entry>,
+}
+
+impl Entry {
+    fn new(row: TaskRow) -> Entry {
+        let priority = TaskSpec::from_json(&row.payload, 0, 0).map_or(0, |spec| spec.priority());
+        let priority = priority.clamp(i32::MIN as i64, i32::MAX as i64) as i32;
+        Entry { priority, assigned: false, status: row.status.clone(), row }
+    }
+
+    pub fn group_id(&self) -> &str {
+        self.row.group_id.as_deref().unwrap_or(&self.row.id)
+    }
+}
+
+impl Queue {
+    pub fn new(rows: Vec<TaskRow>) -> Queue {
+        Queue { entries: rows.into_iter().map(|row| (row.id.clone(), Entry::new(row))).collect() }
+    }
+
+    /// Tasks that wait for a slot: higher priority first, then older.
+    fn waiting(&self) -> Vec<Entry> {
+        let mut waiting: Vec<Entry> = self.entries.values().filter(|entry| !entry.assigned).cloned().collect();
+        waiting.sort_by(|a, b| (b.priority, &a.row.created_date, &a.row.id).cmp(&(a.priority, &b.row.created_date, &b.row.id)));
+        waiting
+    }
+}
+
+impl Overlord {
+    /// Checks, stores and queues a task; gives its id.
+    pub async fn submit(&self, task: &Value) -> Result<String> {
+        let term = self.term()?;
+        let now = now_ms();
+        let spec = TaskSpec::from_json(task, now, rand::random())?;
+        if term.queue.lock().entries.len() >= self.settings.tasks_max {
+            return Err(DruidError::capacity("too many tasks; raise druid.indexer.queue.maxSize"));
+        }
+        let row = TaskRow {
+            id: spec.id.clone(),
+            created_date: format_iso(now),
+            data_source: spec.data_source.clone(),
+            payload: spec.to_json().clone(),
+            status: TaskStatus::running(&spec.id),
+            active: true,
+            task_type: Some(spec.task_type.clone()),
+            group_id: Some(spec.group_id.clone()),
+        };
+        term.store.insert_task(&row).await?;
+        term.queue.lock().entries.insert(spec.id.clone(), Entry::new(row));
+        term.queue_changed.notify_one();
+        Ok(spec.id)
+    }
+
+    /// Ends a task from outside; false when it is not active.
+    pub async fn shutdown_task(&self, task_id: &str, reason: &str) -> Result<bool> {
+        let term = self.term()?;
+        let entry = term.queue.lock().entries.get(task_id).cloned();
+        let Some(entry) = entry else { return Ok(false) };
+        let mut status = TaskStatus::failed(task_id, -1, reason);
+        status.location = entry.status.location.clone();
+        self.end(&term, &entry, &status).await?;
+        self.runner.shutdown(task_id, reason).await;
+        Ok(true)
+    }
+
+    /// Manages until the future is dropped.
+    pub(super) async fn manage_forever(&self, term: &Arc<Term>) {
+        let mut changes = self.runner.changes();
+        loop {
+            changes.borrow_and_update();
+            self.manage(term).await;
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = term.queue_changed.notified() => {}
+                () = tokio::time::sleep(self.settings.manage_period) => {}
+            }
+        }
+    }
+
+    /// One look at the runner and the queue.
+    async fn manage(&self, term: &Arc<Term>) {
+        let tasks = by_id(self.runner.tasks().await);
+        for (id, status) in &tasks {
+            let entry = {
+                let mut queue = term.queue.lock();
+                queue.entries.get_mut(id).map(|entry| {
+                    entry.assigned = true;
+                    if !status.is_complete() {
+                        entry.status = status.clone();
+                    }
+                    entry.clone()
+                })
+            };
+            match entry {
+                Some(entry) if status.is_complete() => self.end_logged(term, &entry, status).await,
+                Some(_) => {}
+                // It ended for us: at a restart between storing the end and forgetting, or by a shutdown.
+                None if status.is_complete() => self.runner.forget(id).await,
+                None => self.runner.shutdown(id, "the task is not active").await,
+            }
+        }
+        let lost: Vec<Entry> = {
+            let queue = term.queue.lock();
+            queue.entries.values().filter(|entry| entry.assigned && !tasks.contains_key(&entry.row.id)).cloned().collect()
+        };
+        for entry in lost {
+            let status = TaskStatus::failed(&entry.row.id, -1, "The worker that this task is assigned to has lost it");
+            self.end_logged(term, &entry, &status).await;
+        }
+        self.start_waiting(term).await;
+    }
+
+    async fn start_waiting(&self, term: &Arc<Term>) {
+        let waiting = term.queue.lock().waiting();
+        for entry in waiting {
+            let id = &entry.row.id;
+            match self.runner.assign(&entry.row.payload).await {
+                Ok(true) => {
+                    info!(task = %id, "started");
+                    if let Some(entry) = term.queue.lock().entries.get_mut(id) {
+                        entry.assigned = true;
+                    }
+                }
+                Ok(false) => return,
+                Err(error) => {
+                    let status = TaskStatus::failed(id, -1, format!("cannot start the task: {error}"));
+                    self.end_logged(term, &entry, &status).await;
+                }
+            }
+        }
+    }
+
+    async fn end_logged(&self, term: &Arc<Term>, entry: &Entry, status: &TaskStatus) {
+        if let Err(error) = self.end(term, entry, status).await {
+            // It stays in the queue and at the runner; the next round tries again.
+            warn!(task = %entry.row.id, "cannot store the task's end: {error}");
+        }
+    }
+
+    /// Stores a task's end, frees what it held, and lets the runner forget it.
+    async fn end(&self, term: &Arc<Term>, entry: &Entry, status: &TaskStatus) -> Result<()> {
+        let id = &entry.row.id;
+        let mut status = status.clone();
+        if status.location.host.is_none() {
+            status.location = entry.status.location.clone();
+        }
+        {
+            // With the lockbox held, no publication of the task is under way.
+            let mut lockbox = term.lockbox.lock().await;
+            let group = entry.group_id().to_owned();
+            let others = term.queue.lock().entries.values().any(|other| other.row.id != *id && other.group_id() == group);
+            let allocator = (!others).then_some(group.as_str());
+            term.store.finish_task(&status, &entry.row.data_source, allocator).await?;
+            lockbox.remove_task(id);
+            term.queue.lock().entries.remove(id);
+        }
+        term.lock_released.notify_waiters();
+        term.queue_changed.notify_one();
+        info!(task = %id, status = ?status.status, error = status.error_msg.as_deref().unwrap_or(""), "ended");
+        self.runner.forget(id).await;
+        Ok(())
+    }
+}
