@@ -1,4 +1,231 @@
-//! The Coordinator (being written).
-#[derive(Debug, Clone, Default)]
-pub struct CoordinatorSettings {}
-pub struct Coordinator {}
+//! The Coordinator: knows the used segments and what every data server serves, and has the rules kept. While it leads it
+//! has a [`Term`]. Each round polls, plans by a pure function, and queues what the plan says.
+
+mod http;
+mod inventory;
+mod plan;
+mod rules;
+mod segments;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ovate_base::{DruidError, Result};
+use ovate_net::{Discovery, HttpClient, LeaderSelector, Leadership};
+use ovate_store::{MetadataStore, now_ms};
+use parking_lot::RwLock;
+use serde_json::Value;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+pub use http::routes;
+pub use inventory::Inventory;
+pub use plan::{Plan, ServerSnapshot, Snapshot, plan};
+pub use rules::{Rule, What, When};
+pub use segments::{SegmentView, UsedSegment};
+
+use crate::SegmentBell;
+
+/// Settings of a Coordinator.
+#[derive(Debug, Clone)]
+pub struct CoordinatorSettings {
+    /// Between rounds when nothing happens (`druid.coordinator.period`).
+    pub period: Duration,
+    /// Between polls of all segments instead of the changed ones.
+    pub full_poll_period: Duration,
+}
+
+impl Default for CoordinatorSettings {
+    fn default() -> Self {
+        CoordinatorSettings { period: Duration::from_secs(5), full_poll_period: Duration::from_secs(300) }
+    }
+}
+
+/// One Coordinator.
+pub struct Coordinator {
+    settings: CoordinatorSettings,
+    store: MetadataStore,
+    selector: Arc<dyn LeaderSelector>,
+    discovery: Arc<dyn Discovery>,
+    bell: SegmentBell,
+    inventory: Arc<Inventory>,
+    term: RwLock<Option<Arc<Term>>>,
+}
+
+/// What a leader has in memory.
+pub(crate) struct Term {
+    store: MetadataStore,
+    began: Instant,
+    view: RwLock<SegmentView>,
+    rules: RwLock<BTreeMap<String, Vec<Rule>>>,
+    /// What the last round found.
+    plan: RwLock<Plan>,
+}
+
+/// The name of the dynamic configuration in the store.
+pub(crate) const CONFIG: &str = "coordinator.config";
+
+impl Coordinator {
+    pub fn new(
+        settings: CoordinatorSettings,
+        store: MetadataStore,
+        selector: Arc<dyn LeaderSelector>,
+        discovery: Arc<dyn Discovery>,
+        client: HttpClient,
+        bell: SegmentBell,
+    ) -> Arc<Coordinator> {
+        let inventory = Arc::new(Inventory::new(client, discovery.clone()));
+        Arc::new(Coordinator { settings, store, selector, discovery, bell, inventory, term: RwLock::new(None) })
+    }
+
+    /// Leads whenever elected, until `shutdown` turns true.
+    pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+        let mut leadership = self.selector.watch();
+        while !*shutdown.borrow() {
+            let current = *leadership.borrow_and_update();
+            let Some(office) = current else {
+                tokio::select! {
+                    changed = leadership.changed() => if changed.is_err() { return },
+                    _ = shutdown.wait_for(|stop| *stop) => return,
+                }
+                continue;
+            };
+            let term = match self.begin(office).await {
+                Ok(term) => term,
+                Err(error) => {
+                    error!("cannot begin the coordinator's term: {error}");
+                    let _ = tokio::time::timeout(Duration::from_secs(1), shutdown.wait_for(|stop| *stop)).await;
+                    continue;
+                }
+            };
+            tokio::select! {
+                () = self.inventory.run() => {}
+                () = self.coordinate(&term) => {}
+                _ = leadership.wait_for(|now| *now != Some(office)) => info!("the coordinator's term is over"),
+                _ = shutdown.wait_for(|stop| *stop) => {}
+            }
+            *self.term.write() = None;
+        }
+    }
+
+    async fn begin(&self, office: Leadership) -> Result<Arc<Term>> {
+        let store = crate::leader::fenced(&self.store, "coordinator", office);
+        store.ensure_default_rules(&rules::default_rules()).await?;
+        let mut view = SegmentView::default();
+        view.replace(store.all_used_segments().await?);
+        info!(segments = view.len(), "the coordinator leads");
+        let term = Arc::new(Term {
+            began: Instant::now(),
+            view: RwLock::new(view),
+            rules: RwLock::new(read_rules(&store).await?),
+            plan: RwLock::default(),
+            store,
+        });
+        *self.term.write() = Some(term.clone());
+        Ok(term)
+    }
+
+    /// Rounds until dropped: at once when the bell rings or a server's list changes, else by period.
+    async fn coordinate(&self, term: &Arc<Term>) {
+        let (mut bell, mut changes) = (self.bell.listen(), self.inventory.changes());
+        let mut full_poll = Instant::now();
+        loop {
+            bell.borrow_and_update();
+            changes.borrow_and_update();
+            let full = full_poll.elapsed() >= self.settings.full_poll_period;
+            if full {
+                full_poll = Instant::now();
+            }
+            if let Err(error) = self.round(term, full).await {
+                warn!("a coordinator round failed: {error}");
+            }
+            tokio::select! {
+                _ = bell.changed() => {}
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(self.settings.period) => {}
+            }
+        }
+    }
+
+    async fn round(&self, term: &Term, full: bool) -> Result<()> {
+        poll(term, full).await?;
+        *term.rules.write() = read_rules(&term.store).await?;
+        let config = self.config(term).await?;
+        if config["pauseCoordination"].as_bool() == Some(true) {
+            return Ok(());
+        }
+        let leaving: Vec<&str> = config["decommissioningNodes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let wait_ms = config["millisToWaitBeforeDeleting"].as_u64().unwrap_or(900_000);
+        let servers = self.inventory.servers();
+        let servers = servers.iter().filter_map(|server| server.snapshot(leaving.contains(&server.name.as_str()))).collect();
+        let done = {
+            let (view, rules) = (term.view.read(), term.rules.read());
+            let may_retire = term.began.elapsed() >= Duration::from_millis(wait_ms);
+            plan(Snapshot { used: &view, rules: &rules, servers, now_ms: now_ms(), may_retire })
+        };
+        for (server, segment) in &done.loads {
+            self.inventory.queue_load(server, segment.clone());
+        }
+        for (server, segment) in &done.drops {
+            self.inventory.queue_drop(server, segment.clone());
+        }
+        let unused: Vec<String> = done.unused.iter().map(|id| id.to_string()).collect();
+        *term.plan.write() = done;
+        if !unused.is_empty() {
+            let changed = term.store.mark_segments(&unused, false).await?;
+            info!(segments = changed, "marked unused by rules or because newer ones hide them");
+            poll(term, false).await?;
+            self.bell.ring();
+        }
+        Ok(())
+    }
+
+    /// The dynamic configuration with defaults filled in (`CoordinatorDynamicConfig`).
+    pub(crate) async fn config(&self, term: &Term) -> Result<Value> {
+        let mut config = http::default_config();
+        if let (Some(Value::Object(stored)), Value::Object(config)) = (term.store.config_json(CONFIG).await?, &mut config) {
+            config.extend(stored);
+        }
+        Ok(config)
+    }
+
+    /// The current term, or 503.
+    pub(crate) fn term(&self) -> Result<Arc<Term>> {
+        self.term.read().clone().ok_or_else(|| DruidError::service_unavailable("this coordinator does not lead (yet)"))
+    }
+}
+
+async fn poll(term: &Term, full: bool) -> Result<()> {
+    let from = term.view.read().poll_from();
+    match from {
+        Some(from) if !full => {
+            let changes = term.store.segment_changes_since(&from).await?;
+            term.view.write().apply(changes);
+        }
+        _ => {
+            let all = term.store.all_used_segments().await?;
+            term.view.write().replace(all);
+        }
+    }
+    Ok(())
+}
+
+/// Rules as objects; one that does not parse is a fault of an older writer and is passed over with a warning.
+async fn read_rules(store: &MetadataStore) -> Result<BTreeMap<String, Vec<Rule>>> {
+    let mut rules = BTreeMap::new();
+    for (data_source, list) in store.all_rules().await? {
+        let parsed = list.iter().filter_map(|rule| match Rule::from_json(rule) {
+            Ok(rule) => Some(rule),
+            Err(error) => {
+                warn!(data_source = %data_source, "a rule is passed over: {error}");
+                None
+            }
+        });
+        let parsed: Vec<Rule> = parsed.collect();
+        rules.insert(data_source, parsed);
+    }
+    Ok(rules)
+}

@@ -20,6 +20,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, Notify, watch};
 use tracing::{error, info};
 
+pub(crate) use http::history_range;
 pub use http::routes;
 pub use lockbox::{Decision, LockRequest, Lockbox};
 pub use runner::{LocalRunner, RunnerTask, TaskRunner, WorkerInfo};

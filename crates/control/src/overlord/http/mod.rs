@@ -5,7 +5,10 @@ mod data_sources;
 mod tasks;
 mod workers;
 
+pub(crate) use workers::history_range;
+
 use std::sync::Arc;
+
 
 use axum::extract::State;
 use axum::middleware::from_fn_with_state;

@@ -1,0 +1,291 @@
+//! Data sources as the data servers serve them (`DataSourcesResource`), load status and hand-off.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use ovate_base::time::format_iso;
+use ovate_base::{DataSegment, DruidError, Interval, SegmentId};
+use ovate_net::ApiResult;
+use serde_json::{Map, Value, json};
+
+use super::super::plan::first_rule;
+use super::super::segments::Summary;
+use super::super::{Coordinator, Term, What};
+use super::Params;
+use super::metadata::parse_id;
+use crate::http::flag;
+
+pub(super) fn routes() -> Router<Arc<Coordinator>> {
+    Router::new()
+        .route("/datasources", get(list))
+        .route("/datasources/{ds}", get(one))
+        .route("/datasources/{ds}/loadstatus", get(load_status_of))
+        .route("/datasources/{ds}/segments", get(segments))
+        .route("/datasources/{ds}/segments/{id}", get(segment))
+        .route("/datasources/{ds}/intervals", get(intervals))
+        .route("/datasources/{ds}/intervals/{interval}", get(interval))
+        .route("/datasources/{ds}/tiers", get(tiers))
+        .route("/datasources/{ds}/handoffComplete", get(handoff_complete))
+        .route("/loadstatus", get(load_status))
+        .route("/intervals", get(all_intervals))
+}
+
+/// Segments that are served, once each, with the servers' tiers.
+fn served(coordinator: &Coordinator) -> BTreeMap<SegmentId, (Arc<DataSegment>, Vec<String>)> {
+    let mut found: BTreeMap<SegmentId, (Arc<DataSegment>, Vec<String>)> = BTreeMap::new();
+    for server in coordinator.inventory.servers() {
+        for segment in server.served() {
+            found.entry(segment.id()).or_insert_with(|| (segment, Vec::new())).1.push(server.tier.clone());
+        }
+    }
+    found
+}
+
+fn served_of(coordinator: &Coordinator, name: &str) -> Vec<(Arc<DataSegment>, Vec<String>)> {
+    served(coordinator).into_iter().filter(|(id, _)| *id.data_source == *name).map(|(_, served)| served).collect()
+}
+
+async fn list(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> Json<Value> {
+    let names: BTreeSet<Arc<str>> = served(&coordinator).into_keys().map(|id| id.data_source).collect();
+    if flag(&params, "full") {
+        return Json(names.iter().map(|name| full(&coordinator, name)).collect());
+    }
+    if flag(&params, "simple") {
+        return Json(names.iter().map(|name| json!({"name": name, "properties": properties(&served_of(&coordinator, name))})).collect());
+    }
+    Json(json!(names))
+}
+
+async fn one(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>, Query(params): Params) -> Response {
+    let segments = served_of(&coordinator, &name);
+    if segments.is_empty() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    if flag(&params, "full") { Json(full(&coordinator, &name)).into_response() } else { Json(properties(&segments)).into_response() }
+}
+
+fn full(coordinator: &Coordinator, name: &str) -> Value {
+    let segments: Vec<Value> = served_of(coordinator, name).iter().map(|(segment, _)| segment.to_json()).collect();
+    json!({"name": name, "properties": {}, "segments": segments})
+}
+
+/// Sizes by tier and in all.
+fn properties(segments: &[(Arc<DataSegment>, Vec<String>)]) -> Value {
+    let summary = Summary::of(segments.iter().map(|(segment, _)| &**segment));
+    let replicated: i64 = segments.iter().map(|(segment, tiers)| segment.size.saturating_mul(tiers.len() as i64)).sum();
+    let mut by_tier: BTreeMap<&str, (usize, i64)> = BTreeMap::new();
+    for (segment, tiers) in segments {
+        for tier in tiers.iter().collect::<BTreeSet<_>>() {
+            let entry = by_tier.entry(tier).or_default();
+            *entry = (entry.0 + 1, entry.1 + segment.size);
+        }
+    }
+    let tiers: Map<String, Value> =
+        by_tier.into_iter().map(|(tier, (count, bytes))| (tier.to_owned(), json!({"size": bytes, "segmentCount": count}))).collect();
+    json!({
+        "tiers": tiers,
+        "segments": {
+            "count": summary.count,
+            "size": summary.bytes,
+            "replicatedSize": replicated,
+            "minTime": summary.interval.map(|interval| format_iso(interval.start)),
+            "maxTime": summary.interval.map(|interval| format_iso(interval.end)),
+        },
+    })
+}
+
+async fn segments(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>, Query(params): Params) -> Response {
+    let segments = served_of(&coordinator, &name);
+    if segments.is_empty() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let full = flag(&params, "full");
+    let show = |segment: &DataSegment| if full { segment.to_json() } else { json!(segment.id().to_string()) };
+    Json(segments.iter().map(|(segment, _)| show(segment)).collect::<Value>()).into_response()
+}
+
+async fn segment(State(coordinator): State<Arc<Coordinator>>, Path((name, id)): Path<(String, String)>) -> Response {
+    let Some(id) = parse_id(&name, &id) else { return StatusCode::NO_CONTENT.into_response() };
+    let servers = coordinator.inventory.serving(&id);
+    let found = servers.iter().flat_map(|server| server.served()).find(|segment| segment.id() == id);
+    match found {
+        Some(segment) => {
+            let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+            Json(json!({"metadata": segment.to_json(), "servers": names})).into_response()
+        }
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// Served segments by interval, newest first.
+fn by_interval(segments: &[(Arc<DataSegment>, Vec<String>)], params: &std::collections::HashMap<String, String>) -> Value {
+    let mut groups: BTreeMap<Interval, Vec<&DataSegment>> = BTreeMap::new();
+    for (segment, _) in segments {
+        groups.entry(segment.interval).or_default().push(segment);
+    }
+    if !flag(params, "simple") && !flag(params, "full") {
+        return groups.keys().rev().map(|interval| json!(interval)).collect();
+    }
+    let simple = flag(params, "simple");
+    let shown = groups.into_iter().rev().map(|(interval, segments)| {
+        let value = if simple {
+            json!({"size": segments.iter().map(|segment| segment.size).sum::<i64>(), "count": segments.len()})
+        } else {
+            segments.iter().map(|segment| (segment.id().to_string(), segment.to_json())).collect::<Map<String, Value>>().into()
+        };
+        (interval.to_string(), value)
+    });
+    Value::Object(shown.collect())
+}
+
+async fn intervals(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>, Query(params): Params) -> Response {
+    let segments = served_of(&coordinator, &name);
+    if segments.is_empty() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Json(by_interval(&segments, &params)).into_response()
+}
+
+async fn interval(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path((name, interval)): Path<(String, String)>,
+    Query(params): Params,
+) -> ApiResult<Response> {
+    // In paths Druid writes `_` for the slash.
+    let wanted = Interval::parse(&interval.replace('_', "/"))?;
+    let mut segments = served_of(&coordinator, &name);
+    if segments.is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    segments.retain(|(segment, _)| wanted.encloses(&segment.interval));
+    if flag(&params, "simple") || flag(&params, "full") {
+        return Ok(Json(by_interval(&segments, &params)).into_response());
+    }
+    Ok(Json(segments.iter().map(|(segment, _)| json!(segment.id().to_string())).collect::<Value>()).into_response())
+}
+
+async fn all_intervals(State(coordinator): State<Arc<Coordinator>>) -> Json<Value> {
+    let mut groups: BTreeMap<Interval, BTreeMap<Arc<str>, (i64, usize)>> = BTreeMap::new();
+    for (segment, _) in served(&coordinator).into_values() {
+        let entry = groups.entry(segment.interval).or_default().entry(segment.data_source.clone()).or_default();
+        *entry = (entry.0 + segment.size, entry.1 + 1);
+    }
+    let shown = groups.into_iter().rev().map(|(interval, sources)| {
+        let sources = sources.into_iter().map(|(name, (size, count))| (name.to_string(), json!({"size": size, "count": count})));
+        (interval.to_string(), Value::Object(sources.collect()))
+    });
+    Json(Value::Object(shown.collect()))
+}
+
+async fn tiers(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>) -> Json<Value> {
+    let tiers: BTreeSet<String> = served_of(&coordinator, &name).into_iter().flat_map(|(_, tiers)| tiers).collect();
+    Json(json!(tiers))
+}
+
+/// Used, visible segments of a data source that rules want loaded: all, and those that nobody serves yet.
+fn to_load(coordinator: &Coordinator, term: &Term, name: &str, interval: Option<Interval>) -> (usize, Vec<SegmentId>) {
+    let (view, rules) = (term.view.read(), term.rules.read());
+    let Some(timeline) = view.timeline(name) else { return (0, Vec::new()) };
+    let mut total = 0;
+    let mut missing = Vec::new();
+    let served = served(coordinator);
+    let now = ovate_store::now_ms();
+    let mut seen = BTreeSet::new();
+    for holder in timeline.lookup(interval.unwrap_or(Interval { start: i64::MIN, end: i64::MAX })) {
+        for chunk in holder.chunks {
+            let segment = &chunk.object.segment;
+            let loaded = matches!(first_rule(&rules, segment, now).map(|rule| &rule.what), Some(What::Load(tiers)) if tiers.values().any(|n| *n > 0))
+                || matches!(first_rule(&rules, segment, now).map(|rule| &rule.what), Some(What::Broadcast));
+            if loaded && seen.insert(segment.id()) {
+                total += 1;
+                if !served.contains_key(&segment.id()) {
+                    missing.push(segment.id());
+                }
+            }
+        }
+    }
+    (total, missing)
+}
+
+fn percentage(total: usize, missing: usize) -> f64 {
+    if total == 0 { 100.0 } else { 100.0 * (total - missing) as f64 / total as f64 }
+}
+
+async fn load_status(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> ApiResult<Json<Value>> {
+    let term = coordinator.term()?;
+    let names: Vec<Arc<str>> = term.view.read().data_sources().cloned().collect();
+    let mut out = Map::new();
+    if flag(&params, "full") {
+        let plan = term.plan.read();
+        let mut missing: BTreeMap<&str, usize> = names.iter().map(|name| (&**name, 0)).collect();
+        for (id, count) in &plan.missing {
+            *missing.entry(&id.data_source).or_default() += count;
+        }
+        out.insert(super::super::rules::DEFAULT_TIER.to_owned(), json!(missing));
+        return Ok(Json(Value::Object(out)));
+    }
+    for name in names {
+        let (total, missing) = to_load(&coordinator, &term, &name, None);
+        let value = if flag(&params, "simple") { json!(missing.len()) } else { json!(percentage(total, missing.len())) };
+        out.insert(name.to_string(), value);
+    }
+    Ok(Json(Value::Object(out)))
+}
+
+async fn load_status_of(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(name): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Response> {
+    let term = coordinator.term()?;
+    let Some(force) = params.get("forceMetadataRefresh") else {
+        return Err(DruidError::invalid_input("Invalid request. forceMetadataRefresh must be specified").into());
+    };
+    if force == "true" {
+        super::super::poll(&term, false).await?;
+    }
+    let interval = params.get("interval").map(|text| Interval::parse(&text.replace('_', "/"))).transpose()?;
+    let (total, missing) = to_load(&coordinator, &term, &name, interval);
+    if total == 0 {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let mut out = Map::new();
+    if flag(&params, "full") {
+        out.insert(super::super::rules::DEFAULT_TIER.to_owned(), json!({name: missing.len()}));
+    } else if flag(&params, "simple") {
+        out.insert(name, json!(missing.len()));
+    } else {
+        out.insert(name, json!(percentage(total, missing.len())));
+    }
+    Ok(Json(Value::Object(out)).into_response())
+}
+
+/// True when a segment is served, or never will be because nothing used or no rule wants it.
+async fn handoff_complete(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(name): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Json<bool>> {
+    let text = |key: &str| params.get(key).ok_or_else(|| DruidError::invalid_input(format!("{key} is missing")));
+    let interval = Interval::parse(text("interval")?)?;
+    let partition = text("partitionNumber")?.parse().map_err(|_| DruidError::invalid_input("partitionNumber must be a number"))?;
+    let id = SegmentId::new(name.as_str(), interval, text("version")?.as_str(), partition);
+    let term = coordinator.term()?;
+    let (view, rules) = (term.view.read(), term.rules.read());
+    let never = match view.get(&id) {
+        None => true,
+        Some(used) => {
+            let hidden = view.timeline(&name).is_some_and(|timeline| {
+                timeline.is_overshadowed(interval, &id.version, &used.segment.shard_spec)
+            });
+            let rule = first_rule(&rules, &used.segment, ovate_store::now_ms()).map(|rule| &rule.what);
+            hidden || matches!(rule, None | Some(What::Drop)) || matches!(rule, Some(What::Load(tiers)) if tiers.values().all(|n| *n == 0))
+        }
+    };
+    Ok(Json(never || !coordinator.inventory.serving(&id).is_empty()))
+}

@@ -1,0 +1,189 @@
+//! Segments of the metadata store (`MetadataResource`).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use ovate_base::{DataSegment, Interval, SegmentId};
+use ovate_net::{ApiResult, JsonBody};
+use ovate_store::meta::UnusedFilter;
+use serde_json::{Map, Value, json};
+
+use super::super::{Coordinator, SegmentView, UsedSegment};
+use super::Params;
+use crate::http::flag;
+
+pub(super) fn routes() -> Router<Arc<Coordinator>> {
+    Router::new()
+        .route("/metadata/datasources", get(data_sources))
+        .route("/metadata/datasources/{ds}", get(data_source))
+        .route("/metadata/datasources/{ds}/segments", get(segments).post(segments_of_intervals))
+        .route("/metadata/datasources/{ds}/segments/{id}", get(segment))
+        .route("/metadata/datasources/{ds}/unusedSegments", get(unused))
+        .route("/metadata/segments", get(all_segments))
+        .route("/metadata/bootstrapSegments", post(|| async { Json(json!([])) }))
+        .route("/metadata/dataSourceInformation", post(|| async { StatusCode::NOT_FOUND }))
+}
+
+async fn data_sources(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> ApiResult<Json<Value>> {
+    let term = coordinator.term()?;
+    if flag(&params, "includeUnused") || flag(&params, "includeDisabled") {
+        return Ok(Json(json!(term.store.data_sources(true).await?)));
+    }
+    let view = term.view.read();
+    if flag(&params, "full") {
+        return Ok(Json(view.data_sources().map(|name| full_data_source(&view, name)).collect()));
+    }
+    Ok(Json(json!(view.data_sources().collect::<Vec<_>>())))
+}
+
+async fn data_source(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>) -> ApiResult<Response> {
+    let term = coordinator.term()?;
+    let view = term.view.read();
+    if view.timeline(&name).is_none() {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
+    Ok(Json(full_data_source(&view, &name)).into_response())
+}
+
+/// `ImmutableDruidDataSource`.
+fn full_data_source(view: &SegmentView, name: &str) -> Value {
+    let segments: Vec<Value> = view.of(name).iter().map(|used| used.segment.to_json()).collect();
+    json!({"name": name, "properties": {}, "segments": segments})
+}
+
+async fn segments(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>, Query(params): Params) -> ApiResult<Response> {
+    let term = coordinator.term()?;
+    let view = term.view.read();
+    if view.timeline(&name).is_none() {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
+    Ok(Json(listed(view.of(&name).into_iter(), flag(&params, "full"))).into_response())
+}
+
+async fn segments_of_intervals(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(name): Path<String>,
+    Query(params): Params,
+    JsonBody(intervals): JsonBody<Vec<Interval>>,
+) -> ApiResult<Json<Value>> {
+    let term = coordinator.term()?;
+    let view = term.view.read();
+    let segments = view.of(&name).into_iter().filter(|used| intervals.iter().any(|wanted| wanted.overlaps(&used.segment.interval)));
+    Ok(Json(listed(segments, flag(&params, "full"))))
+}
+
+/// Ids, or whole documents.
+pub(super) fn listed<'a>(segments: impl Iterator<Item = &'a UsedSegment>, full: bool) -> Value {
+    segments.map(|used| if full { used.segment.to_json() } else { json!(used.segment.id().to_string()) }).collect()
+}
+
+async fn segment(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path((_, id)): Path<(String, String)>,
+    Query(params): Params,
+) -> ApiResult<Response> {
+    let term = coordinator.term()?;
+    match term.store.segment(&id, flag(&params, "includeUnused")).await? {
+        Some(segment) => Ok(Json(segment.to_json()).into_response()),
+        None => Ok(StatusCode::NOT_FOUND.into_response()),
+    }
+}
+
+async fn unused(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>, Query(params): Params) -> ApiResult<Json<Value>> {
+    let bad = |what: &str| ovate_base::DruidError::invalid_input(format!("{what} is malformed"));
+    let filter = UnusedFilter {
+        interval: params.get("interval").map(|text| Interval::parse(&text.replace('_', "/"))).transpose()?,
+        limit: params.get("limit").map(|text| text.parse().map_err(|_| bad("limit"))).transpose()?,
+        last_segment_id: params.get("lastSegmentId").cloned(),
+        descending: params.get("sortOrder").is_some_and(|order| order.eq_ignore_ascii_case("DESC")),
+        ..UnusedFilter::default()
+    };
+    let rows = coordinator.term()?.store.unused_segment_rows(&name, &filter).await?;
+    let shown = rows.iter().map(|row| {
+        json!({
+            "dataSegment": row.segment.to_json(),
+            "createdDate": row.created,
+            "usedStatusLastUpdatedDate": row.updated,
+            "schemaFingerprint": null,
+            "numRows": null,
+            "upgradedFromSegmentId": null,
+        })
+    });
+    Ok(Json(shown.collect()))
+}
+
+/// The stream that Brokers read. With `includeOvershadowedStatus` hidden segments are in it, and replication factors.
+async fn all_segments(State(coordinator): State<Arc<Coordinator>>, request: axum::extract::RawQuery) -> ApiResult<Response> {
+    // `datasources` may stand several times, so the query is read by hand.
+    let query = request.0.unwrap_or_default();
+    let pairs: Vec<(String, String)> = query.split('&').filter(|pair| !pair.is_empty()).map(decode_pair).collect();
+    let has = |name: &str| pairs.iter().any(|(key, value)| key == name && value != "false");
+    let wanted: HashSet<&str> =
+        pairs.iter().filter(|(key, _)| key == "datasources").flat_map(|(_, names)| names.split(',')).collect();
+    let term = coordinator.term()?;
+    let with_status = has("includeOvershadowedStatus");
+    let (view, plan) = (term.view.read(), term.plan.read());
+    let mut body = Vec::with_capacity(view.len() * 512 + 2);
+    body.push(b'[');
+    for (used, overshadowed) in view.all() {
+        if !wanted.is_empty() && !wanted.contains(&*used.segment.data_source) {
+            continue;
+        }
+        if body.len() > 1 {
+            body.push(b',');
+        }
+        let document = if with_status { with_state(&used.segment, overshadowed, plan.wanted.get(&used.segment.id()).copied()) } else { used.segment.to_json() };
+        serde_json::to_writer(&mut body, &document).expect("writing to memory does not fail");
+    }
+    body.push(b']');
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// `SegmentStatusInCluster`: the segment's properties after its state.
+fn with_state(segment: &DataSegment, overshadowed: bool, replicas: Option<usize>) -> Value {
+    let mut out = Map::new();
+    out.insert("overshadowed".into(), json!(overshadowed));
+    out.insert("replicationFactor".into(), json!(replicas));
+    out.insert("numRows".into(), json!(segment.total_rows));
+    out.insert("realtime".into(), json!(false));
+    if let Value::Object(fields) = segment.to_json() {
+        out.extend(fields);
+    }
+    Value::Object(out)
+}
+
+/// `name=value` with `%XX` and `+` undone.
+fn decode_pair(pair: &str) -> (String, String) {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (percent_decode(name), percent_decode(value))
+}
+
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (bytes[at], hex) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                at += 3;
+                continue;
+            }
+            (b'+', _) => out.push(b' '),
+            (byte, _) => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The id of a path, which must be of the data source.
+pub(super) fn parse_id(data_source: &str, id: &str) -> Option<SegmentId> {
+    SegmentId::parse(data_source, id)
+}

@@ -1,0 +1,144 @@
+//! What the Coordinator knows of the metadata store (`SqlSegmentsMetadataManager`): used segments by data source in
+//! timelines. Kept fresh by polling only the rows that changed, with a full poll now and then.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ovate_base::time::{format_iso, parse_instant};
+use ovate_base::{DataSegment, Interval, SegmentId, Timeline};
+use ovate_store::meta::SegmentChange;
+
+/// A used segment and when its row was made.
+#[derive(Debug, Clone)]
+pub struct UsedSegment {
+    pub segment: Arc<DataSegment>,
+    pub created: Arc<str>,
+}
+
+/// Used segments.
+#[derive(Debug, Default)]
+pub struct SegmentView {
+    timelines: BTreeMap<Arc<str>, Timeline<UsedSegment>>,
+    ids: HashMap<SegmentId, UsedSegment>,
+    /// The newest change seen.
+    updated: Option<String>,
+}
+
+/// A change may become visible this long after the time in its row, because its transaction was slow.
+const LATE_MS: i64 = 60_000;
+
+impl SegmentView {
+    /// Starts over from all used segments.
+    pub fn replace(&mut self, changes: Vec<SegmentChange>) {
+        let updated = self.updated.take();
+        *self = SegmentView { updated, ..SegmentView::default() };
+        self.apply(changes);
+    }
+
+    /// Applies rows that were added or marked; gives how many made a difference.
+    pub fn apply(&mut self, changes: Vec<SegmentChange>) -> usize {
+        let mut differences = 0;
+        for change in changes {
+            if self.updated.as_ref().is_none_or(|updated| change.updated > *updated) {
+                self.updated = Some(change.updated.clone());
+            }
+            let id = change.segment.id();
+            differences += usize::from(if change.used { self.add(id, change) } else { self.remove(&id) });
+        }
+        differences
+    }
+
+    /// From which time on to ask for changes; `None` before the first poll.
+    pub fn poll_from(&self) -> Option<String> {
+        let newest = self.updated.as_ref()?;
+        parse_instant(newest).ok().map(|newest| format_iso(newest - LATE_MS))
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    pub fn get(&self, id: &SegmentId) -> Option<&UsedSegment> {
+        self.ids.get(id)
+    }
+
+    pub fn contains(&self, id: &SegmentId) -> bool {
+        self.ids.contains_key(id)
+    }
+
+    pub fn data_sources(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.timelines.keys()
+    }
+
+    pub fn timeline(&self, data_source: &str) -> Option<&Timeline<UsedSegment>> {
+        self.timelines.get(data_source)
+    }
+
+    /// Used segments of a data source, hidden ones too, by time.
+    pub fn of(&self, data_source: &str) -> Vec<&UsedSegment> {
+        let timeline = self.timelines.get(data_source);
+        timeline.into_iter().flat_map(|timeline| timeline.iter().map(|(_, _, chunk)| &chunk.object)).collect()
+    }
+
+    /// Every used segment with whether newer ones hide it.
+    pub fn all(&self) -> Vec<(&UsedSegment, bool)> {
+        let mut result = Vec::with_capacity(self.ids.len());
+        for timeline in self.timelines.values() {
+            let hidden: std::collections::HashSet<SegmentId> =
+                timeline.find_fully_overshadowed().iter().map(|(_, _, chunk)| chunk.object.segment.id()).collect();
+            result.extend(timeline.iter().map(|(_, _, chunk)| {
+                let is_hidden = !hidden.is_empty() && hidden.contains(&chunk.object.segment.id());
+                (&chunk.object, is_hidden)
+            }));
+        }
+        result
+    }
+
+    fn add(&mut self, id: SegmentId, change: SegmentChange) -> bool {
+        if self.ids.contains_key(&id) {
+            return false;
+        }
+        let used = UsedSegment { segment: Arc::new(change.segment), created: change.created.into() };
+        let segment = &used.segment;
+        let timeline = self.timelines.entry(segment.data_source.clone()).or_default();
+        timeline.add(segment.interval, segment.version.clone(), segment.shard_spec.clone(), used.clone());
+        self.ids.insert(id, used);
+        true
+    }
+
+    fn remove(&mut self, id: &SegmentId) -> bool {
+        let Some(used) = self.ids.remove(id) else { return false };
+        let segment = &used.segment;
+        if let Some(timeline) = self.timelines.get_mut(&segment.data_source) {
+            timeline.remove(segment.interval, &segment.version, segment.shard_spec.partition_num());
+            if timeline.is_empty() {
+                self.timelines.remove(&segment.data_source);
+            }
+        }
+        true
+    }
+}
+
+/// Count, sizes and time range of some segments, as the API shows them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Summary {
+    pub count: usize,
+    pub bytes: i64,
+    pub interval: Option<Interval>,
+}
+
+impl Summary {
+    pub fn of<'a>(segments: impl Iterator<Item = &'a DataSegment>) -> Summary {
+        let mut summary = Summary::default();
+        for segment in segments {
+            summary.count += 1;
+            summary.bytes += segment.size;
+            summary.interval = Some(summary.interval.map_or(segment.interval, |all| all.cover(&segment.interval)));
+        }
+        summary
+    }
+}
