@@ -157,7 +157,8 @@ impl Coordinator {
         if config["pauseCoordination"].as_bool() == Some(true) {
             return Ok(());
         }
-        let leaving: Vec<&str> = config["decommissioningNodes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let leaving: Vec<&str> =
+            config["decommissioningNodes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let wait_ms = config["millisToWaitBeforeDeleting"].as_u64().unwrap_or(900_000);
         let servers = self.inventory.servers();
         let servers = servers.iter().filter_map(|server| server.snapshot(leaving.contains(&server.name.as_str()))).collect();

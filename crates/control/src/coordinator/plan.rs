@@ -94,7 +94,14 @@ fn free_bytes(server: &ServerSnapshot) -> i64 {
 }
 
 /// Loads missing copies on the emptiest servers of a tier (all tiers: `None`), or drops surplus ones.
-fn place(plan: &mut Plan, servers: &[ServerSnapshot], free: &mut [i64], segment: &Arc<DataSegment>, tier: Option<&str>, count: usize) {
+fn place(
+    plan: &mut Plan,
+    servers: &[ServerSnapshot],
+    free: &mut [i64],
+    segment: &Arc<DataSegment>,
+    tier: Option<&str>,
+    count: usize,
+) {
     let id = segment.id();
     let in_tier: Vec<usize> = (0..servers.len()).filter(|at| tier.is_none_or(|tier| servers[*at].tier == tier)).collect();
     // A tier cannot hold more copies than it has servers.
@@ -112,7 +119,10 @@ fn place(plan: &mut Plan, servers: &[ServerSnapshot], free: &mut [i64], segment:
         .copied()
         .filter(|at| {
             let server = &servers[*at];
-            !server.decommissioning && !server.served.contains_key(&id) && !server.loading.contains_key(&id) && free[*at] >= segment.size
+            !server.decommissioning
+                && !server.served.contains_key(&id)
+                && !server.loading.contains_key(&id)
+                && free[*at] >= segment.size
         })
         .collect();
     candidates.sort_by_key(|at| std::cmp::Reverse(free[*at]));
@@ -180,8 +190,10 @@ mod tests {
 
     fn segment(day: i64, version: &str) -> DataSegment {
         let interval = Interval { start: day * 86_400_000, end: (day + 1) * 86_400_000 };
-        let mut segment =
-            DataSegment::new(SegmentId::new("wiki", interval, version, 0), ShardSpec::Numbered { partition_num: 0, partitions: 1 });
+        let mut segment = DataSegment::new(
+            SegmentId::new("wiki", interval, version, 0),
+            ShardSpec::Numbered { partition_num: 0, partitions: 1 },
+        );
         segment.size = 10;
         segment
     }
@@ -219,7 +231,9 @@ mod tests {
     }
 
     fn names(list: &[(String, Arc<DataSegment>)]) -> Vec<String> {
-        list.iter().map(|(server, segment)| format!("{server}:{}:{}", segment.interval.start / 86_400_000, segment.version)).collect()
+        list.iter()
+            .map(|(server, segment)| format!("{server}:{}:{}", segment.interval.start / 86_400_000, segment.version))
+            .collect()
     }
 
     #[test]

@@ -22,7 +22,10 @@ pub enum When {
     Forever,
     Interval(Interval),
     /// The last period up to now, and the future when asked for.
-    Period { period: Period, include_future: bool },
+    Period {
+        period: Period,
+        include_future: bool,
+    },
     /// Older than the last period.
     BeforePeriod(Period),
 }
@@ -101,7 +104,9 @@ fn replicants(value: &Value) -> Result<BTreeMap<String, usize>> {
     };
     let count = |(tier, count): (&String, &Value)| match count.as_u64() {
         Some(count) => Ok((tier.clone(), count as usize)),
-        None => Err(DruidError::invalid_input(format!("Replicant value [{count}] for tier [{tier}] must be a whole number >= 0"))),
+        None => {
+            Err(DruidError::invalid_input(format!("Replicant value [{count}] for tier [{tier}] must be a whole number >= 0")))
+        }
     };
     tiers.iter().map(count).collect()
 }
@@ -140,7 +145,9 @@ mod tests {
         let what = |rule: Value| Rule::from_json(&rule).unwrap().what;
         assert_eq!(what(json!({"type": "loadForever"})), What::Load(BTreeMap::from([(DEFAULT_TIER.to_owned(), 2)])));
         assert_eq!(what(json!({"type": "loadForever", "tieredReplicants": {}})), What::Load(BTreeMap::new()));
-        for bad in [json!({"type": "x"}), json!({"type": "loadByPeriod"}), json!({"type": "loadForever", "tieredReplicants": {"a": -1}})] {
+        for bad in
+            [json!({"type": "x"}), json!({"type": "loadByPeriod"}), json!({"type": "loadForever", "tieredReplicants": {"a": -1}})]
+        {
             assert!(Rule::from_json(&bad).is_err());
         }
     }

@@ -132,6 +132,7 @@ impl DataSchema {
     /// The schema of the indexes that rows go into.
     pub fn index_schema(&self) -> IndexSchema {
         IndexSchema {
+            min_timestamp: i64::MIN,
             dimensions: self.dimensions.dimensions.clone(),
             metrics: self.metrics.clone(),
             query_granularity: self.granularity.query.clone(),

@@ -12,7 +12,11 @@ use serde_json::json;
 use super::super::Coordinator;
 
 pub(super) fn routes() -> Router<Arc<Coordinator>> {
-    let empty = || async { Json(json!({"compactionConfigs": [], "compactionTaskSlotRatio": 0.1, "maxCompactionTaskSlots": 2147483647, "engine": "native", "useSupervisors": false})) };
+    let empty = || async {
+        Json(
+            json!({"compactionConfigs": [], "compactionTaskSlotRatio": 0.1, "maxCompactionTaskSlots": 2147483647, "engine": "native", "useSupervisors": false}),
+        )
+    };
     Router::new()
         .route("/config/compaction", get(empty).post(refuse))
         .route("/config/compaction/taskslots", post(refuse))

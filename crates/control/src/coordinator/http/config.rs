@@ -59,7 +59,11 @@ async fn config(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Json<V
 }
 
 /// Properties that are given change; the others keep their values.
-async fn set_config(State(coordinator): State<Arc<Coordinator>>, headers: HeaderMap, JsonBody(given): JsonBody<Map<String, Value>>) -> ApiResult<()> {
+async fn set_config(
+    State(coordinator): State<Arc<Coordinator>>,
+    headers: HeaderMap,
+    JsonBody(given): JsonBody<Map<String, Value>>,
+) -> ApiResult<()> {
     let term = coordinator.term()?;
     let mut config = coordinator.config(&term).await?;
     check(&given)?;
@@ -86,7 +90,8 @@ fn check(given: &Map<String, Value>) -> Result<(), DruidError> {
         if !same_kind {
             return Err(DruidError::invalid_input(format!("coordinator config [{name}] cannot be {value}")));
         }
-        let unsupported = matches!(name.as_str(), "cloneServers" | "historicalTierAliases") && value.as_object().is_some_and(|map| !map.is_empty());
+        let unsupported = matches!(name.as_str(), "cloneServers" | "historicalTierAliases")
+            && value.as_object().is_some_and(|map| !map.is_empty());
         if unsupported {
             return Err(DruidError::unsupported(format!("coordinator config [{name}] is not supported")));
         }

@@ -56,7 +56,9 @@ async fn list(State(coordinator): State<Arc<Coordinator>>, Query(params): Params
         return Json(names.iter().map(|name| full(&coordinator, name)).collect());
     }
     if flag(&params, "simple") {
-        return Json(names.iter().map(|name| json!({"name": name, "properties": properties(&served_of(&coordinator, name))})).collect());
+        return Json(
+            names.iter().map(|name| json!({"name": name, "properties": properties(&served_of(&coordinator, name))})).collect(),
+        );
     }
     Json(json!(names))
 }
@@ -66,7 +68,11 @@ async fn one(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<Strin
     if segments.is_empty() {
         return StatusCode::NO_CONTENT.into_response();
     }
-    if flag(&params, "full") { Json(full(&coordinator, &name)).into_response() } else { Json(properties(&segments)).into_response() }
+    if flag(&params, "full") {
+        Json(full(&coordinator, &name)).into_response()
+    } else {
+        Json(properties(&segments)).into_response()
+    }
 }
 
 fn full(coordinator: &Coordinator, name: &str) -> Value {
@@ -85,8 +91,10 @@ fn properties(segments: &[(Arc<DataSegment>, Vec<String>)]) -> Value {
             *entry = (entry.0 + 1, entry.1 + segment.size);
         }
     }
-    let tiers: Map<String, Value> =
-        by_tier.into_iter().map(|(tier, (count, bytes))| (tier.to_owned(), json!({"size": bytes, "segmentCount": count}))).collect();
+    let tiers: Map<String, Value> = by_tier
+        .into_iter()
+        .map(|(tier, (count, bytes))| (tier.to_owned(), json!({"size": bytes, "segmentCount": count})))
+        .collect();
     json!({
         "tiers": tiers,
         "segments": {
@@ -273,18 +281,21 @@ async fn handoff_complete(
 ) -> ApiResult<Json<bool>> {
     let text = |key: &str| params.get(key).ok_or_else(|| DruidError::invalid_input(format!("{key} is missing")));
     let interval = Interval::parse(text("interval")?)?;
-    let partition = text("partitionNumber")?.parse().map_err(|_| DruidError::invalid_input("partitionNumber must be a number"))?;
+    let partition =
+        text("partitionNumber")?.parse().map_err(|_| DruidError::invalid_input("partitionNumber must be a number"))?;
     let id = SegmentId::new(name.as_str(), interval, text("version")?.as_str(), partition);
     let term = coordinator.term()?;
     let (view, rules) = (term.view.read(), term.rules.read());
     let never = match view.get(&id) {
         None => true,
         Some(used) => {
-            let hidden = view.timeline(&name).is_some_and(|timeline| {
-                timeline.is_overshadowed(interval, &id.version, &used.segment.shard_spec)
-            });
+            let hidden = view
+                .timeline(&name)
+                .is_some_and(|timeline| timeline.is_overshadowed(interval, &id.version, &used.segment.shard_spec));
             let rule = first_rule(&rules, &used.segment, ovate_store::now_ms()).map(|rule| &rule.what);
-            hidden || matches!(rule, None | Some(What::Drop)) || matches!(rule, Some(What::Load(tiers)) if tiers.values().all(|n| *n == 0))
+            hidden
+                || matches!(rule, None | Some(What::Drop))
+                || matches!(rule, Some(What::Load(tiers)) if tiers.values().all(|n| *n == 0))
         }
     };
     Ok(Json(never || !coordinator.inventory.serving(&id).is_empty()))

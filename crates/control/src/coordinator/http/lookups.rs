@@ -77,7 +77,8 @@ fn put(tiers: &mut Tiers, tier: &str, id: &str, spec: &Value) -> Result<()> {
     if let Some(old) = lookups.get(id).filter(|old| *old != spec) {
         let version = |spec: &Value| spec["version"].as_str().map(str::to_owned);
         if version(spec) <= version(old) {
-            let message = format!("given update for lookup [{tier}]:[{id}] can't replace existing spec [{old}]: raise its version");
+            let message =
+                format!("given update for lookup [{tier}]:[{id}] can't replace existing spec [{old}]: raise its version");
             return Err(DruidError::invalid_input(message));
         }
     }
@@ -108,7 +109,11 @@ async fn all(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Response>
     })
 }
 
-async fn tier(State(coordinator): State<Arc<Coordinator>>, Path(tier): Path<String>, Query(params): Params) -> ApiResult<Response> {
+async fn tier(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(tier): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Response> {
     let Some(mut tiers) = coordinator.lookups().await? else { return Ok(no_lookups("No lookups found")) };
     Ok(match tiers.remove(&tier) {
         Some(lookups) if flag(&params, "detailed") => Json(lookups).into_response(),
@@ -125,7 +130,11 @@ async fn one(State(coordinator): State<Arc<Coordinator>>, Path((tier, id)): Path
     })
 }
 
-async fn update_all(State(coordinator): State<Arc<Coordinator>>, headers: HeaderMap, JsonBody(given): JsonBody<Tiers>) -> ApiResult<Response> {
+async fn update_all(
+    State(coordinator): State<Arc<Coordinator>>,
+    headers: HeaderMap,
+    JsonBody(given): JsonBody<Tiers>,
+) -> ApiResult<Response> {
     coordinator
         .change_lookups(&audit_info(&headers), |tiers| {
             for (tier, lookups) in &given {
@@ -158,7 +167,9 @@ async fn delete_one(
     Path((tier, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let remove = |tiers: &mut Tiers| Ok(tiers.get_mut(&tier).and_then(Value::as_object_mut).is_some_and(|lookups| lookups.remove(&id).is_some()));
+    let remove = |tiers: &mut Tiers| {
+        Ok(tiers.get_mut(&tier).and_then(Value::as_object_mut).is_some_and(|lookups| lookups.remove(&id).is_some()))
+    };
     Ok(if coordinator.change_lookups(&audit_info(&headers), remove).await? {
         StatusCode::ACCEPTED.into_response()
     } else {
@@ -166,7 +177,11 @@ async fn delete_one(
     })
 }
 
-async fn delete_tier(State(coordinator): State<Arc<Coordinator>>, Path(tier): Path<String>, headers: HeaderMap) -> ApiResult<Response> {
+async fn delete_tier(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(tier): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
     let remove = |tiers: &mut Tiers| Ok(tiers.remove(&tier).is_some());
     Ok(if coordinator.change_lookups(&audit_info(&headers), remove).await? {
         StatusCode::ACCEPTED.into_response()

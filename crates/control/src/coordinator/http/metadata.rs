@@ -56,7 +56,11 @@ fn full_data_source(view: &SegmentView, name: &str) -> Value {
     json!({"name": name, "properties": {}, "segments": segments})
 }
 
-async fn segments(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>, Query(params): Params) -> ApiResult<Response> {
+async fn segments(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(name): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Response> {
     let term = coordinator.term()?;
     let view = term.view.read();
     if view.timeline(&name).is_none() {
@@ -73,7 +77,8 @@ async fn segments_of_intervals(
 ) -> ApiResult<Json<Value>> {
     let term = coordinator.term()?;
     let view = term.view.read();
-    let segments = view.of(&name).into_iter().filter(|used| intervals.iter().any(|wanted| wanted.overlaps(&used.segment.interval)));
+    let segments =
+        view.of(&name).into_iter().filter(|used| intervals.iter().any(|wanted| wanted.overlaps(&used.segment.interval)));
     Ok(Json(listed(segments, flag(&params, "full"))))
 }
 
@@ -94,7 +99,11 @@ async fn segment(
     }
 }
 
-async fn unused(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>, Query(params): Params) -> ApiResult<Json<Value>> {
+async fn unused(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(name): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Json<Value>> {
     let bad = |what: &str| ovate_base::DruidError::invalid_input(format!("{what} is malformed"));
     let filter = UnusedFilter {
         interval: params.get("interval").map(|text| Interval::parse(&text.replace('_', "/"))).transpose()?,
@@ -137,7 +146,11 @@ async fn all_segments(State(coordinator): State<Arc<Coordinator>>, request: axum
         if body.len() > 1 {
             body.push(b',');
         }
-        let document = if with_status { with_state(&used.segment, overshadowed, plan.wanted.get(&used.segment.id()).copied()) } else { used.segment.to_json() };
+        let document = if with_status {
+            with_state(&used.segment, overshadowed, plan.wanted.get(&used.segment.id()).copied())
+        } else {
+            used.segment.to_json()
+        };
         serde_json::to_writer(&mut body, &document).expect("writing to memory does not fail");
     }
     body.push(b']');
@@ -168,7 +181,10 @@ fn percent_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let hex = bytes
+            .get(at + 1..at + 3)
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (bytes[at], hex) {
             (b'%', Some(byte)) => {
                 out.push(byte);

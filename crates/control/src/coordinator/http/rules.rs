@@ -27,7 +27,11 @@ async fn all(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Json<Valu
     Ok(Json(json!(coordinator.term()?.store.all_rules().await?)))
 }
 
-async fn of_data_source(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>, Query(params): Params) -> ApiResult<Json<Value>> {
+async fn of_data_source(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(name): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Json<Value>> {
     let mut rules = coordinator.term()?.store.all_rules().await?;
     let mut list = rules.remove(&name).unwrap_or_default();
     if flag(&params, "full") && name != "_default" {
@@ -54,7 +58,11 @@ async fn all_history(State(coordinator): State<Arc<Coordinator>>, Query(params):
     show_history(&coordinator, None, &params).await
 }
 
-async fn history(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>, Query(params): Params) -> ApiResult<Json<Value>> {
+async fn history(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(name): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Json<Value>> {
     show_history(&coordinator, Some(&name), &params).await
 }
 

@@ -129,7 +129,8 @@ async fn load_queue(State(coordinator): State<Arc<Coordinator>>, Query(params): 
         } else if flag(&params, "full") {
             json!({"segmentsToLoad": loads, "segmentsToDrop": drops})
         } else {
-            let ids = |list: &[Arc<ovate_base::DataSegment>]| list.iter().map(|segment| segment.id().to_string()).collect::<Vec<_>>();
+            let ids =
+                |list: &[Arc<ovate_base::DataSegment>]| list.iter().map(|segment| segment.id().to_string()).collect::<Vec<_>>();
             json!({"segmentsToLoad": ids(&loads), "segmentsToDrop": ids(&drops)})
         };
         (server.name.clone(), value)

@@ -9,7 +9,6 @@ pub(crate) use workers::history_range;
 
 use std::sync::Arc;
 
-
 use axum::extract::State;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
