@@ -2,10 +2,12 @@
 //! one task in a process of its own, and the worker (middle manager) that starts and watches peons.
 //! Never knows where a segment is served.
 
+pub mod append;
 pub mod format;
 pub mod source;
 pub mod spec;
 pub mod task;
+pub mod transform;
 pub mod worker;
 
 pub use spec::{TaskKind, TaskSpec, TaskState, TaskStatus};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ovate_base::segment::DataSegment;
 use ovate_base::{DruidError, Result};
 use serde_json::Value;
 
@@ -39,13 +40,13 @@ impl StopFlag {
 
 /// Where finished segments go and where old ones come from. `store::deep` is the real one.
 pub trait SegmentStorage: Send + Sync {
-    /// Stores the files of `dir` as the segment that `segment` (a `DataSegment` without `loadSpec` and `size`) describes;
-    /// the answer has them filled in. Either all of it is there afterwards, or an error.
-    fn push(&self, dir: &Path, segment: &Value) -> Result<Value>;
+    /// Stores the files of `dir` as this segment; the answer has `loadSpec` and `size` filled in. Either all of it is
+    /// there afterwards, or an error.
+    fn push(&self, dir: &Path, segment: &DataSegment) -> Result<DataSegment>;
     /// Brings a segment's files into the empty directory `dir`.
-    fn pull(&self, segment: &Value, dir: &Path) -> Result<()>;
+    fn pull(&self, segment: &DataSegment, dir: &Path) -> Result<()>;
     /// Deletes a segment's files; absent ones are no error.
-    fn kill(&self, segment: &Value) -> Result<()>;
+    fn kill(&self, segment: &DataSegment) -> Result<()>;
 }
 
 /// What a task is given.

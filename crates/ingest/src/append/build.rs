@@ -1,0 +1,128 @@
+//! Parts into published-to-be segments: grouped, merged where there are several, and pushed to deep storage. Each segment
+//! is worked on by one thread.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ovate_base::segment::{DataSegment, SegmentId, ShardSpec};
+use ovate_base::{DruidError, Interval, Result};
+use ovate_compute::ColumnSource;
+use ovate_segment::Segment;
+use ovate_segment::incremental::IndexSchema;
+use ovate_segment::merge::{MergeSchema, merge};
+use ovate_segment::write::{IndexSpec, WriteReport};
+
+use super::sink::Part;
+use crate::task::{SegmentStorage, StopFlag};
+
+/// A segment to be made.
+pub struct SegmentPlan {
+    pub data_source: String,
+    pub interval: Interval,
+    pub version: String,
+    pub shard_spec: ShardSpec,
+    pub parts: Vec<Part>,
+}
+
+/// A segment that is in deep storage and not yet published.
+pub struct Built {
+    pub segment: DataSegment,
+    pub rows: u64,
+}
+
+/// Makes and pushes all segments with so many threads; the first error stops the others.
+pub fn build_segments(
+    plans: Vec<SegmentPlan>,
+    schema: &IndexSchema,
+    spec: &IndexSpec,
+    dir: &Path,
+    storage: &dyn SegmentStorage,
+    threads: usize,
+    stop: &StopFlag,
+) -> Result<Vec<Built>> {
+    let count = plans.len();
+    let queue = parking_lot::Mutex::new(plans.into_iter().enumerate());
+    let done = parking_lot::Mutex::new(Vec::with_capacity(count));
+    let failed: parking_lot::Mutex<Option<DruidError>> = parking_lot::Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, count.max(1)) {
+            scope.spawn(|| {
+                loop {
+                    if failed.lock().is_some() {
+                        return;
+                    }
+                    let Some((number, plan)) = queue.lock().next() else { return };
+                    let result = stop.check().and_then(|()| build(plan, schema, spec, &dir.join(format!("segment-{number}")), storage));
+                    match result {
+                        Ok(built) => done.lock().push((number, built)),
+                        Err(error) => {
+                            failed.lock().get_or_insert(error);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = failed.into_inner() {
+        return Err(error);
+    }
+    let mut done = done.into_inner();
+    done.sort_by_key(|(number, _)| *number);
+    Ok(done.into_iter().map(|(_, built)| built).collect())
+}
+
+fn build(plan: SegmentPlan, schema: &IndexSchema, spec: &IndexSpec, dir: &Path, storage: &dyn SegmentStorage) -> Result<Built> {
+    let disk = |e: std::io::Error| DruidError::runtime(format!("cannot write [{}]: {e}", dir.display()));
+    std::fs::create_dir_all(dir).map_err(disk)?;
+    let report = write(plan.parts, schema, spec, dir)?;
+    let id = SegmentId::new(plan.data_source, plan.interval, plan.version, plan.shard_spec.partition_num());
+    let mut segment = DataSegment::new(id, plan.shard_spec);
+    segment.dimensions = report.dimensions;
+    segment.metrics = report.metrics;
+    segment.total_rows = Some(report.row_count as i64);
+    segment.size = report.size_bytes as i64;
+    let segment = storage.push(dir, &segment)?;
+    std::fs::remove_dir_all(dir).map_err(disk)?;
+    Ok(Built { segment, rows: report.row_count })
+}
+
+fn write(mut parts: Vec<Part>, schema: &IndexSchema, spec: &IndexSpec, dir: &Path) -> Result<WriteReport> {
+    if let [Part::Memory(index)] = &mut parts[..] {
+        return index.persist(dir, spec);
+    }
+    let mut sources: Vec<Arc<dyn ColumnSource>> = Vec::with_capacity(parts.len());
+    let mut spilled = Vec::new();
+    for part in parts {
+        match part {
+            Part::Memory(mut index) => sources.push(index.snapshot()?),
+            Part::Disk { dir, .. } => {
+                sources.push(Arc::new(Segment::open(&dir)?));
+                spilled.push(dir);
+            }
+        }
+    }
+    let report = merge(&sources, &MergeSchema::of(schema), spec, dir)?;
+    drop(sources);
+    for dir in spilled {
+        // The task's directory is deleted anyway; this only frees the disk earlier.
+        let _ = std::fs::remove_dir_all(dir);
+    }
+    Ok(report)
+}
+
+/// Packs parts of one chunk into groups of no more rows than `limit`, in order of size, so that few segments are made.
+pub fn pack(mut parts: Vec<Part>, limit: u64) -> Vec<Vec<Part>> {
+    parts.sort_by_key(|part| std::cmp::Reverse(part.rows()));
+    let mut groups: Vec<(u64, Vec<Part>)> = Vec::new();
+    for part in parts {
+        let rows = part.rows();
+        match groups.iter_mut().find(|(own, _)| own + rows <= limit) {
+            Some((own, group)) => {
+                *own += rows;
+                group.push(part);
+            }
+            None => groups.push((rows, vec![part])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}

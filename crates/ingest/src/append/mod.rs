@@ -1,0 +1,17 @@
+//! Rows into segments: batches go into incremental indexes by time chunk and bucket, which spill to disk when the memory
+//! budget is used up; at the end the parts of each segment are merged, packaged and pushed.
+
+mod build;
+mod feed;
+mod lend;
+mod meter;
+mod partition;
+mod sink;
+#[cfg(test)]
+mod tests;
+
+pub use build::{Built, SegmentPlan, build_segments, pack};
+pub use feed::{Feed, Input, run_feed};
+pub use meter::{Meter, Phase, Totals};
+pub use partition::{Assignment, Bucket, Collector, Partitioning};
+pub use sink::{Part, PartKey, Sink, SinkLimits};
