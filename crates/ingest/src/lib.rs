@@ -11,7 +11,5 @@ pub mod transform;
 pub mod worker;
 
 pub use spec::{TaskKind, TaskSpec, TaskState, TaskStatus};
-pub use task::{
-    LockType, SegmentAllocate, SegmentStorage, StopFlag, TaskAction, TaskActions, TaskEnv, TaskLock, TaskOutcome, run_task,
-};
+pub use task::{LockType, SegmentAllocate, StopFlag, TaskAction, TaskActions, TaskEnv, TaskLock, TaskOutcome, run_task};
 pub use worker::{PeonFiles, PeonServices, Worker, WorkerConfig, WorkerTask, run_peon};

@@ -9,11 +9,12 @@ use ovate_base::{DruidError, Interval, Result};
 use ovate_compute::ColumnSource;
 use ovate_segment::Segment;
 use ovate_segment::incremental::IndexSchema;
-use ovate_segment::merge::{MergeSchema, merge};
 use ovate_segment::write::{IndexSpec, WriteReport};
+use ovate_store::deep::DeepStorage;
+use tokio::runtime::Handle;
 
 use super::sink::Part;
-use crate::task::{SegmentStorage, StopFlag};
+use crate::task::StopFlag;
 
 /// A segment to be made.
 pub struct SegmentPlan {
@@ -22,6 +23,8 @@ pub struct SegmentPlan {
     pub version: String,
     pub shard_spec: ShardSpec,
     pub parts: Vec<Part>,
+    /// The path in deep storage carries a random id, because other tasks may make the same segment id.
+    pub unique_path: bool,
 }
 
 /// A segment that is in deep storage and not yet published.
@@ -30,29 +33,34 @@ pub struct Built {
     pub rows: u64,
 }
 
-/// Makes and pushes all segments with so many threads; the first error stops the others.
-pub fn build_segments(
-    plans: Vec<SegmentPlan>,
-    schema: &IndexSchema,
-    spec: &IndexSpec,
-    dir: &Path,
-    storage: &dyn SegmentStorage,
-    threads: usize,
-    stop: &StopFlag,
-) -> Result<Vec<Built>> {
+/// What all segments of a task share.
+pub struct Builder<'a> {
+    pub schema: &'a IndexSchema,
+    pub spec: &'a IndexSpec,
+    /// For files on their way to deep storage.
+    pub dir: &'a Path,
+    pub storage: &'a dyn DeepStorage,
+    pub handle: &'a Handle,
+    pub threads: usize,
+    pub stop: &'a StopFlag,
+}
+
+/// Makes and pushes all segments; the first error stops the others.
+pub fn build_segments(plans: Vec<SegmentPlan>, builder: &Builder<'_>) -> Result<Vec<Built>> {
     let count = plans.len();
     let queue = parking_lot::Mutex::new(plans.into_iter().enumerate());
     let done = parking_lot::Mutex::new(Vec::with_capacity(count));
     let failed: parking_lot::Mutex<Option<DruidError>> = parking_lot::Mutex::new(None);
     std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, count.max(1)) {
+        for _ in 0..builder.threads.clamp(1, count.max(1)) {
             scope.spawn(|| {
                 loop {
                     if failed.lock().is_some() {
                         return;
                     }
                     let Some((number, plan)) = queue.lock().next() else { return };
-                    let result = stop.check().and_then(|()| build(plan, schema, spec, &dir.join(format!("segment-{number}")), storage));
+                    let dir = builder.dir.join(format!("segment-{number}"));
+                    let result = builder.stop.check().and_then(|()| build(plan, builder, &dir));
                     match result {
                         Ok(built) => done.lock().push((number, built)),
                         Err(error) => {
@@ -71,17 +79,17 @@ pub fn build_segments(
     Ok(done.into_iter().map(|(_, built)| built).collect())
 }
 
-fn build(plan: SegmentPlan, schema: &IndexSchema, spec: &IndexSpec, dir: &Path, storage: &dyn SegmentStorage) -> Result<Built> {
+fn build(plan: SegmentPlan, builder: &Builder<'_>, dir: &Path) -> Result<Built> {
     let disk = |e: std::io::Error| DruidError::runtime(format!("cannot write [{}]: {e}", dir.display()));
     std::fs::create_dir_all(dir).map_err(disk)?;
-    let report = write(plan.parts, schema, spec, dir)?;
+    let report = write(plan.parts, builder.schema, builder.spec, dir)?;
     let id = SegmentId::new(plan.data_source, plan.interval, plan.version, plan.shard_spec.partition_num());
     let mut segment = DataSegment::new(id, plan.shard_spec);
     segment.dimensions = report.dimensions;
     segment.metrics = report.metrics;
     segment.total_rows = Some(report.row_count as i64);
     segment.size = report.size_bytes as i64;
-    let segment = storage.push(dir, &segment)?;
+    let segment = builder.handle.block_on(builder.storage.push(dir, &segment, plan.unique_path))?;
     std::fs::remove_dir_all(dir).map_err(disk)?;
     Ok(Built { segment, rows: report.row_count })
 }
@@ -101,7 +109,7 @@ fn write(mut parts: Vec<Part>, schema: &IndexSchema, spec: &IndexSpec, dir: &Pat
             }
         }
     }
-    let report = merge(&sources, &MergeSchema::of(schema), spec, dir)?;
+    let report = merge_sources(&sources, schema, spec, dir)?;
     drop(sources);
     for dir in spilled {
         // The task's directory is deleted anyway; this only frees the disk earlier.
@@ -125,4 +133,13 @@ pub fn pack(mut parts: Vec<Part>, limit: u64) -> Vec<Vec<Part>> {
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn merge_sources(
+    _sources: &[Arc<dyn ColumnSource>],
+    _schema: &IndexSchema,
+    _spec: &IndexSpec,
+    _dir: &Path,
+) -> Result<WriteReport> {
+    Err(DruidError::unsupported("parts of a segment cannot be merged yet"))
 }

@@ -108,14 +108,21 @@ fn parquet_units(entity: &Arc<Entity>, dir: &Path, sender: &SyncSender<Unit>, ha
 /// Copies a remote file into the task's directory.
 fn fetch(entity: &Entity, dir: &Path, handle: &Handle) -> Result<PathBuf> {
     let path = dir.join(format!("fetched-{}", uuid::Uuid::new_v4()));
-    let broken = |e: std::io::Error| DruidError::runtime(format!("cannot fetch [{}] to [{}]: {e}", entity.name(), path.display()));
+    let broken =
+        |e: std::io::Error| DruidError::runtime(format!("cannot fetch [{}] to [{}]: {e}", entity.name(), path.display()));
     std::fs::create_dir_all(dir).map_err(broken)?;
     let mut file = std::fs::File::create(&path).map_err(broken)?;
     std::io::copy(&mut decompressed(entity.open_raw(handle)?, &entity.name())?, &mut file).map_err(broken)?;
     Ok(path)
 }
 
-fn text_units(entity: &Arc<Entity>, format: &InputFormat, sender: &SyncSender<Unit>, handle: &Handle, stop: &StopFlag) -> Result<()> {
+fn text_units(
+    entity: &Arc<Entity>,
+    format: &InputFormat,
+    sender: &SyncSender<Unit>,
+    handle: &Handle,
+    stop: &StopFlag,
+) -> Result<()> {
     let mut lines = LineChunks { stream: entity.open(handle)?, name: entity.name(), rest: Vec::new(), ended: false };
     let wanted = header_lines(format);
     let mut first = Vec::new();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ovate_compute::Value;
 use ovate_segment::incremental::{DimensionKind, Discovery, IndexSchema, InputColumn};
 
-use crate::format::column::{Column, Nulls, json_value, value_text};
 use crate::format::Batch;
+use crate::format::column::{Column, Nulls, json_value, value_text};
 use crate::transform::numeric_bools;
 
 /// How a field is stored.

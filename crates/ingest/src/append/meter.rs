@@ -75,13 +75,18 @@ impl Meter {
             while saved.len() >= self.max_saved {
                 saved.pop_front();
             }
-            saved.push_back(json!({"timeOfExceptionMillis": now, "input": input, "errorType": "ParseException", "details": messages}));
+            saved.push_back(
+                json!({"timeOfExceptionMillis": now, "input": input, "errorType": "ParseException", "details": messages}),
+            );
         }
         let totals = self.totals(phase);
         let count = totals.unparseable.load(Ordering::Relaxed) + totals.processed_with_error.load(Ordering::Relaxed);
         if count > self.max_errors {
             let first = messages.first().map_or("", String::as_str);
-            return Err(DruidError::invalid_input(format!("Max parse exceptions[{}] exceeded; the last one: {first}", self.max_errors)));
+            return Err(DruidError::invalid_input(format!(
+                "Max parse exceptions[{}] exceeded; the last one: {first}",
+                self.max_errors
+            )));
         }
         Ok(())
     }

@@ -7,10 +7,8 @@ mod lend;
 mod meter;
 mod partition;
 mod sink;
-#[cfg(test)]
-mod tests;
 
-pub use build::{Built, SegmentPlan, build_segments, pack};
+pub use build::{Builder, Built, SegmentPlan, build_segments, pack};
 pub use feed::{Feed, Input, run_feed};
 pub use meter::{Meter, Phase, Totals};
 pub use partition::{Assignment, Bucket, Collector, Partitioning};

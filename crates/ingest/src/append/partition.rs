@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hasher};
 
 use hashbrown::HashMap;
-use ovate_base::segment::{hash_bucket, hash_key_json, murmur3_32};
+use ovate_base::segment::shard::{hash_bucket, hash_key_json, murmur3_32};
 use ovate_base::{Granularity, Interval, Result};
 use ovate_compute::Value;
 
@@ -21,9 +21,13 @@ pub type RangeKey = Vec<Option<String>>;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Bucket {
     One,
-    Hashed { buckets: u32 },
+    Hashed {
+        buckets: u32,
+    },
     /// Ascending first keys of all ranges but the first.
-    Ranges { bounds: Vec<RangeKey> },
+    Ranges {
+        bounds: Vec<RangeKey>,
+    },
 }
 
 /// What the first pass found, for all chunks.
@@ -42,7 +46,12 @@ pub struct Assignment {
 
 impl Assignment {
     /// `dimensions` are those that unnamed hashing uses, empty for all fields.
-    pub fn new(spec: &PartitionsSpec, partitioning: Partitioning, query_granularity: &Granularity, dimensions: Vec<String>) -> Assignment {
+    pub fn new(
+        spec: &PartitionsSpec,
+        partitioning: Partitioning,
+        query_granularity: &Granularity,
+        dimensions: Vec<String>,
+    ) -> Assignment {
         Assignment { spec: spec.clone(), partitioning, query_granularity: query_granularity.clone(), dimensions }
     }
 
@@ -50,7 +59,9 @@ impl Assignment {
     pub fn bucket(&self, chunk: &Interval) -> Bucket {
         match (&self.spec, self.partitioning.chunks.get(chunk)) {
             (_, Some(found)) => found.clone(),
-            (PartitionsSpec::Hashed { num_shards: Some(n), .. }, None) => Bucket::Hashed { buckets: (*n).clamp(1, 1 << 20) as u32 },
+            (PartitionsSpec::Hashed { num_shards: Some(n), .. }, None) => {
+                Bucket::Hashed { buckets: (*n).clamp(1, 1 << 20) as u32 }
+            }
             _ => Bucket::One,
         }
     }
@@ -227,7 +238,9 @@ impl Collector {
             .map(|(chunk, seen)| {
                 let bucket = match spec {
                     PartitionsSpec::Dynamic { .. } => Bucket::One,
-                    PartitionsSpec::Hashed { num_shards: Some(n), .. } => Bucket::Hashed { buckets: (*n).clamp(1, 1 << 20) as u32 },
+                    PartitionsSpec::Hashed { num_shards: Some(n), .. } => {
+                        Bucket::Hashed { buckets: (*n).clamp(1, 1 << 20) as u32 }
+                    }
                     PartitionsSpec::Hashed { num_shards: None, target_rows, .. } => {
                         let groups = if self.rollup { seen.smallest.estimate() } else { seen.rows };
                         Bucket::Hashed { buckets: groups.div_ceil(*target_rows).clamp(1, 1 << 20) as u32 }

@@ -97,7 +97,11 @@ impl Sink {
     ) -> Result<&'s [u32]> {
         let index = match self.open.entry(key) {
             hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            hashbrown::hash_map::Entry::Vacant(entry) => entry.insert(IncrementalIndex::new(self.schema.clone())?),
+            hashbrown::hash_map::Entry::Vacant(entry) => {
+                let mut schema = self.schema.clone();
+                schema.min_timestamp = key.chunk.start;
+                entry.insert(IncrementalIndex::new(schema)?)
+            }
         };
         let room = self.limits.rows_per_part.saturating_sub(index.row_count() as u64).min(u64::from(u32::MAX)) as usize;
         let (now, later) = selection.split_at(room.min(selection.len()));
@@ -151,7 +155,8 @@ impl Sink {
         }
         let dir = self.dir.join(self.persisted.to_string());
         self.persisted += 1;
-        std::fs::create_dir_all(&dir).map_err(|e| ovate_base::DruidError::runtime(format!("cannot create [{}]: {e}", dir.display())))?;
+        std::fs::create_dir_all(&dir)
+            .map_err(|e| ovate_base::DruidError::runtime(format!("cannot create [{}]: {e}", dir.display())))?;
         index.persist(&dir, &self.spec)?;
         self.done.push((key, Part::Disk { dir, rows }));
         Ok(())
@@ -160,7 +165,9 @@ impl Sink {
     /// All parts, those in memory last.
     pub fn finish(mut self) -> Vec<(PartKey, Part)> {
         let open = std::mem::take(&mut self.open);
-        self.done.extend(open.into_iter().filter(|(_, index)| index.row_count() > 0).map(|(key, index)| (key, Part::Memory(Box::new(index)))));
+        self.done.extend(
+            open.into_iter().filter(|(_, index)| index.row_count() > 0).map(|(key, index)| (key, Part::Memory(Box::new(index)))),
+        );
         self.done
     }
 }

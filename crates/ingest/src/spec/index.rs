@@ -139,6 +139,7 @@ impl DataSchema {
             rollup: self.granularity.rollup,
             discovery: self.dimensions.discovery(),
             exclusions: self.exclusions(),
+            min_timestamp: i64::MIN,
             timestamp_spec: Some(self.timestamp.to_json()),
         }
     }

@@ -2,20 +2,32 @@
 //! ([`TaskOutcome`]). The same code runs in a peon process and, in tests, in this one.
 
 mod actions;
+mod http;
+mod index;
+mod kill;
 mod lock;
+mod locks;
+pub mod memory;
+mod report;
+#[cfg(test)]
+mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use ovate_base::segment::DataSegment;
 use ovate_base::{DruidError, Result};
+use ovate_store::deep::DeepStorage;
 use serde_json::Value;
 
 pub use actions::{SegmentAllocate, TaskAction, TaskActions};
+pub use http::HttpTaskActions;
 pub use lock::{LockType, TaskLock};
+pub use report::{IngestionState, Reports, write_atomically};
 
-use crate::spec::{TaskSpec, TaskStatus};
+use crate::append::Meter;
+use crate::spec::{TaskKind, TaskSpec, TaskStatus};
 
 /// Set once when the task has to stop; long loops look at it once a batch.
 #[derive(Debug, Clone, Default)]
@@ -38,24 +50,13 @@ impl StopFlag {
     }
 }
 
-/// Where finished segments go and where old ones come from. `store::deep` is the real one.
-pub trait SegmentStorage: Send + Sync {
-    /// Stores the files of `dir` as this segment; the answer has `loadSpec` and `size` filled in. Either all of it is
-    /// there afterwards, or an error.
-    fn push(&self, dir: &Path, segment: &DataSegment) -> Result<DataSegment>;
-    /// Brings a segment's files into the empty directory `dir`.
-    fn pull(&self, segment: &DataSegment, dir: &Path) -> Result<()>;
-    /// Deletes a segment's files; absent ones are no error.
-    fn kill(&self, segment: &DataSegment) -> Result<()>;
-}
-
 /// What a task is given.
 #[derive(Clone)]
 pub struct TaskEnv {
     /// A directory of its own for intermediate files; its content is deleted by whoever made it.
     pub work_dir: PathBuf,
     pub actions: Arc<dyn TaskActions>,
-    pub storage: Arc<dyn SegmentStorage>,
+    pub storage: Arc<dyn DeepStorage>,
     /// Threads that parse and index.
     pub threads: usize,
     /// The budget that all rows in memory share.
@@ -73,8 +74,64 @@ pub struct TaskOutcome {
     pub report: Value,
 }
 
+/// How often the live report is written.
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
+
 /// Runs a task to its end. Failures of the task are in the outcome; it never panics over user data.
 pub async fn run_task(spec: &TaskSpec, env: &TaskEnv) -> TaskOutcome {
-    let _ = env;
-    TaskOutcome { status: TaskStatus::failed(&spec.id, 0, "tasks do not run yet"), report: Value::Null }
+    let started = Instant::now();
+    let meter = match &spec.kind {
+        TaskKind::Index(specs) => Some(index::meter(specs)),
+        TaskKind::Kill(_) | TaskKind::Noop { .. } => None,
+    };
+    let reports = Arc::new(Reports::new(&spec.id, &spec.context, meter.clone()));
+    let work = work(spec, env, meter, reports.clone());
+    tokio::pin!(work);
+    let mut ticks = tokio::time::interval(REPORT_PERIOD);
+    let result = loop {
+        tokio::select! {
+            result = &mut work => break result,
+            _ = ticks.tick() => {
+                if let Some(file) = &env.report_file {
+                    // A report that cannot be written must not fail the task.
+                    if let Err(error) = reports.write(file) {
+                        tracing::warn!("{error}");
+                    }
+                }
+            }
+        }
+    };
+    reports.state(IngestionState::Completed);
+    let duration = started.elapsed().as_millis() as i64;
+    let status = match result {
+        Ok(()) => TaskStatus::success(&spec.id, duration),
+        Err(error) => {
+            tracing::error!("task failed. task={} error={error}", spec.id);
+            reports.error(&error.message);
+            TaskStatus::failed(&spec.id, duration, &error.message)
+        }
+    };
+    TaskOutcome { status, report: reports.to_json() }
+}
+
+async fn work(spec: &TaskSpec, env: &TaskEnv, meter: Option<Arc<Meter>>, reports: Arc<Reports>) -> Result<()> {
+    match &spec.kind {
+        TaskKind::Index(specs) => {
+            let meter = meter.expect("made for tasks that read rows");
+            index::prepare_dir(&env.work_dir)?;
+            let (spec, specs, env) = (spec.clone(), specs.clone(), env.clone());
+            let handle = tokio::runtime::Handle::current();
+            let run = tokio::task::spawn_blocking(move || index::run(&spec, &specs, &env, handle, meter, reports));
+            run.await.map_err(|e| DruidError::runtime(format!("the task's thread ended early: {e}")))?
+        }
+        TaskKind::Kill(kill) => kill::run(kill, env).await.map(|count| tracing::info!("killed segments. count={count}")),
+        TaskKind::Noop { run_time_ms } => {
+            let end = Instant::now() + Duration::from_millis(*run_time_ms);
+            while Instant::now() < end {
+                env.stop.check()?;
+                tokio::time::sleep((end - Instant::now()).min(Duration::from_millis(50))).await;
+            }
+            Ok(())
+        }
+    }
 }

@@ -3,9 +3,9 @@
 
 mod chunks;
 mod rows;
-mod vectors;
 #[cfg(test)]
 mod tests;
+mod vectors;
 
 use std::sync::Arc;
 
@@ -89,7 +89,8 @@ impl RowMaker {
         for (row, why) in bad {
             good[row] = false;
             let event = rows::event(batch, row);
-            let text = batch.column(&self.timestamp.column).and_then(|c| c.text(row)).map_or("null".to_owned(), |t| t.into_owned());
+            let text =
+                batch.column(&self.timestamp.column).and_then(|c| c.text(row)).map_or("null".to_owned(), |t| t.into_owned());
             let message = format!("Timestamp[{text}] is unparseable! Event: {event} ({why})");
             batch.bad.push(BadRecord { input: event, message });
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::spec::InputFormat;
 use crate::format::{Header, Wanted, text_reader};
+use crate::spec::InputFormat;
 
 fn rows(schema: Json, text: &str) -> Rows {
     let mut full = json!({"dataSource": "d", "timestampSpec": {"column": "t"}, "dimensionsSpec": {}, "metricsSpec": []});
@@ -25,10 +25,13 @@ fn times_divide_rows_into_chunks() {
     let text = "{\"t\":\"2024-01-01T05:00:00Z\"}\n{\"t\":1704153600000}\n{\"t\":\"2024-01-01\"}\n{\"t\":\"soon\"}\n{}";
     let rows = rows(json!({}), text);
     let chunks: Vec<_> = rows.chunks.iter().map(|(i, r)| (i.to_string(), r.clone())).collect();
-    assert_eq!(chunks, [
-        ("2024-01-01T00:00:00.000Z/2024-01-02T00:00:00.000Z".to_owned(), vec![0, 2]),
-        ("2024-01-02T00:00:00.000Z/2024-01-03T00:00:00.000Z".to_owned(), vec![1]),
-    ]);
+    assert_eq!(
+        chunks,
+        [
+            ("2024-01-01T00:00:00.000Z/2024-01-02T00:00:00.000Z".to_owned(), vec![0, 2]),
+            ("2024-01-02T00:00:00.000Z/2024-01-03T00:00:00.000Z".to_owned(), vec![1]),
+        ]
+    );
     assert_eq!(rows.batch.bad.len(), 2);
     assert!(rows.batch.bad[0].message.contains("Timestamp[soon] is unparseable"), "{}", rows.batch.bad[0].message);
 }

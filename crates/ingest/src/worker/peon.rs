@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ovate_base::{DruidError, Result};
+use ovate_store::deep::DeepStorage;
 
 use crate::spec::TaskSpec;
-use crate::task::{SegmentStorage, TaskActions};
+use crate::task::TaskActions;
 
 /// The files of a task's directory.
 #[derive(Debug, Clone)]
@@ -37,7 +38,7 @@ impl PeonFiles {
 pub struct PeonServices {
     /// Makes the task's door to the overlord.
     pub actions: Box<dyn FnOnce(&TaskSpec) -> Arc<dyn TaskActions> + Send>,
-    pub storage: Arc<dyn SegmentStorage>,
+    pub storage: Arc<dyn DeepStorage>,
     pub threads: usize,
     pub memory_bytes: usize,
 }

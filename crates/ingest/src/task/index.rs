@@ -1,0 +1,372 @@
+//! `index_parallel` and `index` (ING-01, ING-02): reads rows on several threads of one process, makes segments, and
+//! publishes all of them in one transaction. Nothing is visible before that, so a task may be killed at any instant.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ovate_base::segment::shard::{DimensionRange, Hashed, SingleRange};
+use ovate_base::segment::{DataSegment, SegmentId, ShardSpec};
+use ovate_base::{DruidError, Interval, Result};
+use ovate_segment::incremental::{Discovery, IndexSchema};
+use tokio::runtime::Handle;
+
+use super::TaskEnv;
+use super::actions::TaskAction;
+use super::lock::LockType;
+use super::locks::ChunkClaims;
+use super::report::{IngestionState, Reports};
+use crate::append::{
+    Assignment, Bucket, Builder, Built, Collector, Feed, Input, Meter, Part, PartKey, Partitioning, Phase, SegmentPlan, Sink,
+    SinkLimits, build_segments, pack, run_feed,
+};
+use crate::format::{Batch, Wanted};
+use crate::source;
+use crate::spec::{IndexSpecs, PartitionsSpec, TaskSpec};
+use crate::transform::RowMaker;
+
+/// Everything of one run.
+struct Run<'a> {
+    task: &'a TaskSpec,
+    specs: &'a IndexSpecs,
+    env: &'a TaskEnv,
+    handle: Handle,
+    meter: Arc<Meter>,
+    reports: Arc<Reports>,
+    now_ms: i64,
+}
+
+/// The meter of a task's rows.
+pub fn meter(specs: &IndexSpecs) -> Arc<Meter> {
+    let tuning = &specs.tuning;
+    Arc::new(Meter::new(tuning.max_parse_exceptions, tuning.max_saved_parse_exceptions, tuning.log_parse_exceptions))
+}
+
+/// Runs the task on the calling thread, which must not be one of the runtime's own.
+pub fn run(
+    task: &TaskSpec,
+    specs: &IndexSpecs,
+    env: &TaskEnv,
+    handle: Handle,
+    meter: Arc<Meter>,
+    reports: Arc<Reports>,
+) -> Result<()> {
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+    Run { task, specs, env, handle, meter, reports, now_ms }.run()
+}
+
+impl Run<'_> {
+    fn run(&self) -> Result<()> {
+        let (schema, io) = (&self.specs.schema, &self.specs.io);
+        let claims = ChunkClaims::new(
+            self.task,
+            &schema.granularity,
+            io.append_to_existing,
+            self.env.actions.clone(),
+            self.handle.clone(),
+        );
+        let input = self.input()?;
+        let partitioning = self.determine_partitions(&input)?;
+        self.reports.state(IngestionState::BuildSegments);
+        let dimensions: Vec<String> = schema.dimensions.dimensions.iter().map(|d| d.name.to_string()).collect();
+        let partitions = &self.specs.tuning.partitions;
+        let assignment = Assignment::new(partitions, partitioning, &schema.granularity.query, dimensions);
+        let index_schema = schema.index_schema();
+        let parts = self.index_rows(&input, &assignment, &index_schema, &claims)?;
+        let plans = self.plans(parts, &assignment, &claims)?;
+        let builder = Builder {
+            schema: &index_schema,
+            spec: &self.specs.tuning.index_spec,
+            dir: &self.env.work_dir,
+            storage: &*self.env.storage,
+            handle: &self.handle,
+            threads: self.env.threads,
+            stop: &self.env.stop,
+        };
+        let built = build_segments(plans, &builder)?;
+        self.publish(built, &claims)
+    }
+
+    fn input(&self) -> Result<Input> {
+        let format =
+            self.specs.io.format.clone().ok_or_else(|| DruidError::unsupported("input source [druid] is not supported"))?;
+        let schema = &self.specs.schema;
+        let wanted = Wanted {
+            columns: schema.wanted_columns(),
+            nested: schema.dimensions.use_schema_discovery,
+            doubles: doubles(&schema.index_schema(), &schema.transform.required_columns(), &schema.timestamp.column),
+        };
+        Ok(Input { entities: source::entities(&self.specs.io.source)?, format, wanted, dir: self.env.work_dir.join("fetched") })
+    }
+
+    /// The first pass, where the partitions depend on the rows.
+    fn determine_partitions(&self, input: &Input) -> Result<Partitioning> {
+        let spec = &self.specs.tuning.partitions;
+        match spec {
+            PartitionsSpec::Dynamic { .. } | PartitionsSpec::Hashed { num_shards: Some(_), .. } => {
+                return Ok(Partitioning::default());
+            }
+            PartitionsSpec::Hashed { num_shards: None, .. } | PartitionsSpec::Range { .. } => {}
+        }
+        self.reports.state(IngestionState::DeterminePartitions);
+        let schema = &self.specs.schema;
+        let dimensions: Vec<String> = schema.dimensions.dimensions.iter().map(|d| d.name.to_string()).collect();
+        let feed = |_| CollectFeed {
+            maker: RowMaker::new(schema, self.now_ms),
+            collector: Collector::new(spec, schema.granularity.rollup, &schema.granularity.query, dimensions.clone()),
+            meter: &self.meter,
+        };
+        let feeds: Vec<CollectFeed<'_>> = (0..self.env.threads.max(1)).map(feed).collect();
+        let mut feeds = run_feed(input, feeds, &self.handle, &self.env.stop)?.into_iter().map(|feed| feed.collector);
+        let Some(mut first) = feeds.next() else { return Ok(Partitioning::default()) };
+        feeds.for_each(|other| first.join(other));
+        Ok(first.finish())
+    }
+
+    fn index_rows(
+        &self,
+        input: &Input,
+        assignment: &Assignment,
+        schema: &IndexSchema,
+        claims: &ChunkClaims,
+    ) -> Result<Vec<(PartKey, Part)>> {
+        let tuning = &self.specs.tuning;
+        let threads = self.env.threads.max(1);
+        let share = threads as u64;
+        let limits = SinkLimits {
+            rows_in_memory: (tuning.max_rows_in_memory / share).max(1),
+            bytes_in_memory: (tuning.max_bytes_in_memory.unwrap_or(self.env.memory_bytes as u64) / share).max(1),
+            rows_per_part: match tuning.partitions {
+                PartitionsSpec::Dynamic { max_rows_per_segment } => max_rows_per_segment,
+                PartitionsSpec::Hashed { .. } | PartitionsSpec::Range { .. } => u32::MAX as u64 / 2,
+            },
+        };
+        let feeds = (0..threads).map(|number| {
+            let dir = self.env.work_dir.join(format!("sink-{number}"));
+            IndexFeed {
+                maker: RowMaker::new(&self.specs.schema, self.now_ms),
+                sink: Sink::new(schema.clone(), tuning.index_spec.clone(), limits.clone(), &dir),
+                assignment,
+                claims,
+                append: self.specs.io.append_to_existing,
+                claimed: hashbrown::HashSet::new(),
+                meter: &self.meter,
+            }
+        });
+        let feeds = run_feed(input, feeds.collect(), &self.handle, &self.env.stop)?;
+        Ok(feeds.into_iter().flat_map(|feed| feed.sink.finish()).collect())
+    }
+
+    /// Parts by segment, with shard specs.
+    fn plans(&self, parts: Vec<(PartKey, Part)>, assignment: &Assignment, claims: &ChunkClaims) -> Result<Vec<SegmentPlan>> {
+        let mut chunks: std::collections::BTreeMap<Interval, std::collections::BTreeMap<u32, Vec<Part>>> = Default::default();
+        for (key, part) in parts {
+            chunks.entry(key.chunk).or_default().entry(key.bucket).or_default().push(part);
+        }
+        let mut plans = Vec::new();
+        for (chunk, buckets) in chunks {
+            let groups: Vec<(u32, Vec<Part>)> = match &self.specs.tuning.partitions {
+                PartitionsSpec::Dynamic { max_rows_per_segment } => {
+                    let parts = buckets.into_values().flatten().collect();
+                    pack(parts, *max_rows_per_segment).into_iter().map(|group| (0, group)).collect()
+                }
+                PartitionsSpec::Hashed { .. } | PartitionsSpec::Range { .. } => buckets.into_iter().collect(),
+            };
+            if self.specs.io.append_to_existing {
+                let ids = claims.ids(chunk, groups.len())?;
+                for (allocated, (_, parts)) in ids.into_iter().zip(groups) {
+                    plans.push(self.plan(chunk, allocated.id.version.to_string(), allocated.shard_spec, parts, claims));
+                }
+            } else {
+                let version = claims.lock(chunk)?.version;
+                let bucket = assignment.bucket(&chunk);
+                let used: Vec<u32> = groups.iter().map(|(number, _)| *number).collect();
+                for (at, (_, parts)) in groups.into_iter().enumerate() {
+                    let shard_spec = self.shard_spec(&bucket, &used, at);
+                    plans.push(self.plan(chunk, version.clone(), shard_spec, parts, claims));
+                }
+            }
+        }
+        Ok(plans)
+    }
+
+    fn plan(
+        &self,
+        interval: Interval,
+        version: String,
+        shard_spec: ShardSpec,
+        parts: Vec<Part>,
+        claims: &ChunkClaims,
+    ) -> SegmentPlan {
+        let unique_path = claims.lock_type() == LockType::Append;
+        SegmentPlan { data_source: self.specs.schema.data_source.clone(), interval, version, shard_spec, parts, unique_path }
+    }
+
+    /// The shard spec of the segment with number `at` of those whose buckets are `used`.
+    fn shard_spec(&self, bucket: &Bucket, used: &[u32], at: usize) -> ShardSpec {
+        let (partition_num, partitions) = (at as i32, used.len() as i32);
+        match (&self.specs.tuning.partitions, bucket) {
+            (PartitionsSpec::Hashed { dimensions, .. }, Bucket::Hashed { buckets }) => ShardSpec::Hashed(Hashed {
+                partition_num,
+                partitions,
+                bucket_id: used[at] as i32,
+                num_buckets: *buckets as i32,
+                partition_dimensions: dimensions.clone(),
+                partition_function: Some("murmur3_32_abs".to_owned()),
+            }),
+            (PartitionsSpec::Range { dimensions, single, .. }, Bucket::Ranges { bounds }) => {
+                // Ranges without rows join the next one, so that the ranges of a chunk have no gaps.
+                let number = used[at] as usize;
+                let before = if at == 0 { None } else { used.get(at - 1).map(|n| *n as usize) };
+                let start = before.map(|before| bounds[before].clone());
+                let end = if at + 1 == used.len() { None } else { bounds.get(number).cloned() };
+                if *single {
+                    let first = |key: Option<Vec<Option<String>>>| key.and_then(|key| key.into_iter().next().flatten());
+                    ShardSpec::Single(SingleRange {
+                        dimension: dimensions[0].clone(),
+                        start: first(start),
+                        end: first(end),
+                        partition_num,
+                        num_core_partitions: Some(partitions),
+                    })
+                } else {
+                    ShardSpec::Range(DimensionRange {
+                        dimensions: dimensions.clone(),
+                        start,
+                        end,
+                        partition_num,
+                        num_core_partitions: Some(partitions),
+                        virtual_columns: None,
+                    })
+                }
+            }
+            _ => ShardSpec::Numbered { partition_num, partitions },
+        }
+    }
+
+    fn publish(&self, built: Vec<Built>, claims: &ChunkClaims) -> Result<()> {
+        self.env.stop.check()?;
+        let mut segments: Vec<DataSegment> = built.into_iter().map(|built| built.segment).collect();
+        if self.specs.io.drop_existing {
+            segments.extend(self.tombstones(&segments, claims)?);
+        }
+        let count = segments.len() as u64;
+        if segments.is_empty() {
+            tracing::warn!("no rows, nothing to publish. task={}", self.task.id);
+        } else {
+            let segments = segments.iter().map(DataSegment::to_json).collect();
+            let nothing = serde_json::Value::Null;
+            let action = match claims.lock_type() {
+                LockType::Append => {
+                    TaskAction::SegmentTransactionalAppend { segments, start_metadata: nothing.clone(), end_metadata: nothing }
+                }
+                LockType::Replace => TaskAction::SegmentTransactionalReplace { segments },
+                LockType::Exclusive | LockType::Shared => TaskAction::SegmentTransactionalInsert {
+                    segments,
+                    data_source: Some(self.task.data_source.clone()),
+                    start_metadata: nothing.clone(),
+                    end_metadata: nothing,
+                },
+            };
+            self.handle.block_on(self.env.actions.publish(action))?;
+        }
+        self.reports.published(count);
+        Ok(())
+    }
+
+    /// Tombstones for chunks of the spec's intervals that had data and got none (LIF-05, `TombstoneHelper`).
+    fn tombstones(&self, new: &[DataSegment], claims: &ChunkClaims) -> Result<Vec<DataSegment>> {
+        let granularity = &self.specs.schema.granularity;
+        let list = TaskAction::SegmentListUsed {
+            data_source: self.task.data_source.clone(),
+            intervals: granularity.intervals.clone(),
+            include_overshadowed: false,
+        };
+        let answer = self.handle.block_on(self.env.actions.submit(list))?;
+        let used: Vec<DataSegment> =
+            answer.as_array().into_iter().flatten().map(DataSegment::from_json).collect::<Result<_>>()?;
+        let mut out = Vec::new();
+        for chunk in granularity.chunks(super::locks::TIME_CHUNKS_MAX)? {
+            let replaced = new.iter().any(|segment| segment.interval.overlaps(&chunk));
+            if replaced || !used.iter().any(|segment| !segment.is_tombstone() && segment.interval.overlaps(&chunk)) {
+                continue;
+            }
+            let version = claims.lock(chunk)?.version;
+            let id = SegmentId::new(self.task.data_source.as_str(), chunk, version, 0);
+            let mut tombstone = DataSegment::new(id, ShardSpec::Tombstone);
+            tombstone.load_spec = Some(serde_json::json!({"path": null, "type": "tombstone"}));
+            tombstone.binary_version = None;
+            tombstone.size = 1;
+            tombstone.total_rows = Some(0);
+            out.push(tombstone);
+        }
+        Ok(out)
+    }
+}
+
+/// Fields that are only ever read as DOUBLE or FLOAT: double dimensions that nothing else reads.
+fn doubles(
+    schema: &IndexSchema,
+    transforms: &std::collections::BTreeSet<String>,
+    timestamp: &str,
+) -> std::collections::BTreeSet<String> {
+    use ovate_segment::incremental::DimensionKind;
+    if schema.discovery != Discovery::Off {
+        return Default::default();
+    }
+    let numeric =
+        |name: &str| schema.dimensions.iter().find(|d| &*d.name == name).is_some_and(|d| matches!(d.kind, DimensionKind::Double));
+    let names = schema.dimensions.iter().map(|d| d.name.to_string()).filter(|name| numeric(name));
+    names.filter(|name| !transforms.contains(name) && name != timestamp).collect()
+}
+
+struct CollectFeed<'a> {
+    maker: RowMaker,
+    collector: Collector,
+    meter: &'a Meter,
+}
+
+impl Feed for CollectFeed<'_> {
+    fn take(&mut self, batch: Batch) -> Result<()> {
+        let rows = self.maker.rows(batch)?;
+        for bad in &rows.batch.bad {
+            self.meter.unparseable(Phase::DeterminePartitions, &bad.input, &bad.message)?;
+        }
+        let count: usize = rows.chunks.iter().map(|(_, rows)| rows.len()).sum();
+        let totals = self.meter.totals(Phase::DeterminePartitions);
+        totals.processed.fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
+        totals.processed_bytes.fetch_add(rows.batch.bytes, std::sync::atomic::Ordering::Relaxed);
+        totals.thrown_away.fetch_add(rows.thrown_away, std::sync::atomic::Ordering::Relaxed);
+        self.collector.add(&rows)
+    }
+}
+
+struct IndexFeed<'a> {
+    maker: RowMaker,
+    sink: Sink,
+    assignment: &'a Assignment,
+    claims: &'a ChunkClaims,
+    append: bool,
+    claimed: hashbrown::HashSet<Interval>,
+    meter: &'a Meter,
+}
+
+impl Feed for IndexFeed<'_> {
+    fn take(&mut self, batch: Batch) -> Result<()> {
+        let mut rows = self.maker.rows(batch)?;
+        if self.append {
+            self.claims.place(&mut rows)?;
+        } else {
+            for (chunk, _) in &rows.chunks {
+                if self.claimed.insert(*chunk) {
+                    self.claims.lock(*chunk)?;
+                }
+            }
+        }
+        self.sink.add(rows, self.assignment, self.meter)
+    }
+}
+
+/// Makes the task's directory.
+pub fn prepare_dir(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(|e| DruidError::runtime(format!("cannot create [{}]: {e}", dir.display())))
+}

@@ -1,0 +1,1 @@
+//! Whole tasks against actions in memory and a local directory: what they publish reads back.
