@@ -9,6 +9,7 @@ use ovate_base::{DruidError, Interval, Result};
 use ovate_compute::ColumnSource;
 use ovate_segment::Segment;
 use ovate_segment::incremental::IndexSchema;
+use ovate_segment::merge::{MergeSchema, merge};
 use ovate_segment::write::{IndexSpec, WriteReport};
 use ovate_store::deep::DeepStorage;
 use tokio::runtime::Handle;
@@ -109,7 +110,7 @@ fn write(mut parts: Vec<Part>, schema: &IndexSchema, spec: &IndexSpec, dir: &Pat
             }
         }
     }
-    let report = merge_sources(&sources, schema, spec, dir)?;
+    let report = merge(&sources, &MergeSchema::of(schema), spec, dir)?;
     drop(sources);
     for dir in spilled {
         // The task's directory is deleted anyway; this only frees the disk earlier.
@@ -133,13 +134,4 @@ pub fn pack(mut parts: Vec<Part>, limit: u64) -> Vec<Vec<Part>> {
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()
-}
-
-fn merge_sources(
-    _sources: &[Arc<dyn ColumnSource>],
-    _schema: &IndexSchema,
-    _spec: &IndexSpec,
-    _dir: &Path,
-) -> Result<WriteReport> {
-    Err(DruidError::unsupported("parts of a segment cannot be merged yet"))
 }

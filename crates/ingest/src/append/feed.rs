@@ -56,16 +56,18 @@ pub fn run_feed<F: Feed>(input: &Input, feeds: Vec<F>, handle: &Handle, stop: &S
                 Ok(feed) => done.lock().push(feed),
                 Err(error) => {
                     failed.lock().get_or_insert(error);
-                    // Without a receiver the reading thread and the other parsers come to their ends.
+                    // Without a receiver the reading thread and the other parsers come to their ends. Whoever holds the
+                    // lock waits for the reading thread, which goes on meanwhile.
                     receiver.lock().take();
                 }
             });
         }
-        if let Err(error) = read_units(input, &sender, handle, stop) {
-            failed.lock().get_or_insert(error);
-            receiver.lock().take();
-        }
+        let read = read_units(input, &sender, handle, stop);
+        // Parsers that wait for more hold the receiver's lock until the sender is gone.
         drop(sender);
+        if let Err(error) = read {
+            failed.lock().get_or_insert(error);
+        }
     });
     match failed.into_inner() {
         Some(error) => Err(error),
