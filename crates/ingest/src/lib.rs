@@ -4,6 +4,7 @@
 
 pub mod append;
 pub mod format;
+pub mod sample;
 pub mod source;
 pub mod spec;
 pub mod task;

@@ -132,14 +132,13 @@ impl DataSchema {
     /// The schema of the indexes that rows go into.
     pub fn index_schema(&self) -> IndexSchema {
         IndexSchema {
-            min_timestamp: i64::MIN,
+            min_timestamp: i64::MIN, // the sink sets each chunk's own
             dimensions: self.dimensions.dimensions.clone(),
             metrics: self.metrics.clone(),
             query_granularity: self.granularity.query.clone(),
             rollup: self.granularity.rollup,
             discovery: self.dimensions.discovery(),
             exclusions: self.exclusions(),
-            min_timestamp: i64::MIN,
             timestamp_spec: Some(self.timestamp.to_json()),
         }
     }

@@ -2,17 +2,23 @@
 //! The directory is the contract: `task.json` goes in; `status.json`, `report.json` and `log` come out.
 
 mod peon;
+mod process;
+#[cfg(test)]
+mod tests;
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ovate_base::{DruidError, Result};
+use ovate_base::{Category, DruidError, Persona, Result};
+use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub use peon::{PeonFiles, PeonServices, run_peon};
 
-use crate::spec::TaskStatus;
+use crate::spec::{TaskLocation, TaskStatus};
+use crate::task::write_atomically;
 
 /// Settings of a worker.
 #[derive(Debug, Clone)]
@@ -35,6 +41,13 @@ pub struct WorkerConfig {
 pub struct Worker {
     config: WorkerConfig,
     changes: watch::Sender<u64>,
+    entries: Mutex<HashMap<String, Entry>>,
+}
+
+struct Entry {
+    task: WorkerTask,
+    /// Asks the task to stop, for a reason; `None` once asked or ended.
+    stop: Option<oneshot::Sender<String>>,
 }
 
 /// One task of a worker.
@@ -48,35 +61,157 @@ pub struct WorkerTask {
     pub created_ms: i64,
 }
 
+impl WorkerTask {
+    /// The envelope of a stored task, running.
+    fn of(json: &Value, created_ms: i64) -> Result<WorkerTask> {
+        let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
+        let id = text("id");
+        if id.is_empty() || id.contains('/') || id.starts_with('.') || id.contains('\0') {
+            return Err(DruidError::invalid_input(format!("task id [{id}] cannot name a directory")));
+        }
+        let (data_source, task_type, group_id) = (text("dataSource"), text("type"), text("groupId"));
+        Ok(WorkerTask { status: TaskStatus::running(&id), id, data_source, task_type, group_id, created_ms })
+    }
+}
+
 impl Worker {
     /// A worker over its directory; tasks that were running when the last one ended are reported as failed, finished ones
     /// are reported again.
     pub async fn start(config: WorkerConfig) -> Result<Arc<Worker>> {
-        Ok(Arc::new(Worker { config, changes: watch::Sender::new(0) }))
+        let dir = config.base_task_dir.clone();
+        let failed = |e: std::io::Error| DruidError::runtime(format!("cannot use task directory [{}]: {e}", dir.display()));
+        std::fs::create_dir_all(&dir).map_err(failed)?;
+        let worker = Worker { config, changes: watch::Sender::new(0), entries: Mutex::default() };
+        for entry in std::fs::read_dir(&dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.is_dir() {
+                worker.recover(&path);
+            }
+        }
+        Ok(Arc::new(worker))
+    }
+
+    /// Takes up the directory of a task of the last worker. Its peon has died with that worker.
+    fn recover(&self, dir: &Path) {
+        let files = PeonFiles::in_dir(dir);
+        let created_ms = process::modified_ms(&files.task);
+        let read = |file: &Path| std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let Some(mut task) = read(&files.task).and_then(|json| WorkerTask::of(&json, created_ms).ok()) else {
+            // A directory without a task was made by a worker that died before it told anyone.
+            let _ = std::fs::remove_dir_all(dir);
+            return;
+        };
+        task.status = match read(&files.status).and_then(|json| TaskStatus::from_json(&json).ok()) {
+            Some(status) => status,
+            None => {
+                let status = TaskStatus::failed(&task.id, 0, "the middle manager ended while the task was running");
+                if let Err(error) = write_status(&files.status, &status) {
+                    tracing::warn!("{error}");
+                }
+                status
+            }
+        };
+        task.status.location = self.location();
+        let _ = std::fs::remove_dir_all(&files.work);
+        self.entries.lock().insert(task.id.clone(), Entry { task, stop: None });
+    }
+
+    fn location(&self) -> TaskLocation {
+        TaskLocation { host: Some(self.config.host.clone()), port: i32::from(self.config.port), tls_port: -1 }
     }
 
     /// Starts a task. An error when no slot is free; assigning a known task again is no error.
     pub async fn assign(self: &Arc<Self>, task: &Value) -> Result<()> {
-        let _ = task;
-        Err(DruidError::unsupported("workers do not run tasks yet"))
+        let mut new = WorkerTask::of(task, process::now_ms())?;
+        new.status.location = self.location();
+        let (stop, stopped) = oneshot::channel();
+        let id = new.id.clone();
+        {
+            let mut entries = self.entries.lock();
+            if entries.contains_key(&id) {
+                return Ok(());
+            }
+            let running = entries.values().filter(|e| !e.task.status.state.is_complete()).count();
+            if running >= self.config.capacity {
+                let message = format!("all [{}] task slots (druid.worker.capacity) are in use", self.config.capacity);
+                return Err(DruidError::new(Persona::Operator, Category::CapacityExceeded, "general", message));
+            }
+            entries.insert(id.clone(), Entry { task: new, stop: Some(stop) });
+        }
+        let dir = self.config.base_task_dir.join(&id);
+        match process::start(&self.config, &dir, task) {
+            Ok(child) => {
+                let worker = self.clone();
+                tokio::spawn(async move {
+                    let status = process::watch(child, stopped, &id, &PeonFiles::in_dir(&dir)).await;
+                    worker.ended(&id, status);
+                });
+                self.changed();
+                Ok(())
+            }
+            Err(error) => {
+                self.entries.lock().remove(&id);
+                let _ = std::fs::remove_dir_all(&dir);
+                Err(error)
+            }
+        }
+    }
+
+    fn ended(&self, id: &str, mut status: TaskStatus) {
+        status.location = self.location();
+        if let Some(entry) = self.entries.lock().get_mut(id) {
+            entry.task.status = status;
+            entry.stop = None;
+        }
+        self.changed();
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Stops a task; it will be `FAILED` with this reason. Unknown tasks are no error.
     pub async fn shutdown(&self, task_id: &str, reason: &str) {
-        let _ = (task_id, reason);
+        let stop = self.entries.lock().get_mut(task_id).and_then(|entry| entry.stop.take());
+        if let Some(stop) = stop {
+            // The watcher is gone only when the task has ended by itself.
+            let _ = stop.send(reason.to_owned());
+        }
     }
 
     /// Stops all tasks and waits for their ends.
-    pub async fn stop(&self) {}
+    pub async fn stop(&self) {
+        let mut changes = self.changes();
+        let ids: Vec<String> = self.entries.lock().keys().cloned().collect();
+        for id in ids {
+            self.shutdown(&id, "the middle manager is stopping").await;
+        }
+        while self.tasks().iter().any(|task| !task.status.state.is_complete()) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
 
     /// All tasks, running and finished, until they are forgotten.
     pub fn tasks(&self) -> Vec<WorkerTask> {
-        Vec::new()
+        let mut tasks: Vec<WorkerTask> = self.entries.lock().values().map(|entry| entry.task.clone()).collect();
+        tasks.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
+        tasks
     }
 
     /// Drops a finished task and its directory, once the overlord knows its end.
     pub fn forget(&self, task_id: &str) {
-        let _ = task_id;
+        let mut entries = self.entries.lock();
+        if !entries.get(task_id).is_some_and(|entry| entry.task.status.state.is_complete()) {
+            return;
+        }
+        entries.remove(task_id);
+        drop(entries);
+        if let Err(error) = std::fs::remove_dir_all(self.config.base_task_dir.join(task_id)) {
+            tracing::warn!("cannot remove a task's directory. task={task_id} error={error}");
+        }
+        self.changed();
     }
 
     /// The number changes whenever some task's status changes.
@@ -98,4 +233,9 @@ impl Worker {
     pub fn report_file(&self, task_id: &str) -> PathBuf {
         self.config.base_task_dir.join(task_id).join("report.json")
     }
+}
+
+/// Writes a status so that a reader sees all of it or nothing.
+fn write_status(file: &Path, status: &TaskStatus) -> Result<()> {
+    write_atomically(file, status.to_json().to_string().as_bytes())
 }

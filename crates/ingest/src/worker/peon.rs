@@ -1,13 +1,17 @@
-//! The peon: one task in a process of its own. Dies with its parent, writes status and report before it exits.
+//! The peon: one task in a process of its own. Dies with its parent, writes report and status before it exits.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ovate_base::{DruidError, Result};
 use ovate_store::deep::DeepStorage;
+use serde_json::Value;
 
-use crate::spec::TaskSpec;
-use crate::task::TaskActions;
+use super::process::{WATCH_STDIN, now_ms};
+use super::write_status;
+use crate::spec::{TaskSpec, TaskStatus};
+use crate::task::{StopFlag, TaskActions, TaskEnv, run_task, write_atomically};
 
 /// The files of a task's directory.
 #[derive(Debug, Clone)]
@@ -43,8 +47,66 @@ pub struct PeonServices {
     pub memory_bytes: usize,
 }
 
+/// Exit status of a peon whose parent has gone.
+const PARENT_GONE: i32 = 3;
+
 /// Runs the task of `ovate internal peon <dir>`. The exit status is 0 when a status was written, whatever it says.
 pub async fn run_peon(files: &PeonFiles, services: PeonServices) -> Result<i32> {
-    let _ = (files, services);
-    Err(DruidError::unsupported("peons do not run yet"))
+    if std::env::var_os(WATCH_STDIN).is_some() {
+        die_with_parent()?;
+    }
+    let json = read_task(&files.task)?;
+    let spec = match TaskSpec::from_json(&json, now_ms(), 0) {
+        Ok(spec) => spec,
+        Err(error) => {
+            let id = json["id"].as_str().unwrap_or_default();
+            write_status(&files.status, &TaskStatus::failed(id, 0, &error.message))?;
+            return Ok(0);
+        }
+    };
+    tracing::info!("task starts. task={} type={} datasource={}", spec.id, spec.task_type, spec.data_source);
+    let env = TaskEnv {
+        work_dir: files.work.clone(),
+        actions: (services.actions)(&spec),
+        storage: services.storage,
+        threads: services.threads,
+        memory_bytes: services.memory_bytes,
+        stop: StopFlag::default(),
+        report_file: Some(files.report.clone()),
+    };
+    let outcome = run_task(&spec, &env).await;
+    tracing::info!(
+        "task ended. task={} status={} duration_ms={}",
+        spec.id,
+        outcome.status.state.name(),
+        outcome.status.duration_ms
+    );
+    write_atomically(&files.report, outcome.report.to_string().as_bytes())?;
+    write_status(&files.status, &outcome.status)?;
+    let _ = std::fs::remove_dir_all(&files.work);
+    Ok(0)
+}
+
+fn read_task(file: &Path) -> Result<Value> {
+    let failed =
+        |e: &dyn std::fmt::Display| DruidError::invalid_input(format!("cannot read task file [{}]: {e}", file.display()));
+    let bytes = std::fs::read(file).map_err(|e| failed(&e))?;
+    serde_json::from_slice(&bytes).map_err(|e| failed(&e))
+}
+
+/// Ends this process as soon as its standard input closes, which happens when the parent dies in whatever way.
+fn die_with_parent() -> Result<()> {
+    let watch = || {
+        let mut input = std::io::stdin();
+        let mut buffer = [0u8; 64];
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => std::process::exit(PARENT_GONE),
+                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => std::process::exit(PARENT_GONE),
+                Ok(_) | Err(_) => {}
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("parent-watch".to_owned()).spawn(watch);
+    thread.map(|_| ()).map_err(|e| DruidError::runtime(format!("cannot start a thread: {e}")))
 }
