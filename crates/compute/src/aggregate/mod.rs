@@ -4,6 +4,7 @@
 //! is what segments store. One file a feature; `registry.rs` lists them.
 
 mod any;
+mod bloom;
 mod cardinality;
 mod count;
 mod filtered;
@@ -24,6 +25,7 @@ mod single_value;
 pub(crate) mod sketched;
 mod spec;
 pub(crate) mod theta_sketch;
+pub(crate) mod tuple_sketch;
 pub(crate) mod variance;
 
 use ovate_base::Result;

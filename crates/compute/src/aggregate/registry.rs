@@ -5,8 +5,8 @@ use serde_json::Value as Json;
 
 use super::json::Fields;
 use super::{
-    AggregatorSpec, any, cardinality, count, filtered, first_last, grouping, histogram, hll_sketch, hyper_unique, lambda, mean,
-    quantiles_sketch, simple, single_value, theta_sketch, variance,
+    AggregatorSpec, any, bloom, cardinality, count, filtered, first_last, grouping, histogram, hll_sketch, hyper_unique, lambda,
+    mean, quantiles_sketch, simple, single_value, theta_sketch, tuple_sketch, variance,
 };
 
 type Parse = fn(&Fields<'_>) -> Result<AggregatorSpec>;
@@ -48,9 +48,11 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("approxHistogram", histogram::parse_approximate),
     ("approxHistogramFold", histogram::parse_approximate),
     ("fixedBucketsHistogram", histogram::parse_fixed),
+    ("bloom", bloom::parse),
     ("HLLSketchBuild", hll_sketch::parse),
     ("HLLSketchMerge", hll_sketch::parse),
     ("thetaSketch", theta_sketch::parse),
+    ("arrayOfDoublesSketch", tuple_sketch::parse),
     ("quantilesDoublesSketch", quantiles_sketch::parse),
     ("quantilesDoublesSketchMerge", quantiles_sketch::parse),
     ("KllDoublesSketch", quantiles_sketch::parse_kll_doubles),

@@ -133,6 +133,12 @@ fn filtered_aggregators_see_only_passing_rows() {
 }
 
 #[test]
+fn tuple_sketches_count_keys() {
+    let json = json!({"type": "arrayOfDoublesSketch", "name": "x", "fieldName": "s", "metricColumns": ["d", "l"]});
+    assert_eq!(result(json), Value::Double(3.0));
+}
+
+#[test]
 fn an_empty_hll_sketch_is_druids() {
     let json = json!({"type": "HLLSketchBuild", "name": "x", "fieldName": "missing", "shouldFinalize": false});
     assert_eq!(result(json).as_text().unwrap().as_ref(), "AgEHDAMMAAA=");
@@ -277,4 +283,40 @@ fn sketches_are_stored_as_druid_stores_them() {
             assert!((merged - once).abs() <= once * 0.1, "{name} of {group}: {merged} {once}");
         }
     }
+}
+
+#[test]
+fn aggregators_read_expressions() {
+    assert_eq!(result(json!({"type": "longSum", "name": "x", "expression": "l * 2"})), Value::Long(34));
+    assert_eq!(result(json!({"type": "doubleMax", "name": "x", "expression": "\"d\" + 10"})), Value::Double(18.0));
+    assert_eq!(result(json!({"type": "doubleSum", "name": "x", "expression": "nvl(l, 100)"})), Value::Double(117.0));
+}
+
+#[test]
+fn expression_aggregators_fold_combine_and_finalize() {
+    let count = json!({"type": "expression", "name": "c", "fields": [], "initialValue": "0", "isNullUnlessAggregated": false,
+        "shouldAggregateNullInputs": false, "shouldCombineAggregateNullInputs": false, "fold": "__acc + 1", "combine": "__acc + c"});
+    assert_eq!(result(count), Value::Long(6));
+    let sum = json!({"type": "expression", "name": "x", "fields": ["d"], "initialValue": "0.0",
+        "shouldAggregateNullInputs": false, "shouldCombineAggregateNullInputs": false, "fold": "__acc + d"});
+    assert_eq!(result(sum), Value::Double(13.0));
+    let distinct = json!({"type": "expression", "name": "x", "fields": ["s"], "accumulatorIdentifier": "acc",
+        "initialValue": "ARRAY<STRING>[]", "shouldAggregateNullInputs": false, "shouldCombineAggregateNullInputs": false,
+        "fold": "array_set_add(acc, s)", "combine": "array_set_add_all(acc, x)", "finalize": "array_length(o)"});
+    assert_eq!(result(distinct), Value::Long(3));
+    let nothing = json!({"type": "expression", "name": "x", "fields": ["n"], "initialValue": "0",
+        "shouldAggregateNullInputs": false, "fold": "__acc + n"});
+    assert_eq!(result(nothing), Value::Null);
+}
+
+#[test]
+fn a_bloom_filter_finds_what_it_was_made_of() {
+    let bloom = result(json!({"type": "bloom", "name": "x", "field": "s", "maxNumEntries": 100})).as_text().unwrap();
+    let filter = |value: &str| {
+        let filter = json!({"type": "bloom", "dimension": "t", "bloomKFilter": &*bloom});
+        let filter = crate::filter::FilterSpec::from_json(&filter).unwrap();
+        filter.matches_row(&|_| Value::from(value), &EvalContext::at(0)).unwrap()
+    };
+    assert!(filter("a") && filter("b") && filter("10"));
+    assert!(!filter("c") && !filter("zzz"));
 }

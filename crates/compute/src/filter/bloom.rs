@@ -11,9 +11,9 @@ pub(crate) struct BloomFilter {
 }
 
 /// Longs of one block.
-const BLOCK_WORDS: usize = 8;
+pub(crate) const BLOCK_WORDS: usize = 8;
 /// What null hashes to (`Murmur3.NULL_HASHCODE`).
-const NULL_HASH: u64 = 2_862_933_555_777_941_757;
+pub(crate) const NULL_HASH: u64 = 2_862_933_555_777_941_757;
 
 impl BloomFilter {
     /// Decodes base64 of the serialized filter.
@@ -44,7 +44,7 @@ impl BloomFilter {
 }
 
 /// Hive's `Murmur3.hash64` with its default seed.
-fn murmur3_64(data: &[u8]) -> u64 {
+pub(crate) fn murmur3_64(data: &[u8]) -> u64 {
     const C1: u64 = 0x87c3_7b91_1142_53d5;
     const C2: u64 = 0x4cf5_ad43_2745_937f;
     const SEED: u64 = 104_729;

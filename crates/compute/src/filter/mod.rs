@@ -4,7 +4,7 @@
 //! which its field is unknown.
 
 mod bind;
-mod bloom;
+pub(crate) mod bloom;
 mod compile;
 mod json;
 mod matcher;

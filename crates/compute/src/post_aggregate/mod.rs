@@ -15,5 +15,6 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod theta;
+mod tuple;
 
 pub use spec::{PostAggregatorFactory, PostAggregatorSpec, PostInputs};

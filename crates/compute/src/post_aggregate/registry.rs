@@ -3,7 +3,7 @@
 use ovate_base::{DruidError, Result};
 use serde_json::Value as Json;
 
-use super::{PostAggregatorSpec, arithmetic, expression, extremes, field, histogram, hll, quantiles, stats, theta};
+use super::{PostAggregatorSpec, arithmetic, expression, extremes, field, histogram, hll, quantiles, stats, theta, tuple};
 use crate::aggregate::json::Fields;
 
 type Parse = fn(&Fields<'_>) -> Result<PostAggregatorSpec>;
@@ -28,6 +28,17 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("HLLSketchEstimateWithBounds", hll::parse_estimate_with_bounds),
     ("HLLSketchUnion", hll::parse_union),
     ("HLLSketchToString", hll::parse_to_string),
+    ("arrayOfDoublesSketchToEstimate", tuple::parse),
+    ("arrayOfDoublesSketchToEstimateAndBounds", tuple::parse),
+    ("arrayOfDoublesSketchToNumEntries", tuple::parse),
+    ("arrayOfDoublesSketchToMeans", tuple::parse),
+    ("arrayOfDoublesSketchToVariances", tuple::parse),
+    ("arrayOfDoublesSketchToMetricsSumEstimate", tuple::parse),
+    ("arrayOfDoublesSketchToQuantilesSketch", tuple::parse),
+    ("arrayOfDoublesSketchSetOp", tuple::parse),
+    ("arrayOfDoublesSketchConstant", tuple::parse),
+    ("arrayOfDoublesSketchToString", tuple::parse),
+    ("arrayOfDoublesSketchToBase64String", tuple::parse),
     ("quantile", histogram::parse),
     ("quantiles", histogram::parse),
     ("min", histogram::parse),
@@ -56,7 +67,7 @@ const REGISTRY: &[(&str, Parse)] = &[
 ];
 
 /// Post-aggregators of Druid that this build does not have; they answer "unsupported" instead of "unknown".
-const UNSUPPORTED: &[&str] = &["javascript"];
+const UNSUPPORTED: &[&str] = &["javascript", "arrayOfDoublesSketchTTest"];
 
 pub(super) fn from_json(json: &Json) -> Result<PostAggregatorSpec> {
     let fields = Fields::new("post-aggregator", json)?;

@@ -74,3 +74,11 @@ fn theta_set_operations_give_druids_bytes() {
     let wanted = json!({"estimate": 2.0, "highBound": 2.0, "lowBound": 2.0, "numStdDev": 10});
     assert_eq!(bounded[0], Value::Json(wanted.into()));
 }
+
+#[test]
+fn expressions_read_columns() {
+    let sum = compute(json!({"type": "expression", "name": "x", "expression": "a + b * 2"}));
+    assert_eq!(sum, [Value::Double(18.0), Value::Null, Value::Double(3.0)]);
+    let text = compute(json!({"type": "expression", "name": "x", "expression": "concat('v', a)", "outputType": "STRING"}));
+    assert_eq!(text[0], Value::from("v10"));
+}

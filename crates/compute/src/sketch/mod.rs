@@ -11,6 +11,7 @@ pub mod pair;
 pub mod quantiles;
 pub mod sorted_view;
 pub mod theta;
+pub mod tuple;
 
 use ovate_base::DruidError;
 

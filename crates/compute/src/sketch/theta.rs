@@ -13,13 +13,13 @@ use super::murmur3::hash128;
 use super::{DATASKETCHES_SEED, damaged};
 
 /// Theta of 1.0.
-const MAX_THETA: u64 = i64::MAX as u64;
+pub(super) const MAX_THETA: u64 = i64::MAX as u64;
 
 const EMPTY: [u8; 8] = [1, 3, 3, 0, 0, 0x1e, 0, 0];
 /// Read-only, compact, ordered.
 const FLAGS: u8 = 0x1a;
 const SINGLE_ITEM: u8 = 0x20;
-const SEED_HASH: u16 = 0x93cc;
+pub(super) const SEED_HASH: u16 = 0x93cc;
 
 /// The hash of these bytes, `None` for none (they are not counted).
 pub fn hash(bytes: &[u8]) -> Option<u64> {
@@ -127,6 +127,11 @@ impl ThetaSketch {
     /// The sketch that saw nothing.
     pub fn nothing() -> Self {
         ThetaSketch { theta: MAX_THETA, hashes: Vec::new(), empty: true }
+    }
+
+    /// From hashes below theta, ascending.
+    pub(super) fn from_parts(theta: u64, hashes: Vec<u64>, empty: bool) -> Self {
+        ThetaSketch { theta, hashes, empty }
     }
 
     /// Reads stored bytes; none are the empty sketch.
