@@ -75,3 +75,6 @@ fn merge_only() -> ovate_base::DruidError {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod laws;
