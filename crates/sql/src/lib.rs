@@ -8,6 +8,8 @@ mod functions;
 #[allow(dead_code)]
 mod parse;
 #[allow(dead_code)]
+mod native;
+#[allow(dead_code)]
 mod plan;
 pub mod request;
 pub mod system;
