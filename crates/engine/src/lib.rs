@@ -2,7 +2,15 @@
 //! memory, and the operators (join, window, sort, set operations, unnest) that work on them. Knows no SQL text and no HTTP.
 
 pub mod catalog;
+pub mod join;
+pub mod keys;
+pub mod relation;
 pub mod runner;
+pub mod sets;
+pub mod sort;
+pub mod unnest;
+pub mod window;
 
 pub use catalog::{Catalog, CatalogSnapshot, ColumnSchema, TableKind, TableSchema};
+pub use relation::Relation;
 pub use runner::NativeRunner;
