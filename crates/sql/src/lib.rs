@@ -4,6 +4,8 @@
 #[allow(dead_code, unused_imports)]
 mod bind;
 #[allow(dead_code)]
+mod exec;
+#[allow(dead_code)]
 mod functions;
 #[allow(dead_code)]
 mod parse;

@@ -1,10 +1,16 @@
 //! A bound statement: relations over typed expressions, before native queries are chosen (Calcite's `RelNode`, `RexNode`).
 
+mod distinct;
+mod optimise;
 mod rewrite;
+
+pub use distinct::expand_distinct;
+pub use optimise::{fold_constants, push_filters, reads_only};
 
 use std::sync::Arc;
 
 use ovate_compute::Value;
+use ovate_engine::Relation;
 
 use crate::system::SystemTable;
 use crate::types::{Field, SqlType};
@@ -78,6 +84,8 @@ pub enum RelKind {
     System(SystemTable),
     Info(InfoTable),
     Values(Vec<Vec<Rex>>),
+    /// Rows that were computed already.
+    Rows(Rows),
     Filter {
         input: Box<Rel>,
         condition: Rex,
@@ -125,6 +133,22 @@ pub enum RelKind {
         arrays: Vec<Rex>,
         ordinality: bool,
     },
+}
+
+/// Computed rows inside a plan; equal only to themselves.
+#[derive(Clone)]
+pub struct Rows(pub Arc<Relation>);
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Rows({})", self.0.rows)
+    }
+}
+
+impl PartialEq for Rows {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// The kinds of join.

@@ -177,6 +177,32 @@ impl Rel {
         }
     }
 
+    /// The same node over other relations.
+    pub fn with_children(&self, f: &mut dyn FnMut(&Rel) -> Rel) -> Rel {
+        let mut child = |rel: &Rel| Box::new(f(rel));
+        let mut out = self.clone();
+        match &mut out.kind {
+            RelKind::Filter { input, .. }
+            | RelKind::Project { input, .. }
+            | RelKind::Aggregate { input, .. }
+            | RelKind::Sort { input, .. }
+            | RelKind::Window { input, .. }
+            | RelKind::Unnest { input, .. } => *input = child(input),
+            RelKind::Join { left, right, .. } | RelKind::SetDifference { left, right, .. } => {
+                *left = child(left);
+                *right = child(right);
+            }
+            RelKind::Union(inputs) => inputs.iter_mut().for_each(|rel| *rel = *child(rel)),
+            RelKind::Table { .. }
+            | RelKind::Lookup { .. }
+            | RelKind::System(_)
+            | RelKind::Info(_)
+            | RelKind::Values(_)
+            | RelKind::Rows(_) => {}
+        }
+        out
+    }
+
     /// Every expression replaced by `f(expression, depth)`, where depth is 1 for this query's own level and one more in
     /// each subquery inside.
     pub fn map_exprs(&self, f: &dyn Fn(Rex, usize) -> Rex) -> Rel {

@@ -1,0 +1,110 @@
+//! Rows of INFORMATION_SCHEMA out of the catalog (`InformationSchema`).
+
+use ovate_compute::Value;
+
+use super::Executor;
+use crate::bind::INFO_TABLES;
+use crate::functions::FUNCTIONS;
+use crate::plan::InfoTable;
+use crate::system::SystemTable;
+use crate::types::SqlType;
+
+const CATALOG: &str = "druid";
+
+impl Executor<'_> {
+    pub(super) fn info(&self, table: InfoTable) -> Vec<Vec<Value>> {
+        match table {
+            InfoTable::Schemata => ["INFORMATION_SCHEMA", "druid", "lookup", "sys", "view"]
+                .into_iter()
+                .map(|schema| vec![CATALOG.into(), schema.into(), Value::Null, Value::Null, Value::Null, Value::Null, Value::Null])
+                .collect(),
+            InfoTable::Tables => self.tables(),
+            InfoTable::Columns => self.columns(),
+            InfoTable::Routines => FUNCTIONS
+                .iter()
+                .map(|f| {
+                    let arguments = if f.max_args == usize::MAX { "<ANY>, ...".to_owned() } else { vec!["<ANY>"; f.max_args].join(", ") };
+                    let signature = format!("'{}({arguments})'", f.name);
+                    vec![CATALOG.into(), "INFORMATION_SCHEMA".into(), f.name.into(), "FUNCTION".into(), "NO".into(), signature.as_str().into()]
+                })
+                .collect(),
+        }
+    }
+
+    fn tables(&self) -> Vec<Vec<Value>> {
+        let row = |schema: &str, name: &str, kind: &str, joinable: &str, broadcast: &str| {
+            vec![CATALOG.into(), schema.into(), name.into(), kind.into(), joinable.into(), broadcast.into()]
+        };
+        let mut out: Vec<Vec<Value>> =
+            INFO_TABLES.iter().map(|(name, _, _)| row("INFORMATION_SCHEMA", name, "SYSTEM_TABLE", "NO", "NO")).collect();
+        for table in self.catalog.tables.values() {
+            let broadcast = if table.kind == ovate_engine::TableKind::Broadcast { "YES" } else { "NO" };
+            out.push(row("druid", &table.name, "TABLE", broadcast, broadcast));
+        }
+        for name in self.eval.lookups.keys() {
+            out.push(row("lookup", name, "TABLE", "YES", "YES"));
+        }
+        for table in SystemTable::ALL {
+            out.push(row("sys", table.name(), "SYSTEM_TABLE", "NO", "NO"));
+        }
+        out
+    }
+
+    fn columns(&self) -> Vec<Vec<Value>> {
+        let mut out = Vec::new();
+        for (name, _, columns) in INFO_TABLES {
+            for (i, (column, t)) in columns.iter().enumerate() {
+                out.push(column_row("INFORMATION_SCHEMA", name, column, i, t));
+            }
+        }
+        for table in self.catalog.tables.values() {
+            for (i, column) in table.columns.iter().enumerate() {
+                let t = if column.name == "__time" { SqlType::Timestamp } else { SqlType::of_native(&column.column_type) };
+                out.push(column_row("druid", &table.name, &column.name, i, &t));
+            }
+        }
+        for name in self.eval.lookups.keys() {
+            out.push(column_row("lookup", name, "k", 0, &SqlType::Varchar));
+            out.push(column_row("lookup", name, "v", 1, &SqlType::Varchar));
+        }
+        for table in SystemTable::ALL {
+            for (i, (column, t)) in table.columns().iter().enumerate() {
+                out.push(column_row("sys", table.name(), column, i, &SqlType::of_native(t)));
+            }
+        }
+        out
+    }
+}
+
+fn column_row(schema: &str, table: &str, column: &str, position: usize, t: &SqlType) -> Vec<Value> {
+    let nullable = if column == "__time" { "NO" } else { "YES" };
+    let (data_type, precision, radix, scale) = match t {
+        SqlType::Bigint => ("BIGINT".to_owned(), Some(19), Some(10), Some(0)),
+        SqlType::Double => ("DOUBLE".to_owned(), Some(15), Some(10), None),
+        SqlType::Float => ("FLOAT".to_owned(), Some(15), Some(10), None),
+        SqlType::Complex(name) => (format!("COMPLEX<{name}>"), None, None, None),
+        SqlType::Array(element) => (format!("{} ARRAY", element.name()), None, None, None),
+        other => (other.name().to_owned(), None, None, None),
+    };
+    let number = |n: Option<i64>| n.map_or(Value::Null, Value::Long);
+    let text = matches!(t, SqlType::Varchar);
+    vec![
+        CATALOG.into(),
+        schema.into(),
+        table.into(),
+        column.into(),
+        Value::Long(position as i64 + 1),
+        "".into(),
+        nullable.into(),
+        data_type.as_str().into(),
+        Value::Null,
+        Value::Null,
+        number(precision),
+        number(radix),
+        number(scale),
+        if *t == SqlType::Timestamp { Value::Long(3) } else { Value::Null },
+        if text { "UTF-16LE".into() } else { Value::Null },
+        if text { "UTF-16LE$en_US$primary".into() } else { Value::Null },
+        Value::Long(t.jdbc_type()),
+    ]
+}

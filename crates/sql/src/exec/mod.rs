@@ -1,0 +1,251 @@
+//! Runs a bound statement: stages become native queries, for the broker or over rows in memory; the other relations are
+//! `engine`'s operators.
+
+mod info;
+mod relations;
+mod subquery;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use ovate_base::time::Zone;
+use ovate_base::{DruidError, Interval, Result};
+use ovate_compute::expr::Expr;
+use ovate_compute::{ColumnType, EvalContext, Value, Vector};
+use ovate_engine::sort::{SortColumn, sorted_rows};
+use ovate_engine::{CatalogSnapshot, NativeRunner, Relation};
+use ovate_query::{NativeQuery, QueryContext, SegmentRef};
+use serde_json::{Value as Json, json};
+
+use crate::native::expr::ExprWriter;
+use crate::native::{Base, Output, Planned, Settings, Stage, plan};
+use crate::plan::{Rel, RelKind, Rex};
+use crate::system::SystemTables;
+use crate::types::SqlType;
+
+/// Runs plans of one statement.
+pub struct Executor<'a> {
+    pub runner: &'a dyn NativeRunner,
+    pub system: &'a dyn SystemTables,
+    pub catalog: Arc<CatalogSnapshot>,
+    pub settings: Settings,
+    pub eval: EvalContext,
+    pub approximate_distinct: bool,
+}
+
+impl Executor<'_> {
+    /// The rows of a statement's plan, subqueries and all.
+    pub fn execute<'s>(&'s self, rel: &'s Rel) -> BoxFuture<'s, Result<Relation>> {
+        Box::pin(async move {
+            let rel = self.resolve(rel).await?;
+            let rel = self.optimise(&rel);
+            self.run(&rel).await
+        })
+    }
+
+    /// The plan made ready for stages.
+    pub fn optimise(&self, rel: &Rel) -> Rel {
+        let fold = |rex: &Rex| fold(rex, &self.settings.zone, &self.eval);
+        let rel = crate::plan::fold_constants(rel, &fold);
+        let rel = crate::plan::expand_distinct(&rel, self.approximate_distinct);
+        crate::plan::push_filters(&rel)
+    }
+
+    fn run<'s>(&'s self, rel: &'s Rel) -> BoxFuture<'s, Result<Relation>> {
+        Box::pin(async move {
+            match &rel.kind {
+                RelKind::Table { .. }
+                | RelKind::Filter { .. }
+                | RelKind::Project { .. }
+                | RelKind::Aggregate { .. }
+                | RelKind::Sort { .. } => self.run_stage(&Stage::of(rel)).await,
+                _ => self.run_other(rel).await,
+            }
+        })
+    }
+
+    fn run_stage<'s>(&'s self, stage: &'s Stage) -> BoxFuture<'s, Result<Relation>> {
+        Box::pin(async move {
+            let input = match &stage.base {
+                Base::Table(names) => return self.run_table(stage, names).await,
+                Base::Stage(inner) => self.run_stage(inner).await?,
+                Base::Rel(rel) => self.run(rel).await?,
+            };
+            self.run_over(stage, input)
+        })
+    }
+
+    /// A stage over a datasource: one native query for the broker.
+    async fn run_table(&self, stage: &Stage, names: &[String]) -> Result<Relation> {
+        let planned = plan(stage, table_source(names), &self.settings)?;
+        if planned.nothing && is_scan(&planned) {
+            return Ok(empty(stage));
+        }
+        let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
+        let rows = self.runner.run(query).await?;
+        outputs(stage, &planned, rows)
+    }
+
+    /// A stage over rows in memory.
+    fn run_over(&self, stage: &Stage, input: Relation) -> Result<Relation> {
+        let direct = |rex: &Rex| match rex {
+            Rex::Input(i, _) => Some(input.columns[*i].clone()),
+            Rex::Literal(value, t) => Some(constant(value, t, input.rows)),
+            _ => None,
+        };
+        if stage.is_plain() {
+            if let Some(columns) = stage.output.iter().map(direct).collect::<Option<Vec<_>>>() {
+                return Ok(Relation { columns, rows: input.rows });
+            }
+        }
+        if let (Some(order), None, true) = (&stage.sort, &stage.aggregate, stage.filters.is_empty()) {
+            if let Some(columns) = stage.output.iter().map(direct).collect::<Option<Vec<_>>>() {
+                if let Some(rows) = self.ordered(order, &input) {
+                    let rows: Vec<u32> = cut(rows, order.offset, order.limit);
+                    let all = Relation { columns, rows: input.rows };
+                    return Ok(all.gather(&rows));
+                }
+            }
+        }
+        if input.rows == 0 && stage.aggregate.is_none() {
+            return Ok(empty(stage));
+        }
+        let planned = plan(stage, json!({"type": "table", "name": "inline"}), &self.settings)?;
+        let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
+        let rows = self.run_local(&query, &input)?;
+        outputs(stage, &planned, rows)
+    }
+
+    fn ordered(&self, order: &crate::native::Order, input: &Relation) -> Option<Vec<u32>> {
+        let mut keys = Vec::new();
+        for (rex, descending, nulls_first) in &order.keys {
+            match rex {
+                Rex::Input(column, _) => {
+                    keys.push(SortColumn { column: *column, descending: *descending, nulls_first: *nulls_first });
+                }
+                Rex::Literal(..) => {}
+                _ => return None,
+            }
+        }
+        Some(sorted_rows(&input.columns, input.rows, &keys))
+    }
+
+    /// A native query over rows in memory.
+    fn run_local(&self, query: &NativeQuery, input: &Relation) -> Result<ovate_query::QueryRows> {
+        let context = QueryContext::new(self.eval.clone());
+        let segment = SegmentRef::new("inline", vec![Interval::ETERNITY], input.as_source()?);
+        let partial = ovate_query::run_segment(query, &segment, &context)?;
+        let merged = ovate_query::merge(query, vec![partial], &context)?;
+        ovate_query::finalize(query, merged, &context)
+    }
+
+    /// The value of an expression on every row.
+    fn eval(&self, rex: &Rex, input: &Relation) -> Result<Vector> {
+        match rex {
+            Rex::Input(i, _) => return Ok(input.columns[*i].clone()),
+            Rex::Literal(value, t) => return Ok(constant(value, t, input.rows)),
+            _ => {}
+        }
+        let text = ExprWriter { zone: &self.settings.zone, column: &|i| format!("c{i}") }.write(rex)?;
+        let names: Vec<String> = (0..input.columns.len()).map(|i| format!("c{i}")).collect();
+        let inputs: Vec<(&str, &Vector)> = names.iter().map(String::as_str).zip(&input.columns).collect();
+        let result = Expr::parse(&text)?.eval_vectors(&inputs, input.rows, &self.eval)?;
+        Ok(result)
+    }
+
+    /// Rows on which a condition holds.
+    fn holds(&self, rex: &Rex, input: &Relation) -> Result<Vec<bool>> {
+        let vector = self.eval(rex, input)?;
+        Ok((0..input.rows).map(|row| vector.value(row).as_boolean() == Some(true)).collect())
+    }
+}
+
+/// The `dataSource` of one table or several.
+pub fn table_source(names: &[String]) -> Json {
+    match names {
+        [one] => json!({"type": "table", "name": one}),
+        many => json!({"type": "union", "dataSources": many.iter().map(|n| json!({"type": "table", "name": n})).collect::<Vec<_>>()}),
+    }
+}
+
+fn is_scan(planned: &Planned) -> bool {
+    planned.query.get("queryType").and_then(Json::as_str) == Some("scan")
+}
+
+fn empty(stage: &Stage) -> Relation {
+    let types: Vec<ColumnType> = stage.fields.iter().map(|f| f.sql_type.native()).collect();
+    Relation::from_rows(&types, Vec::new())
+}
+
+/// A constant column of the type that SQL gives it.
+fn constant(value: &Value, sql_type: &SqlType, rows: usize) -> Vector {
+    match (value, sql_type.native()) {
+        (Value::Null, t) => Vector::from_values(&t, vec![Value::Null; rows]),
+        (value, t @ (ColumnType::Double | ColumnType::Long | ColumnType::Float)) => Vector::constant(&value.cast(&t), rows),
+        (value, ColumnType::Array(t)) => Vector::Any { column_type: ColumnType::Array(t), values: vec![value.clone(); rows] },
+        (value, _) => Vector::constant(value, rows),
+    }
+}
+
+fn cut(mut rows: Vec<u32>, offset: u64, limit: Option<u64>) -> Vec<u32> {
+    rows.drain(..rows.len().min(usize::try_from(offset).unwrap_or(usize::MAX)));
+    rows.truncate(limit.map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX)));
+    rows
+}
+
+/// The stage's output columns out of a native result.
+fn outputs(stage: &Stage, planned: &Planned, rows: ovate_query::QueryRows) -> Result<Relation> {
+    let mut wanted: Vec<(&str, ColumnType)> = Vec::new();
+    for (output, rex) in planned.outputs.iter().zip(&stage.output) {
+        if let Output::Column(name) = output {
+            wanted.push((name, rex.sql_type().native()));
+        }
+    }
+    let visible = wanted.len();
+    if let Some((keys, _, _)) = &planned.sort_after {
+        wanted.extend(keys.iter().map(|(name, _, _)| (name.as_str(), ColumnType::String)));
+    }
+    let mut result = Relation::from_query(rows, &wanted);
+    if let Some((keys, offset, limit)) = &planned.sort_after {
+        let keys: Vec<SortColumn> = keys
+            .iter()
+            .enumerate()
+            .map(|(i, (_, descending, nulls_first))| SortColumn { column: visible + i, descending: *descending, nulls_first: *nulls_first })
+            .collect();
+        let order = sorted_rows(&result.columns, result.rows, &keys);
+        result = result.gather(&cut(order, *offset, *limit));
+    }
+    let count = result.rows;
+    let mut columns = result.columns.into_iter();
+    let mut out = Vec::with_capacity(stage.output.len());
+    for (output, rex) in planned.outputs.iter().zip(&stage.output) {
+        out.push(match output {
+            Output::Column(_) => columns.next().ok_or_else(|| DruidError::runtime("native query gave too few columns"))?,
+            Output::Constant(value) => constant(value, rex.sql_type(), count),
+        });
+    }
+    Ok(Relation { columns: out, rows: count })
+}
+
+/// A call of constants by value.
+pub fn fold(rex: &Rex, zone: &Zone, eval: &EvalContext) -> Option<Rex> {
+    let Rex::Call { op, sql_type, .. } = rex else { return None };
+    if matches!(*op, "LOOKUP" | "JSON_OBJECT" | "PARSE_JSON" | "TRY_PARSE_JSON" | "ARRAY_TO_MV" | "STRING_TO_MV")
+        || op.starts_with("MV_")
+        || matches!(sql_type, SqlType::Complex(_))
+    {
+        return None;
+    }
+    let text = ExprWriter { zone, column: &|_| String::new() }.write(rex).ok()?;
+    let value = Expr::parse(&text).ok()?.eval_row(&|_| Value::Null, eval).ok()?;
+    let native = sql_type.native();
+    let value = match (&value, &native) {
+        (Value::Null, _) => Value::Null,
+        (Value::Long(_) | Value::Double(_) | Value::Float(_) | Value::String(_), ColumnType::Long | ColumnType::Double | ColumnType::String) => {
+            value.cast(&native)
+        }
+        (Value::Array(_), ColumnType::Array(_)) => value,
+        _ => return None,
+    };
+    Some(Rex::Literal(value, sql_type.clone()))
+}

@@ -1,0 +1,240 @@
+//! Relations that are no native query: joins, windows, unions, unnests, lookups, constants and metadata tables.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use ovate_base::{DruidError, Result};
+use ovate_compute::{ColumnType, Value, Vector};
+use ovate_engine::Relation;
+use ovate_engine::join::{JoinKey, JoinType, join};
+use ovate_engine::sort::SortColumn;
+use ovate_engine::window::{FrameEnd, WindowSpec, window};
+
+use super::Executor;
+use crate::native::{Grouping, Stage};
+use crate::plan::{AggregateCall, FrameBound, Rel, RelJoin, RelKind, Rex, Rows, WindowCall};
+use crate::types::{Field, SqlType};
+
+fn natives(rel: &Rel) -> Vec<ColumnType> {
+    rel.fields.iter().map(|f| f.sql_type.native()).collect()
+}
+
+impl Executor<'_> {
+    pub(super) fn run_other<'s>(&'s self, rel: &'s Rel) -> BoxFuture<'s, Result<Relation>> {
+        Box::pin(async move {
+            match &rel.kind {
+                RelKind::Rows(rows) => Ok(rows.0.as_ref().clone()),
+                RelKind::Values(rows) => self.values(rel, rows),
+                RelKind::Lookup { name } => self.lookup(name),
+                RelKind::System(table) => {
+                    let types: Vec<ColumnType> = table.columns().iter().map(|(_, t)| t.clone()).collect();
+                    Ok(Relation::from_rows(&types, self.system.fetch(*table).await?))
+                }
+                RelKind::Info(table) => Ok(Relation::from_rows(&natives(rel), self.info(*table))),
+                RelKind::Union(inputs) => {
+                    let mut parts = Vec::with_capacity(inputs.len());
+                    for input in inputs {
+                        parts.push(self.run(input).await?);
+                    }
+                    Ok(Relation::concat(&natives(rel), parts))
+                }
+                RelKind::SetDifference { left, right, intersect, all } => {
+                    let (left, right) = (self.run(left).await?, self.run(right).await?);
+                    Ok(ovate_engine::sets::set_difference(&left, &right, *intersect, *all))
+                }
+                RelKind::Join { left, right, kind, condition } => self.join(left, right, *kind, condition).await,
+                RelKind::Window { input, calls } => self.window(input, calls).await,
+                RelKind::Unnest { input, arrays, ordinality } => {
+                    let (relation, places) = self.with_columns(input, arrays.iter()).await?;
+                    let lists: Vec<Vector> = places.iter().map(|p| relation.columns[*p].clone()).collect();
+                    let width = input.fields.len();
+                    let elements: Vec<ColumnType> =
+                        rel.fields[width..width + arrays.len()].iter().map(|f| f.sql_type.native()).collect();
+                    let base = Relation { columns: relation.columns[..width].to_vec(), rows: relation.rows };
+                    Ok(ovate_engine::unnest::unnest(&base, &lists, &elements, *ordinality))
+                }
+                _ => Err(DruidError::runtime("relation is a native query")),
+            }
+        })
+    }
+
+    fn values(&self, rel: &Rel, rows: &[Vec<Rex>]) -> Result<Relation> {
+        let one = Relation { columns: Vec::new(), rows: 1 };
+        let mut out = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut values = Vec::with_capacity(row.len());
+            for rex in row {
+                values.push(match rex {
+                    Rex::Literal(value, _) => value.clone(),
+                    other => self.eval(other, &one)?.value(0),
+                });
+            }
+            out.push(values);
+        }
+        Ok(Relation::from_rows(&natives(rel), out))
+    }
+
+    fn lookup(&self, name: &str) -> Result<Relation> {
+        let map = self.eval.lookups.get(name).ok_or_else(|| DruidError::invalid_sql(format!("Lookup [{name}] not found")))?;
+        let text = |s: &String| Some(Arc::<str>::from(s.as_str()));
+        Ok(Relation {
+            columns: vec![Vector::String(map.keys().map(text).collect()), Vector::String(map.values().map(text).collect())],
+            rows: map.len(),
+        })
+    }
+
+    /// The input with further columns for these expressions, and where each of them stands.
+    async fn with_columns<'r>(&self, input: &Rel, exprs: impl Iterator<Item = &'r Rex>) -> Result<(Relation, Vec<usize>)> {
+        let mut all = input.inputs();
+        let mut places = Vec::new();
+        for rex in exprs {
+            let at = match rex {
+                Rex::Input(i, _) => *i,
+                other => all.iter().position(|known| known == other).unwrap_or_else(|| {
+                    all.push(other.clone());
+                    all.len() - 1
+                }),
+            };
+            places.push(at);
+        }
+        if all.len() == input.fields.len() {
+            return Ok((self.run(input).await?, places));
+        }
+        let names: Vec<Arc<str>> = (0..all.len()).map(|i| Arc::from(format!("x{i}"))).collect();
+        let projected = input.clone().project(all, &names);
+        Ok((self.run(&projected).await?, places))
+    }
+
+    async fn join(&self, left: &Rel, right: &Rel, kind: RelJoin, condition: &Rex) -> Result<Relation> {
+        let width = left.fields.len();
+        let total = width + right.fields.len();
+        let only = |rex: &Rex, from, to| crate::plan::reads_only(rex, from, to) && rex.any(&|n| matches!(n, Rex::Input(..)));
+        let mut parts = Vec::new();
+        condition.clone().conjuncts(&mut parts);
+        let (mut left_keys, mut right_keys, mut safe, mut rest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            let pair = match &part {
+                Rex::Call { op: "=" | "IS NOT DISTINCT FROM", args, .. } if only(&args[0], 0, width) && only(&args[1], width, total) => {
+                    Some((args[0].clone(), args[1].clone()))
+                }
+                Rex::Call { op: "=" | "IS NOT DISTINCT FROM", args, .. } if only(&args[1], 0, width) && only(&args[0], width, total) => {
+                    Some((args[1].clone(), args[0].clone()))
+                }
+                _ => None,
+            };
+            match pair {
+                Some((l, r)) => {
+                    safe.push(matches!(&part, Rex::Call { op: "IS NOT DISTINCT FROM", .. }));
+                    left_keys.push(l);
+                    right_keys.push(r.shifted(-(width as isize)));
+                }
+                None => rest.push(part),
+            }
+        }
+        let (l, l_places) = self.with_columns(left, left_keys.iter()).await?;
+        let (r, r_places) = self.with_columns(right, right_keys.iter()).await?;
+        let keys: Vec<JoinKey> = l_places
+            .iter()
+            .zip(&r_places)
+            .zip(&safe)
+            .map(|((left, right), null_safe)| JoinKey { left: *left, right: *right, null_safe: *null_safe })
+            .collect();
+        let kind = match kind {
+            RelJoin::Inner => JoinType::Inner,
+            RelJoin::Left => JoinType::Left,
+            RelJoin::Right => JoinType::Right,
+            RelJoin::Full => JoinType::Full,
+        };
+        let residual = Rex::and_all(rest.clone());
+        let test = |a: &[u32], b: &[u32]| -> Result<Vec<bool>> {
+            let trim = |relation: &Relation, count: usize| Relation { columns: relation.columns[..count].to_vec(), rows: relation.rows };
+            let pairs = trim(&l, width).gather(a).beside(trim(&r, total - width).gather(b));
+            self.holds(&residual, &Relation { columns: pairs.columns, rows: a.len() })
+        };
+        let joined = join(&l, &r, kind, &keys, if rest.is_empty() { None } else { Some(&test) })?;
+        // The key columns made for the join are dropped again.
+        let l_count = l.columns.len();
+        let columns = joined.columns.into_iter().enumerate().filter(|(i, _)| *i < width || (*i >= l_count && *i < l_count + total - width));
+        Ok(Relation { columns: columns.map(|(_, c)| c).collect(), rows: joined.rows })
+    }
+
+    async fn window(&self, input: &Rel, calls: &[WindowCall]) -> Result<Relation> {
+        let mut exprs: Vec<&Rex> = Vec::new();
+        for call in calls {
+            exprs.extend(call.args.iter().filter(|a| !a.is_literal() || call.function != "NTILE"));
+            exprs.extend(&call.filter);
+            exprs.extend(&call.partition_by);
+            exprs.extend(call.order_by.iter().map(|(rex, _, _)| rex));
+        }
+        let (relation, places) = self.with_columns(input, exprs.iter().copied()).await?;
+        let place = |rex: &Rex| exprs.iter().position(|e| *e == rex).map_or(0, |at| places[at]);
+        let specs: Vec<WindowSpec> = calls.iter().map(|call| window_spec(call, &place)).collect();
+        let types: Vec<SqlType> = self.column_types(input, &exprs, &places, relation.columns.len());
+        let custom = |number: usize, rows: &[u32]| self.frame_aggregate(&calls[number], &relation, rows, &place, &types);
+        let result = window(&relation, &specs, &custom)?;
+        let (width, extended) = (input.fields.len(), relation.columns.len());
+        let columns = result.columns.into_iter().enumerate().filter(|(i, _)| *i < width || *i >= extended).map(|(_, c)| c).collect();
+        Ok(Relation { columns, rows: result.rows })
+    }
+
+    fn column_types(&self, input: &Rel, exprs: &[&Rex], places: &[usize], count: usize) -> Vec<SqlType> {
+        let mut types: Vec<SqlType> = input.fields.iter().map(|f| f.sql_type.clone()).collect();
+        types.resize(count, SqlType::Varchar);
+        for (rex, place) in exprs.iter().zip(places) {
+            types[*place] = rex.sql_type().clone();
+        }
+        types
+    }
+
+    /// An aggregate that windows do not know, over a frame's rows, as a native query.
+    fn frame_aggregate(&self, call: &WindowCall, relation: &Relation, rows: &[u32], place: &dyn Fn(&Rex) -> usize, types: &[SqlType]) -> Result<Value> {
+        let arg = |rex: &Rex| if rex.is_literal() { rex.clone() } else { Rex::Input(place(rex), rex.sql_type().clone()) };
+        let fields: Vec<Field> = types.iter().enumerate().map(|(i, t)| Field::new(&format!("c{i}"), t.clone())).collect();
+        let base = Rel::new(RelKind::Rows(Rows(Arc::new(relation.gather(rows)))), fields);
+        let aggregate = AggregateCall {
+            function: call.function,
+            args: call.args.iter().map(arg).collect(),
+            distinct: call.distinct,
+            filter: None,
+            sql_type: call.sql_type.clone(),
+        };
+        let mut stage = Stage::of(&base);
+        stage.aggregate = Some(Grouping { keys: Vec::new(), sets: vec![Vec::new()], calls: vec![aggregate] });
+        stage.output = vec![Rex::Input(0, call.sql_type.clone())];
+        let RelKind::Rows(rows) = &base.kind else { return Ok(Value::Null) };
+        let result = self.run_over(&stage, rows.0.as_ref().clone())?;
+        Ok(result.columns[0].value(0))
+    }
+}
+
+fn window_spec(call: &WindowCall, place: &dyn Fn(&Rex) -> usize) -> WindowSpec {
+    let end = |bound: FrameBound| match bound {
+        FrameBound::UnboundedPreceding | FrameBound::UnboundedFollowing => FrameEnd::Unbounded,
+        FrameBound::Offset(n) => FrameEnd::Offset(n),
+    };
+    let constant = |i: usize| call.args.get(i).and_then(Rex::literal);
+    let number = match call.function {
+        "NTILE" => constant(0).and_then(Value::as_long).unwrap_or(1),
+        "LAG" | "LEAD" | "NTH_VALUE" => constant(1).and_then(Value::as_long).unwrap_or(1),
+        _ => 1,
+    };
+    let known = ["COUNT", "SUM", "MIN", "MAX", "AVG"].contains(&call.function) || crate::functions::find_window(call.function).is_some();
+    WindowSpec {
+        function: call.function,
+        args: call.args.iter().take(if call.function == "NTILE" { 0 } else { 1 }).map(place).collect(),
+        number,
+        default: constant(2).cloned().unwrap_or(Value::Null),
+        filter: call.filter.as_ref().map(place),
+        partition_by: call.partition_by.iter().map(place).collect(),
+        order_by: call
+            .order_by
+            .iter()
+            .map(|(rex, descending, nulls_first)| SortColumn { column: place(rex), descending: *descending, nulls_first: *nulls_first })
+            .collect(),
+        rows: call.frame.rows,
+        start: end(call.frame.start),
+        end: end(call.frame.end),
+        result: call.sql_type.native(),
+        custom: !known,
+    }
+}

@@ -1,0 +1,235 @@
+//! Subqueries in expressions. One that stands alone is run first and becomes a constant or a list; a correlated one is run
+//! once for each distinct combination of the outer values it reads, and becomes a column.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use ovate_base::{DruidError, Result};
+use ovate_compute::{Value, Vector};
+use ovate_engine::Relation;
+use ovate_engine::keys::row_keys;
+
+use super::Executor;
+use crate::plan::{Rel, RelKind, Rex, Rows, SubqueryKind};
+use crate::types::{Field, SqlType};
+
+/// Most distinct outer combinations for which a correlated subquery is run.
+const RUNS_MAX: usize = 100_000;
+
+impl Executor<'_> {
+    /// The plan without subqueries.
+    pub(super) fn resolve<'s>(&'s self, rel: &'s Rel) -> BoxFuture<'s, Result<Rel>> {
+        Box::pin(async move {
+            if !has_subqueries(rel) {
+                return Ok(rel.clone());
+            }
+            let mut children = Vec::new();
+            for child in rel.children() {
+                children.push(self.resolve(child).await?);
+            }
+            let mut children = children.into_iter();
+            let rel = rel.with_children(&mut |child| children.next().unwrap_or_else(|| child.clone()));
+            let rel = self.resolve_alone(rel).await?;
+            self.resolve_correlated(rel).await
+        })
+    }
+
+    async fn resolve_alone(&self, rel: Rel) -> Result<Rel> {
+        let mut found: Vec<Rex> = Vec::new();
+        for rex in rel.exprs() {
+            rex.visit(&mut |node| {
+                if let Rex::Subquery { plan, .. } = node {
+                    if !plan.is_correlated() && !found.contains(node) {
+                        found.push(node.clone());
+                    }
+                }
+            });
+        }
+        if found.is_empty() {
+            return Ok(rel);
+        }
+        let mut results = Vec::new();
+        for rex in &found {
+            results.push(self.alone(rex).await?);
+        }
+        let swap = |node: Rex| match found.iter().position(|f| *f == node).map(|at| &results[at]) {
+            Some(Some(constant)) => match (constant, node) {
+                // The operand may hold subqueries that were replaced meanwhile; take it from the node.
+                (Rex::Call { op: "IN", args, sql_type }, Rex::Subquery { args: mut own, .. }) => {
+                    own.extend(args[1..].iter().cloned());
+                    Rex::Call { op: "IN", args: own, sql_type: sql_type.clone() }
+                }
+                (other, _) => other.clone(),
+            },
+            _ => node,
+        };
+        Ok(own_exprs(&rel, &|rex| rex.map(&mut |node| swap(node))))
+    }
+
+    /// The constant that a subquery stands for; `None` when it has to be computed for each row.
+    async fn alone(&self, rex: &Rex) -> Result<Option<Rex>> {
+        let Rex::Subquery { kind, plan, args, sql_type } = rex else { return Ok(None) };
+        if *kind == SubqueryKind::In && args.len() != 1 {
+            return Ok(None);
+        }
+        let rows = self.execute(plan).await?;
+        Ok(Some(match kind {
+            SubqueryKind::Scalar => Rex::Literal(scalar(&rows)?, sql_type.clone()),
+            SubqueryKind::Exists => Rex::boolean(rows.rows > 0),
+            SubqueryKind::Array => Rex::Literal(Value::Array(rows.columns[0].to_values().into()), sql_type.clone()),
+            SubqueryKind::In if rows.rows == 0 => Rex::boolean(false),
+            SubqueryKind::In => {
+                let element = plan.fields[0].sql_type.clone();
+                let column = (&rows.columns[0], true);
+                let mut seen = std::collections::HashSet::new();
+                let mut list = vec![args[0].clone()];
+                for (row, key) in row_keys(&[column], rows.rows).into_iter().enumerate() {
+                    if seen.insert(key) {
+                        list.push(Rex::Literal(rows.columns[0].value(row), element.clone()));
+                    }
+                }
+                Rex::call("IN", list, SqlType::Boolean)
+            }
+        }))
+    }
+
+    async fn resolve_correlated(&self, rel: Rel) -> Result<Rel> {
+        let mut found: Vec<Rex> = Vec::new();
+        for rex in rel.exprs() {
+            rex.visit(&mut |node| {
+                if matches!(node, Rex::Subquery { .. }) && !found.contains(node) {
+                    found.push(node.clone());
+                }
+            });
+        }
+        // What refers to queries further out waits until those have put their values in.
+        let waits = |rex: &Rex| matches!(rex, Rex::Subquery { plan, .. } if reads_beyond(plan));
+        if found.is_empty() || found.iter().any(waits) {
+            return Ok(rel);
+        }
+        let inputs = rel.children();
+        let input = match (&rel.kind, inputs.as_slice()) {
+            (RelKind::Join { left, right, .. }, _) => {
+                return Err(DruidError::unsupported(format!(
+                    "correlated subquery in a join condition ({} and {} columns)",
+                    left.fields.len(),
+                    right.fields.len()
+                )));
+            }
+            (_, [input]) => (*input).clone(),
+            _ => return Ok(rel),
+        };
+        let optimised = self.optimise(&input);
+        let mut rows = self.run(&optimised).await?;
+        let mut fields: Vec<Field> = input.fields.to_vec();
+        for rex in &found {
+            let column = self.correlated(rex, &rows, &input).await?;
+            rows.columns.push(column);
+            fields.push(Field::new(&format!("$subquery{}", fields.len()), rex.sql_type().clone()));
+        }
+        let width = input.fields.len();
+        let base = Rel::new(RelKind::Rows(Rows(Arc::new(rows))), fields);
+        let swap = |node: Rex| match found.iter().position(|f| *f == node) {
+            Some(at) => Rex::Input(width + at, node.sql_type().clone()),
+            None => node,
+        };
+        let visible = rel.fields.clone();
+        let rel = own_exprs(&rel.with_children(&mut |_| base.clone()), &|rex| rex.map(&mut |node| swap(node)));
+        // Filters and sorts pass their input's columns on; the new ones are cut off again.
+        if matches!(rel.kind, RelKind::Filter { .. } | RelKind::Sort { .. }) {
+            let names: Vec<Arc<str>> = visible.iter().map(|f| f.name.clone()).collect();
+            let exprs: Vec<Rex> = visible.iter().enumerate().map(|(i, f)| Rex::Input(i, f.sql_type.clone())).collect();
+            let wide = Rel { fields: base.fields.clone(), ..rel };
+            return Ok(wide.project(exprs, &names));
+        }
+        Ok(rel)
+    }
+
+    async fn correlated(&self, rex: &Rex, rows: &Relation, input: &Rel) -> Result<Vector> {
+        let Rex::Subquery { kind, plan, args, sql_type } = rex else {
+            return Err(DruidError::runtime("not a subquery"));
+        };
+        let mut used = Vec::new();
+        plan.outer_used(1, &mut used);
+        let columns: Vec<(&Vector, bool)> = used.iter().map(|i| (&rows.columns[*i], true)).collect();
+        let operands = args.iter().map(|arg| self.eval(arg, rows)).collect::<Result<Vec<_>>>()?;
+        let mut known: HashMap<Option<Box<[u8]>>, Relation> = HashMap::new();
+        let mut values = Vec::with_capacity(rows.rows);
+        for (row, key) in row_keys(&columns, rows.rows).into_iter().enumerate() {
+            if !known.contains_key(&key) {
+                if known.len() >= RUNS_MAX {
+                    return Err(DruidError::resource_limit(format!(
+                        "Correlated subquery would run for more than {RUNS_MAX} distinct outer rows"
+                    )));
+                }
+                let constant = |index: usize| {
+                    Rex::Literal(rows.columns[index].value(row), input.fields[index].sql_type.clone())
+                };
+                let bound = plan.map_exprs(&|rex, depth| rex.with_outer(depth, &constant));
+                known.insert(key.clone(), self.execute(&bound).await?);
+            }
+            let result = &known[&key];
+            values.push(match kind {
+                SubqueryKind::Scalar => scalar(result)?,
+                SubqueryKind::Exists => Value::Long(i64::from(result.rows > 0)),
+                SubqueryKind::Array => Value::Array(result.columns[0].to_values().into()),
+                SubqueryKind::In => among(&operands, row, result),
+            });
+        }
+        Ok(Vector::from_values(&sql_type.native(), values))
+    }
+}
+
+fn has_subqueries(rel: &Rel) -> bool {
+    rel.exprs().iter().any(|rex| rex.any(&|node| matches!(node, Rex::Subquery { .. })))
+        || rel.children().into_iter().any(has_subqueries)
+}
+
+/// True when the plan reads queries beyond the one it stands in.
+fn reads_beyond(plan: &Rel) -> bool {
+    let mut deep = Vec::new();
+    for depth in 2..8 {
+        plan.outer_used(depth, &mut deep);
+    }
+    !deep.is_empty()
+}
+
+/// Only this node's own expressions replaced.
+fn own_exprs(rel: &Rel, f: &dyn Fn(Rex) -> Rex) -> Rel {
+    let children: Vec<Rel> = rel.children().into_iter().cloned().collect();
+    let hollow = |t: &Rel| Rel { kind: RelKind::Values(Vec::new()), fields: t.fields.clone() };
+    let mapped = rel.with_children(&mut |child| hollow(child)).map_exprs(&|rex, depth| if depth == 1 { f(rex) } else { rex });
+    let mut children = children.into_iter();
+    mapped.with_children(&mut |child| children.next().unwrap_or_else(|| child.clone()))
+}
+
+fn scalar(rows: &Relation) -> Result<Value> {
+    match rows.rows {
+        0 => Ok(Value::Null),
+        1 => Ok(rows.columns[0].value(0)),
+        _ => Err(DruidError::invalid_sql("Subquery expression returned more than one row")),
+    }
+}
+
+/// `(a, b) IN (rows)` with unknown where only nulls could make it true.
+fn among(operands: &[Vector], row: usize, rows: &Relation) -> Value {
+    let mut unknown = false;
+    for other in 0..rows.rows {
+        let (mut equal, mut open) = (true, false);
+        for (operand, column) in operands.iter().zip(&rows.columns) {
+            let (a, b) = (operand.value(row), column.value(other));
+            if a.is_null() || b.is_null() {
+                open = true;
+            } else if a.compare(&b).is_ne() {
+                equal = false;
+            }
+        }
+        match (equal, open) {
+            (true, false) => return Value::Long(1),
+            (true, true) => unknown = true,
+            _ => {}
+        }
+    }
+    if unknown { Value::Null } else { Value::Long(0) }
+}

@@ -1,0 +1,146 @@
+//! Rewriting of bound plans: constants folded, filters moved down to where the rows come from.
+
+use super::{Rel, RelJoin, RelKind, Rex};
+use crate::types::SqlType;
+
+/// Evaluates calls of constants by `eval`, which gives `None` where that cannot be done.
+pub fn fold_constants(rel: &Rel, eval: &dyn Fn(&Rex) -> Option<Rex>) -> Rel {
+    rel.map_exprs(&|rex, _| {
+        rex.map(&mut |node| match &node {
+            Rex::Call { args, .. } if args.iter().all(Rex::is_literal) => eval(&node).unwrap_or(node),
+            Rex::Call { op: op @ ("AND" | "OR"), args, .. } => simplify(op, args).unwrap_or(node),
+            _ => node,
+        })
+    })
+}
+
+/// AND and OR without constants that do not matter.
+fn simplify(op: &'static str, args: &[Rex]) -> Option<Rex> {
+    let truth = |rex: &Rex| rex.literal().and_then(|v| v.as_long()).map(|v| v != 0);
+    let absorbing = op == "OR";
+    if args.iter().any(|arg| truth(arg) == Some(absorbing)) {
+        return Some(Rex::boolean(absorbing));
+    }
+    let rest: Vec<Rex> = args.iter().filter(|arg| truth(arg) != Some(!absorbing)).cloned().collect();
+    if rest.len() == args.len() {
+        return None;
+    }
+    Some(match rest.len() {
+        0 => Rex::boolean(!absorbing),
+        1 => rest.into_iter().next()?,
+        _ => Rex::call(op, rest, SqlType::Boolean),
+    })
+}
+
+/// Moves filters below projections, joins, unions and unnests as far as they may go.
+pub fn push_filters(rel: &Rel) -> Rel {
+    push(rel, Vec::new())
+}
+
+fn wrap(rel: Rel, conditions: Vec<Rex>) -> Rel {
+    if conditions.is_empty() { rel } else { rel.filter(Rex::and_all(conditions)) }
+}
+
+fn has_subquery(rex: &Rex) -> bool {
+    rex.any(&|node| matches!(node, Rex::Subquery { .. }))
+}
+
+/// The relation with these conditions on its output applied.
+fn push(rel: &Rel, mut conditions: Vec<Rex>) -> Rel {
+    match &rel.kind {
+        RelKind::Filter { input, condition } => {
+            condition.clone().conjuncts(&mut conditions);
+            push(input, conditions)
+        }
+        RelKind::Project { input, exprs } if !exprs.iter().any(has_subquery) => {
+            let below: Vec<Rex> = conditions.into_iter().map(|c| c.with_inputs(&|i| exprs[i].clone())).collect();
+            rel.with_children(&mut |_| push(input, below.clone()))
+        }
+        RelKind::Union(inputs) if !conditions.iter().any(has_subquery) => {
+            let inputs = inputs.iter().map(|input| push(input, conditions.clone())).collect();
+            Rel { kind: RelKind::Union(inputs), fields: rel.fields.clone() }
+        }
+        RelKind::Unnest { input, .. } => {
+            let width = input.fields.len();
+            let (below, above) = conditions.into_iter().partition(|c| reads_only(c, 0, width) && !has_subquery(c));
+            let below: Vec<Rex> = below;
+            wrap(rel.with_children(&mut |child| push(child, below.clone())), above)
+        }
+        RelKind::Join { .. } => push_join(rel, conditions),
+        RelKind::Sort { limit: None, offset: 0, .. } => rel.with_children(&mut |child| push(child, conditions.clone())),
+        _ => wrap(rel.with_children(&mut |child| push(child, Vec::new())), conditions),
+    }
+}
+
+/// True when all inputs lie in `from..to`.
+pub fn reads_only(rex: &Rex, from: usize, to: usize) -> bool {
+    let mut used = Vec::new();
+    rex.inputs_used(&mut used);
+    used.iter().all(|i| (from..to).contains(i))
+}
+
+fn push_join(rel: &Rel, conditions: Vec<Rex>) -> Rel {
+    let RelKind::Join { left, right, kind, condition } = &rel.kind else { return wrap(rel.clone(), conditions) };
+    let (width, total) = (left.fields.len(), rel.fields.len());
+    let (mut to_left, mut to_right, mut on, mut above) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut kind = *kind;
+    // A condition that no null-filled row passes makes an outer join an inner one on that side.
+    let strict_right = conditions.iter().any(|c| rejects_nulls(c, width, total));
+    let strict_left = conditions.iter().any(|c| rejects_nulls(c, 0, width));
+    kind = match kind {
+        RelJoin::Left if strict_right => RelJoin::Inner,
+        RelJoin::Right if strict_left => RelJoin::Inner,
+        RelJoin::Full if strict_left && strict_right => RelJoin::Inner,
+        RelJoin::Full if strict_left => RelJoin::Left,
+        RelJoin::Full if strict_right => RelJoin::Right,
+        other => other,
+    };
+    for c in conditions {
+        if has_subquery(&c) {
+            above.push(c);
+        } else if reads_only(&c, 0, width) && matches!(kind, RelJoin::Inner | RelJoin::Left) {
+            to_left.push(c);
+        } else if reads_only(&c, width, total) && matches!(kind, RelJoin::Inner | RelJoin::Right) {
+            to_right.push(c.shifted(-(width as isize)));
+        } else if kind == RelJoin::Inner {
+            on.push(c);
+        } else {
+            above.push(c);
+        }
+    }
+    let mut own = Vec::new();
+    condition.clone().conjuncts(&mut own);
+    for c in own {
+        if has_subquery(&c) {
+            on.push(c);
+        } else if reads_only(&c, 0, width) && matches!(kind, RelJoin::Inner | RelJoin::Right) && !is_constant(&c) {
+            to_left.push(c);
+        } else if reads_only(&c, width, total) && matches!(kind, RelJoin::Inner | RelJoin::Left) && !is_constant(&c) {
+            to_right.push(c.shifted(-(width as isize)));
+        } else {
+            on.push(c);
+        }
+    }
+    let kind = RelKind::Join {
+        left: Box::new(push(left, to_left)),
+        right: Box::new(push(right, to_right)),
+        kind,
+        condition: Rex::and_all(on),
+    };
+    wrap(Rel { kind, fields: rel.fields.clone() }, above)
+}
+
+fn is_constant(rex: &Rex) -> bool {
+    !rex.any(&|node| matches!(node, Rex::Input(..)))
+}
+
+/// True for comparisons that are not true when the columns in `from..to` are null.
+fn rejects_nulls(rex: &Rex, from: usize, to: usize) -> bool {
+    match rex {
+        Rex::Call { op: "=" | "<>" | "<" | "<=" | ">" | ">=" | "IN" | "LIKE" | "IS NOT NULL", args, .. } => {
+            args.iter().any(|arg| matches!(arg, Rex::Input(i, _) if (from..to).contains(i)))
+        }
+        Rex::Call { op: "AND", args, .. } => args.iter().any(|arg| rejects_nulls(arg, from, to)),
+        _ => false,
+    }
+}
