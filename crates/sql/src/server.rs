@@ -2,28 +2,222 @@
 
 use std::sync::Arc;
 
-use ovate_base::Result;
-use ovate_engine::{Catalog, NativeRunner};
+use bytes::Bytes;
+use moka::sync::Cache;
+use ovate_base::time::Zone;
+use ovate_base::{DruidError, Result};
+use ovate_compute::EvalContext;
+use ovate_engine::{Catalog, CatalogSnapshot, NativeRunner, Relation};
+use serde_json::{Map, Value as Json};
 
-use crate::request::{SqlRequest, SqlResponse};
+use crate::bind::{Session, bind};
+use crate::exec::Executor;
+use crate::native::Settings;
+use crate::parse::ast::{Literal, Statement, StatementBody};
+use crate::parse::parse_statement;
+use crate::plan::Rel;
+use crate::request::{ResultFormat, SqlRequest, SqlResponse};
+use crate::result::{Style, write};
 use crate::system::SystemTables;
+use crate::types::{Field, SqlType};
+
+/// Bound plans kept for texts that come again.
+const PLANS_MAX: u64 = 1000;
 
 /// Plans and runs SQL; shared by all requests.
 pub struct SqlEngine {
-    pub(crate) runner: Arc<dyn NativeRunner>,
-    pub(crate) catalog: Arc<dyn Catalog>,
-    pub(crate) system: Arc<dyn SystemTables>,
+    runner: Arc<dyn NativeRunner>,
+    catalog: Arc<dyn Catalog>,
+    system: Arc<dyn SystemTables>,
+    plans: Cache<String, Arc<Planned>>,
+}
+
+/// A statement bound against one version of the catalog.
+struct Planned {
+    rel: Rel,
+    explain: bool,
+    version: u64,
+}
+
+/// A statement's rows before they are written.
+pub struct SqlRows {
+    pub columns: Vec<(Arc<str>, SqlType)>,
+    pub rows: Relation,
 }
 
 impl SqlEngine {
     /// An engine over the broker's runner and catalog and the server's system tables.
     pub fn new(runner: Arc<dyn NativeRunner>, catalog: Arc<dyn Catalog>, system: Arc<dyn SystemTables>) -> Self {
-        SqlEngine { runner, catalog, system }
+        SqlEngine { runner, catalog, system, plans: Cache::new(PLANS_MAX) }
     }
 
     /// Parses, plans, runs and writes one statement. `now_ms` is the clock, for CURRENT_TIMESTAMP.
     pub async fn execute(&self, request: SqlRequest, now_ms: i64) -> Result<SqlResponse> {
-        let _ = (&self.runner, &self.catalog, &self.system, now_ms);
-        Err(ovate_base::DruidError::unsupported(format!("SQL statement [{}]", request.query)))
+        let mut request = request;
+        if request.result_format == ResultFormat::default() && !request.header {
+            // Header flags without `header` mean nothing to Druid either.
+            request.types_header = false;
+            request.sql_types_header = false;
+        }
+        let (fields, rows, style) = self.rows(&mut request, now_ms).await?;
+        let count = rows.rows;
+        let body: Vec<Bytes> = write(&request, &fields, &rows, &style);
+        Ok(SqlResponse {
+            content_type: request.result_format.content_type(),
+            sql_query_id: request.context.get("sqlQueryId").and_then(Json::as_str).map(str::to_owned),
+            header_included: request.header,
+            body,
+            rows: count,
+        })
     }
+
+    /// Runs one statement and gives its rows, for JDBC and for tests.
+    pub async fn fetch(&self, request: SqlRequest, now_ms: i64) -> Result<SqlRows> {
+        let mut request = request;
+        let (fields, rows, _) = self.rows(&mut request, now_ms).await?;
+        Ok(SqlRows { columns: fields.iter().map(|f| (f.name.clone(), f.sql_type.clone())).collect(), rows })
+    }
+
+    async fn rows(&self, request: &mut SqlRequest, now_ms: i64) -> Result<(Vec<Field>, Relation, Style)> {
+        if request.query.trim().is_empty() {
+            return Err(DruidError::invalid_sql("Empty query"));
+        }
+        let snapshot = self.catalog.snapshot();
+        let key = cache_key(request);
+        let cached = key.as_ref().and_then(|key| self.plans.get(key)).filter(|plan| plan.version == snapshot.version);
+        let (planned, session) = match cached {
+            Some(planned) => (planned, self.session(request, snapshot, now_ms)?),
+            None => {
+                let statement = parse_statement(&request.query)?;
+                apply_options(&statement, &mut request.context);
+                let session = self.session(request, snapshot, now_ms)?;
+                let planned = Arc::new(plan(&statement, &session)?);
+                let timeless = !request.query.to_ascii_uppercase().contains("CURRENT_");
+                if let (Some(key), true) = (key, timeless && statement.options.is_empty()) {
+                    self.plans.insert(key, planned.clone());
+                }
+                (planned, session)
+            }
+        };
+        let style = Style {
+            zone: session.zone.clone(),
+            stringify_arrays: flag(&request.context, "sqlStringifyArrays", true),
+        };
+        let executor = self.executor(request, &session);
+        if planned.explain {
+            let (fields, rows) = executor.explain(&planned.rel)?;
+            return Ok((fields, rows, style));
+        }
+        let rows = executor.execute(&planned.rel).await?;
+        Ok((planned.rel.fields.to_vec(), rows, style))
+    }
+
+    fn session(&self, request: &SqlRequest, catalog: Arc<CatalogSnapshot>, now_ms: i64) -> Result<Session> {
+        let zone = match request.context.get("sqlTimeZone") {
+            None | Some(Json::Null) => Zone::parse("UTC")?,
+            Some(Json::String(id)) => Zone::parse(id)?,
+            Some(other) => return Err(DruidError::invalid_input(format!("sqlTimeZone is not a time zone: {other}"))),
+        };
+        let now_ms = match request.context.get("sqlCurrentTimestamp") {
+            Some(Json::String(text)) => ovate_base::time::parse_instant(text)?,
+            Some(Json::Number(n)) => n.as_i64().unwrap_or(now_ms),
+            _ => now_ms,
+        };
+        Ok(Session {
+            catalog,
+            lookups: self.catalog.lookups(),
+            zone,
+            now_ms,
+            parameters: request.parameters.clone(),
+            approximate_distinct: flag(&request.context, "useApproximateCountDistinct", true),
+        })
+    }
+
+    fn executor<'a>(&'a self, request: &SqlRequest, session: &Session) -> Executor<'a> {
+        let limit = request.context.get("maxTopNLimit").and_then(count);
+        Executor {
+            runner: self.runner.as_ref(),
+            system: self.system.as_ref(),
+            catalog: session.catalog.clone(),
+            settings: Settings {
+                zone: session.zone.clone(),
+                approximate_top_n: flag(&request.context, "useApproximateTopN", true),
+                max_top_n_limit: limit.unwrap_or(100_000),
+                context: native_context(&request.context),
+            },
+            eval: EvalContext { lookups: session.lookups.clone(), now_ms: session.now_ms },
+            approximate_distinct: session.approximate_distinct,
+        }
+    }
+}
+
+/// A number that clients may send as text.
+fn count(json: &Json) -> Option<u64> {
+    json.as_u64().or_else(|| json.as_str().and_then(|text| text.parse().ok()))
+}
+
+/// A flag of the context; text is read as Druid does.
+fn flag(context: &Map<String, Json>, name: &str, default: bool) -> bool {
+    match context.get(name) {
+        Some(Json::Bool(value)) => *value,
+        Some(Json::String(text)) => text.eq_ignore_ascii_case("true"),
+        _ => default,
+    }
+}
+
+/// The context of native queries: the statement's, without what only SQL reads.
+fn native_context(context: &Map<String, Json>) -> Map<String, Json> {
+    const SQL_ONLY: &[&str] = &["sqlTimeZone", "sqlCurrentTimestamp", "sqlStringifyArrays", "useApproximateCountDistinct", "useApproximateTopN"];
+    context.iter().filter(|(key, _)| !SQL_ONLY.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn apply_options(statement: &Statement, context: &mut Map<String, Json>) {
+    for (key, literal) in &statement.options {
+        let value = match literal {
+            Literal::Null => Json::Null,
+            Literal::Boolean(b) => Json::Bool(*b),
+            Literal::Integer(text) => text.parse::<i64>().map_or_else(|_| Json::from(text.as_str()), Json::from),
+            Literal::Decimal(text) | Literal::Double(text) => text.parse::<f64>().map_or(Json::Null, Json::from),
+            Literal::String(text) | Literal::Timestamp(text) | Literal::Date(text) | Literal::Time(text) => Json::from(text.as_str()),
+        };
+        context.insert(key.clone(), value);
+    }
+}
+
+fn plan(statement: &Statement, session: &Session) -> Result<Planned> {
+    match &statement.body {
+        StatementBody::Query(query) => {
+            if statement.parameters > session.parameters.len() {
+                return Err(DruidError::invalid_sql("No value bound for parameter").with_context(
+                    "position",
+                    (session.parameters.len() + 1).to_string(),
+                ));
+            }
+            Ok(Planned { rel: bind(session, query)?, explain: statement.explain, version: session.catalog.version })
+        }
+        StatementBody::Ingest(ingest) => {
+            let verb = if ingest.replace.is_some() { "REPLACE" } else { "INSERT" };
+            Err(DruidError::invalid_sql(format!("{verb} operations are not supported by requested SQL engine [native], consider using MSQ.")))
+        }
+    }
+}
+
+/// What makes two requests have the same plan; `None` for requests too large to keep.
+fn cache_key(request: &SqlRequest) -> Option<String> {
+    if request.query.len() > 100_000 {
+        return None;
+    }
+    let mut key = request.query.clone();
+    for name in ["sqlTimeZone", "useApproximateCountDistinct", "sqlCurrentTimestamp"] {
+        key.push('\u{1}');
+        if let Some(value) = request.context.get(name) {
+            key.push_str(&value.to_string());
+        }
+    }
+    for parameter in &request.parameters {
+        key.push('\u{2}');
+        key.push_str(&parameter.sql_type);
+        key.push_str(&parameter.value.to_string());
+    }
+    Some(key)
 }

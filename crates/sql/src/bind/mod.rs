@@ -23,7 +23,7 @@ use crate::parse::ast::{Pos, Query};
 use crate::plan::Rel;
 use crate::request::SqlParameter;
 
-pub(crate) use literal::{parse_date_literal, parse_timestamp_literal};
+pub(crate) use literal::parse_date_literal;
 pub(crate) use metadata::INFO_TABLES;
 use scope::Scope;
 

@@ -1,6 +1,7 @@
 //! Runs a bound statement: stages become native queries, for the broker or over rows in memory; the other relations are
 //! `engine`'s operators.
 
+mod explain;
 mod info;
 mod relations;
 mod subquery;

@@ -18,7 +18,7 @@ use crate::plan::Rex;
 use crate::types::SqlType;
 use aggregate::Aggregations;
 use columns::Columns;
-pub use columns::transparent;
+
 use filter::FilterWriter;
 use post::Posts;
 pub use stage::{Base, Grouping, Order, Stage};
