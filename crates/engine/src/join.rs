@@ -75,9 +75,8 @@ pub fn join(left: &Relation, right: &Relation, kind: JoinType, keys: &[JoinKey],
 
 /// Pairs of rows that agree on the keys, ascending by left row.
 fn candidates(left: &Relation, right: &Relation, keys: &[JoinKey]) -> Result<(Vec<u32>, Vec<u32>)> {
-    let too_many = || {
-        DruidError::resource_limit(format!("Join gives more than {ROWS_MAX} rows; add conditions that narrow it down"))
-    };
+    let too_many =
+        || DruidError::resource_limit(format!("Join gives more than {ROWS_MAX} rows; add conditions that narrow it down"));
     let (mut l, mut r) = (Vec::new(), Vec::new());
     if keys.is_empty() {
         if left.rows.saturating_mul(right.rows) > ROWS_MAX {
@@ -92,7 +91,9 @@ fn candidates(left: &Relation, right: &Relation, keys: &[JoinKey]) -> Result<(Ve
         return Ok((l, r));
     }
     if let [JoinKey { left: lc, right: rc, null_safe: false }] = keys {
-        if let (Vector::Long { values: lv, nulls: ln }, Vector::Long { values: rv, nulls: rn }) = (&left.columns[*lc], &right.columns[*rc]) {
+        if let (Vector::Long { values: lv, nulls: ln }, Vector::Long { values: rv, nulls: rn }) =
+            (&left.columns[*lc], &right.columns[*rc])
+        {
             let mut map: HashMap<i64, Vec<u32>> = HashMap::with_capacity(rv.len());
             for (row, value) in rv.iter().enumerate() {
                 if !rn.as_ref().is_some_and(|n| n[row]) {

@@ -9,7 +9,11 @@ pub fn row_keys(columns: &[(&Vector, bool)], rows: usize) -> Vec<Option<Box<[u8]
         for (row, slot) in keys.iter_mut().enumerate() {
             let Some(key) = slot else { continue };
             if column.is_null(row) {
-                if *null_safe { key.push(0) } else { *slot = None }
+                if *null_safe {
+                    key.push(0)
+                } else {
+                    *slot = None
+                }
                 continue;
             }
             match column {

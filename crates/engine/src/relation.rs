@@ -67,11 +67,8 @@ impl Relation {
             return parts.remove(0);
         }
         let rows = parts.iter().map(|p| p.rows).sum();
-        let columns = types
-            .iter()
-            .enumerate()
-            .map(|(i, t)| concat(t, parts.iter().map(|p| p.columns[i].clone()).collect()))
-            .collect();
+        let columns =
+            types.iter().enumerate().map(|(i, t)| concat(t, parts.iter().map(|p| p.columns[i].clone()).collect())).collect();
         Relation { columns, rows }
     }
 
@@ -110,15 +107,18 @@ fn gather_or_null(column: &Vector, rows: &[u32]) -> Vector {
         Some(rows.iter().map(|r| *r == NO_ROW || null(*r)).collect::<Vec<bool>>())
     };
     match column {
-        Vector::Long { values, nulls } => {
-            Vector::Long { values: rows.iter().map(|r| values.get(*r as usize).copied().unwrap_or(0)).collect(), nulls: merge(nulls) }
-        }
-        Vector::Double { values, nulls } => {
-            Vector::Double { values: rows.iter().map(|r| values.get(*r as usize).copied().unwrap_or(0.0)).collect(), nulls: merge(nulls) }
-        }
-        Vector::Float { values, nulls } => {
-            Vector::Float { values: rows.iter().map(|r| values.get(*r as usize).copied().unwrap_or(0.0)).collect(), nulls: merge(nulls) }
-        }
+        Vector::Long { values, nulls } => Vector::Long {
+            values: rows.iter().map(|r| values.get(*r as usize).copied().unwrap_or(0)).collect(),
+            nulls: merge(nulls),
+        },
+        Vector::Double { values, nulls } => Vector::Double {
+            values: rows.iter().map(|r| values.get(*r as usize).copied().unwrap_or(0.0)).collect(),
+            nulls: merge(nulls),
+        },
+        Vector::Float { values, nulls } => Vector::Float {
+            values: rows.iter().map(|r| values.get(*r as usize).copied().unwrap_or(0.0)).collect(),
+            nulls: merge(nulls),
+        },
         Vector::Codes { .. } | Vector::String(_) => {
             let text = |row: &u32| if *row == NO_ROW { None } else { column.value(*row as usize).as_text() };
             Vector::String(rows.iter().map(text).collect())
@@ -185,7 +185,9 @@ pub fn concat(column_type: &ColumnType, mut parts: Vec<Vector>) -> Vector {
     let values: Vec<Value> = parts.iter().flat_map(Vector::to_values).collect();
     match column_type {
         // Values that are not of the declared type stay what they are.
-        ColumnType::Long | ColumnType::Float | ColumnType::Double if values.iter().any(|v| matches!(v, Value::String(_) | Value::Array(_))) => {
+        ColumnType::Long | ColumnType::Float | ColumnType::Double
+            if values.iter().any(|v| matches!(v, Value::String(_) | Value::Array(_))) =>
+        {
             Vector::from_untyped(values)
         }
         other => Vector::from_values(other, values),

@@ -50,7 +50,8 @@ pub fn window(input: &Relation, calls: &[WindowSpec], custom: CustomAggregate<'_
         keys.extend(call.order_by.iter().copied());
         let order = orders.entry(format!("{keys:?}")).or_insert_with(|| sorted_rows(&input.columns, input.rows, &keys)).clone();
         let mut values = vec![Value::Null; input.rows];
-        let same_partition: Vec<Comparer> = call.partition_by.iter().map(|c| Comparer::new(&input.columns[*c], false, true)).collect();
+        let same_partition: Vec<Comparer> =
+            call.partition_by.iter().map(|c| Comparer::new(&input.columns[*c], false, true)).collect();
         let peers: Vec<Comparer> =
             call.order_by.iter().map(|k| Comparer::new(&input.columns[k.column], k.descending, k.nulls_first)).collect();
         let mut start = 0;
@@ -182,7 +183,9 @@ impl Partition<'_> {
         out: &mut [Value],
     ) -> Result<()> {
         let passes: Vec<bool> = (0..self.rows.len())
-            .map(|i| call.filter.is_none_or(|c| self.input.columns[c].value(self.rows[i] as usize).as_long().is_some_and(|v| v != 0)))
+            .map(|i| {
+                call.filter.is_none_or(|c| self.input.columns[c].value(self.rows[i] as usize).as_long().is_some_and(|v| v != 0))
+            })
             .collect();
         let values: Vec<Value> = (0..self.rows.len()).map(|i| self.arg(call, i)).collect();
         let mut last: Option<((usize, usize), Value)> = None;

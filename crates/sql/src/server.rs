@@ -99,10 +99,7 @@ impl SqlEngine {
                 (planned, session)
             }
         };
-        let style = Style {
-            zone: session.zone.clone(),
-            stringify_arrays: flag(&request.context, "sqlStringifyArrays", true),
-        };
+        let style = Style { zone: session.zone.clone(), stringify_arrays: flag(&request.context, "sqlStringifyArrays", true) };
         let executor = self.executor(request, &session);
         if planned.explain {
             let (fields, rows) = executor.explain(&planned.rel)?;
@@ -167,7 +164,8 @@ fn flag(context: &Map<String, Json>, name: &str, default: bool) -> bool {
 
 /// The context of native queries: the statement's, without what only SQL reads.
 fn native_context(context: &Map<String, Json>) -> Map<String, Json> {
-    const SQL_ONLY: &[&str] = &["sqlTimeZone", "sqlCurrentTimestamp", "sqlStringifyArrays", "useApproximateCountDistinct", "useApproximateTopN"];
+    const SQL_ONLY: &[&str] =
+        &["sqlTimeZone", "sqlCurrentTimestamp", "sqlStringifyArrays", "useApproximateCountDistinct", "useApproximateTopN"];
     context.iter().filter(|(key, _)| !SQL_ONLY.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
@@ -178,7 +176,9 @@ fn apply_options(statement: &Statement, context: &mut Map<String, Json>) {
             Literal::Boolean(b) => Json::Bool(*b),
             Literal::Integer(text) => text.parse::<i64>().map_or_else(|_| Json::from(text.as_str()), Json::from),
             Literal::Decimal(text) | Literal::Double(text) => text.parse::<f64>().map_or(Json::Null, Json::from),
-            Literal::String(text) | Literal::Timestamp(text) | Literal::Date(text) | Literal::Time(text) => Json::from(text.as_str()),
+            Literal::String(text) | Literal::Timestamp(text) | Literal::Date(text) | Literal::Time(text) => {
+                Json::from(text.as_str())
+            }
         };
         context.insert(key.clone(), value);
     }
@@ -188,16 +188,16 @@ fn plan(statement: &Statement, session: &Session) -> Result<Planned> {
     match &statement.body {
         StatementBody::Query(query) => {
             if statement.parameters > session.parameters.len() {
-                return Err(DruidError::invalid_sql("No value bound for parameter").with_context(
-                    "position",
-                    (session.parameters.len() + 1).to_string(),
-                ));
+                return Err(DruidError::invalid_sql("No value bound for parameter")
+                    .with_context("position", (session.parameters.len() + 1).to_string()));
             }
             Ok(Planned { rel: bind(session, query)?, explain: statement.explain, version: session.catalog.version })
         }
         StatementBody::Ingest(ingest) => {
             let verb = if ingest.replace.is_some() { "REPLACE" } else { "INSERT" };
-            Err(DruidError::invalid_sql(format!("{verb} operations are not supported by requested SQL engine [native], consider using MSQ.")))
+            Err(DruidError::invalid_sql(format!(
+                "{verb} operations are not supported by requested SQL engine [native], consider using MSQ."
+            )))
         }
     }
 }

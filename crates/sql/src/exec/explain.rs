@@ -82,7 +82,9 @@ impl Executor<'_> {
             }
             RelKind::Unnest { input, .. } => json!({"type": "unnest", "base": child(input)?}),
             RelKind::Window { input, .. } => json!({"type": "window", "base": child(input)?}),
-            RelKind::SetDifference { left, right, .. } => json!({"type": "setOperation", "left": child(left)?, "right": child(right)?}),
+            RelKind::SetDifference { left, right, .. } => {
+                json!({"type": "setOperation", "left": child(left)?, "right": child(right)?})
+            }
             RelKind::System(table) => json!({"type": "table", "name": format!("sys.{}", table.name())}),
             _ => json!({"type": "table", "name": "INFORMATION_SCHEMA"}),
         })

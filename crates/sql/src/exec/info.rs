@@ -16,16 +16,26 @@ impl Executor<'_> {
         match table {
             InfoTable::Schemata => ["INFORMATION_SCHEMA", "druid", "lookup", "sys", "view"]
                 .into_iter()
-                .map(|schema| vec![CATALOG.into(), schema.into(), Value::Null, Value::Null, Value::Null, Value::Null, Value::Null])
+                .map(|schema| {
+                    vec![CATALOG.into(), schema.into(), Value::Null, Value::Null, Value::Null, Value::Null, Value::Null]
+                })
                 .collect(),
             InfoTable::Tables => self.tables(),
             InfoTable::Columns => self.columns(),
             InfoTable::Routines => FUNCTIONS
                 .iter()
                 .map(|f| {
-                    let arguments = if f.max_args == usize::MAX { "<ANY>, ...".to_owned() } else { vec!["<ANY>"; f.max_args].join(", ") };
+                    let arguments =
+                        if f.max_args == usize::MAX { "<ANY>, ...".to_owned() } else { vec!["<ANY>"; f.max_args].join(", ") };
                     let signature = format!("'{}({arguments})'", f.name);
-                    vec![CATALOG.into(), "INFORMATION_SCHEMA".into(), f.name.into(), "FUNCTION".into(), "NO".into(), signature.as_str().into()]
+                    vec![
+                        CATALOG.into(),
+                        "INFORMATION_SCHEMA".into(),
+                        f.name.into(),
+                        "FUNCTION".into(),
+                        "NO".into(),
+                        signature.as_str().into(),
+                    ]
                 })
                 .collect(),
         }

@@ -165,7 +165,9 @@ impl Executor<'_> {
 pub fn table_source(names: &[String]) -> Json {
     match names {
         [one] => json!({"type": "table", "name": one}),
-        many => json!({"type": "union", "dataSources": many.iter().map(|n| json!({"type": "table", "name": n})).collect::<Vec<_>>()}),
+        many => {
+            json!({"type": "union", "dataSources": many.iter().map(|n| json!({"type": "table", "name": n})).collect::<Vec<_>>()})
+        }
     }
 }
 
@@ -211,7 +213,11 @@ fn outputs(stage: &Stage, planned: &Planned, rows: ovate_query::QueryRows) -> Re
         let keys: Vec<SortColumn> = keys
             .iter()
             .enumerate()
-            .map(|(i, (_, descending, nulls_first))| SortColumn { column: visible + i, descending: *descending, nulls_first: *nulls_first })
+            .map(|(i, (_, descending, nulls_first))| SortColumn {
+                column: visible + i,
+                descending: *descending,
+                nulls_first: *nulls_first,
+            })
             .collect();
         let order = sorted_rows(&result.columns, result.rows, &keys);
         result = result.gather(&cut(order, *offset, *limit));
@@ -242,9 +248,10 @@ pub fn fold(rex: &Rex, zone: &Zone, eval: &EvalContext) -> Option<Rex> {
     let native = sql_type.native();
     let value = match (&value, &native) {
         (Value::Null, _) => Value::Null,
-        (Value::Long(_) | Value::Double(_) | Value::Float(_) | Value::String(_), ColumnType::Long | ColumnType::Double | ColumnType::String) => {
-            value.cast(&native)
-        }
+        (
+            Value::Long(_) | Value::Double(_) | Value::Float(_) | Value::String(_),
+            ColumnType::Long | ColumnType::Double | ColumnType::String,
+        ) => value.cast(&native),
         (Value::Array(_), ColumnType::Array(_)) => value,
         _ => return None,
     };

@@ -114,10 +114,14 @@ impl Executor<'_> {
         let (mut left_keys, mut right_keys, mut safe, mut rest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for part in parts {
             let pair = match &part {
-                Rex::Call { op: "=" | "IS NOT DISTINCT FROM", args, .. } if only(&args[0], 0, width) && only(&args[1], width, total) => {
+                Rex::Call { op: "=" | "IS NOT DISTINCT FROM", args, .. }
+                    if only(&args[0], 0, width) && only(&args[1], width, total) =>
+                {
                     Some((args[0].clone(), args[1].clone()))
                 }
-                Rex::Call { op: "=" | "IS NOT DISTINCT FROM", args, .. } if only(&args[1], 0, width) && only(&args[0], width, total) => {
+                Rex::Call { op: "=" | "IS NOT DISTINCT FROM", args, .. }
+                    if only(&args[1], 0, width) && only(&args[0], width, total) =>
+                {
                     Some((args[1].clone(), args[0].clone()))
                 }
                 _ => None,
@@ -147,14 +151,16 @@ impl Executor<'_> {
         };
         let residual = Rex::and_all(rest.clone());
         let test = |a: &[u32], b: &[u32]| -> Result<Vec<bool>> {
-            let trim = |relation: &Relation, count: usize| Relation { columns: relation.columns[..count].to_vec(), rows: relation.rows };
+            let trim =
+                |relation: &Relation, count: usize| Relation { columns: relation.columns[..count].to_vec(), rows: relation.rows };
             let pairs = trim(&l, width).gather(a).beside(trim(&r, total - width).gather(b));
             self.holds(&residual, &Relation { columns: pairs.columns, rows: a.len() })
         };
         let joined = join(&l, &r, kind, &keys, if rest.is_empty() { None } else { Some(&test) })?;
         // The key columns made for the join are dropped again.
         let l_count = l.columns.len();
-        let columns = joined.columns.into_iter().enumerate().filter(|(i, _)| *i < width || (*i >= l_count && *i < l_count + total - width));
+        let columns =
+            joined.columns.into_iter().enumerate().filter(|(i, _)| *i < width || (*i >= l_count && *i < l_count + total - width));
         Ok(Relation { columns: columns.map(|(_, c)| c).collect(), rows: joined.rows })
     }
 
@@ -173,7 +179,8 @@ impl Executor<'_> {
         let custom = |number: usize, rows: &[u32]| self.frame_aggregate(&calls[number], &relation, rows, &place, &types);
         let result = window(&relation, &specs, &custom)?;
         let (width, extended) = (input.fields.len(), relation.columns.len());
-        let columns = result.columns.into_iter().enumerate().filter(|(i, _)| *i < width || *i >= extended).map(|(_, c)| c).collect();
+        let columns =
+            result.columns.into_iter().enumerate().filter(|(i, _)| *i < width || *i >= extended).map(|(_, c)| c).collect();
         Ok(Relation { columns, rows: result.rows })
     }
 
@@ -187,7 +194,14 @@ impl Executor<'_> {
     }
 
     /// An aggregate that windows do not know, over a frame's rows, as a native query.
-    fn frame_aggregate(&self, call: &WindowCall, relation: &Relation, rows: &[u32], place: &dyn Fn(&Rex) -> usize, types: &[SqlType]) -> Result<Value> {
+    fn frame_aggregate(
+        &self,
+        call: &WindowCall,
+        relation: &Relation,
+        rows: &[u32],
+        place: &dyn Fn(&Rex) -> usize,
+        types: &[SqlType],
+    ) -> Result<Value> {
         let arg = |rex: &Rex| if rex.is_literal() { rex.clone() } else { Rex::Input(place(rex), rex.sql_type().clone()) };
         let fields: Vec<Field> = types.iter().enumerate().map(|(i, t)| Field::new(&format!("c{i}"), t.clone())).collect();
         let base = Rel::new(RelKind::Rows(Rows(Arc::new(relation.gather(rows)))), fields);
@@ -218,7 +232,8 @@ fn window_spec(call: &WindowCall, place: &dyn Fn(&Rex) -> usize) -> WindowSpec {
         "LAG" | "LEAD" | "NTH_VALUE" => constant(1).and_then(Value::as_long).unwrap_or(1),
         _ => 1,
     };
-    let known = ["COUNT", "SUM", "MIN", "MAX", "AVG"].contains(&call.function) || crate::functions::find_window(call.function).is_some();
+    let known =
+        ["COUNT", "SUM", "MIN", "MAX", "AVG"].contains(&call.function) || crate::functions::find_window(call.function).is_some();
     WindowSpec {
         function: call.function,
         args: call.args.iter().take(if call.function == "NTILE" { 0 } else { 1 }).map(place).collect(),
@@ -229,7 +244,11 @@ fn window_spec(call: &WindowCall, place: &dyn Fn(&Rex) -> usize) -> WindowSpec {
         order_by: call
             .order_by
             .iter()
-            .map(|(rex, descending, nulls_first)| SortColumn { column: place(rex), descending: *descending, nulls_first: *nulls_first })
+            .map(|(rex, descending, nulls_first)| SortColumn {
+                column: place(rex),
+                descending: *descending,
+                nulls_first: *nulls_first,
+            })
             .collect(),
         rows: call.frame.rows,
         start: end(call.frame.start),

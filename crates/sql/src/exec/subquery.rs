@@ -163,9 +163,7 @@ impl Executor<'_> {
                         "Correlated subquery would run for more than {RUNS_MAX} distinct outer rows"
                     )));
                 }
-                let constant = |index: usize| {
-                    Rex::Literal(rows.columns[index].value(row), input.fields[index].sql_type.clone())
-                };
+                let constant = |index: usize| Rex::Literal(rows.columns[index].value(row), input.fields[index].sql_type.clone());
                 let bound = plan.map_exprs(&|rex, depth| rex.with_outer(depth, &constant));
                 known.insert(key.clone(), self.execute(&bound).await?);
             }

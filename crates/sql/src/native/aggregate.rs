@@ -70,7 +70,9 @@ impl Aggregations<'_, '_> {
             "SUM" | "MIN" | "MAX" => self.simple(call, name, filter),
             "AVG" => self.average(call, name, filter),
             "APPROX_COUNT_DISTINCT" | "APPROX_COUNT_DISTINCT_BUILTIN" => self.cardinality(args, name, filter),
-            "EARLIEST" | "LATEST" | "EARLIEST_BY" | "LATEST_BY" | "ANY_VALUE" | "SINGLE_VALUE" => self.first_last(call, name, filter),
+            "EARLIEST" | "LATEST" | "EARLIEST_BY" | "LATEST_BY" | "ANY_VALUE" | "SINGLE_VALUE" => {
+                self.first_last(call, name, filter)
+            }
             "GROUPING" => self.grouping(args, name),
             "ARRAY_AGG" | "ARRAY_CONCAT_AGG" | "STRING_AGG" => self.collect(call, name, filter),
             "BIT_AND" | "BIT_OR" | "BIT_XOR" => self.bits(call, name, filter),
@@ -92,7 +94,13 @@ impl Aggregations<'_, '_> {
             ("MAX", ColumnType::Long) => "longMax",
             ("MAX", ColumnType::Float) => "floatMax",
             ("MAX", ColumnType::Double) => "doubleMax",
-            _ if *arg.sql_type() == SqlType::Null => if call.function == "MIN" { "longMin" } else { "longMax" },
+            _ if *arg.sql_type() == SqlType::Null => {
+                if call.function == "MIN" {
+                    "longMin"
+                } else {
+                    "longMax"
+                }
+            }
             (function, other) => {
                 let column = self.columns.column(arg).unwrap_or_default();
                 return Err(DruidError::new(
@@ -213,7 +221,8 @@ impl Aggregations<'_, '_> {
         let mut groupings = Vec::new();
         for arg in args {
             let key = self.keys.iter().find(|(_, key)| key == arg);
-            let key = key.ok_or_else(|| DruidError::invalid_sql("Argument to operator 'GROUPING' must be a grouped expression"))?;
+            let key =
+                key.ok_or_else(|| DruidError::invalid_sql("Argument to operator 'GROUPING' must be a grouped expression"))?;
             groupings.push(json!(key.0));
         }
         self.push(json!({"type": "grouping", "name": name, "groupings": groupings}), None);
@@ -328,7 +337,11 @@ impl Aggregations<'_, '_> {
                 None => Ok(None),
                 Some(rex) => match rex.literal() {
                     Some(value) => Ok(value.as_double()),
-                    None => Err(DruidError::invalid_sql(format!("Argument {} to function '{}' must be a literal", i + 1, call.function))),
+                    None => Err(DruidError::invalid_sql(format!(
+                        "Argument {} to function '{}' must be a literal",
+                        i + 1,
+                        call.function
+                    ))),
                 },
             }
         };
@@ -369,7 +382,8 @@ impl Aggregations<'_, '_> {
             }
             "APPROX_QUANTILE" | "APPROX_QUANTILE_FIXED_BUCKETS" => {
                 let inner = format!("{name}:agg");
-                let fraction = number(1)?.ok_or_else(|| DruidError::invalid_sql(format!("{} needs a probability", call.function)))?;
+                let fraction =
+                    number(1)?.ok_or_else(|| DruidError::invalid_sql(format!("{} needs a probability", call.function)))?;
                 let aggregator = if call.function == "APPROX_QUANTILE" {
                     let kind = if complex { "approxHistogramFold" } else { "approxHistogram" };
                     json!({"type": kind, "name": inner, "fieldName": field, "resolution": whole(2)?.unwrap_or(50),

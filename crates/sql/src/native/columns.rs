@@ -42,7 +42,9 @@ impl<'a> Columns<'a> {
             return Ok(name.clone());
         }
         let mut number = self.made.len();
-        while self.names.iter().any(|n| *n == format!("v{number}")) || self.made.iter().any(|(n, _, _)| *n == format!("v{number}")) {
+        while self.names.iter().any(|n| *n == format!("v{number}"))
+            || self.made.iter().any(|(n, _, _)| *n == format!("v{number}"))
+        {
             number += 1;
         }
         let name = format!("v{number}");
@@ -115,7 +117,9 @@ pub fn transparent(rex: &Rex) -> &Rex {
                 || (*from == SqlType::Date && *sql_type == SqlType::Timestamp);
             if same { transparent(&args[0]) } else { rex }
         }
-        Rex::Call { op: "MILLIS_TO_TIMESTAMP" | "TIMESTAMP_TO_MILLIS", args, .. } if args[0].sql_type().native() == ovate_compute::ColumnType::Long => {
+        Rex::Call { op: "MILLIS_TO_TIMESTAMP" | "TIMESTAMP_TO_MILLIS", args, .. }
+            if args[0].sql_type().native() == ovate_compute::ColumnType::Long =>
+        {
             transparent(&args[0])
         }
         _ => rex,

@@ -248,7 +248,8 @@ impl ExprWriter<'_> {
                             _ => format!("pow(10,{})", self.write(digits)?),
                         };
                         let cast = if sql_type.is_integer() { "long" } else { "double" };
-                        format!("(cast(cast({} * {digits},'long'),'double') / {digits})", arg(0)?).replace("'double') /", &format!("'{cast}') /"))
+                        format!("(cast(cast({} * {digits},'long'),'double') / {digits})", arg(0)?)
+                            .replace("'double') /", &format!("'{cast}') /"))
                     }
                 }
             }
@@ -283,7 +284,12 @@ impl ExprWriter<'_> {
             "TIME_EXTRACT" => format!("timestamp_extract({},{},{})", arg(0)?, optional(1, "'EPOCH'")?, optional(2, &tz)?),
             "TIME_PARSE" => format!("timestamp_parse({},{},{})", arg(0)?, optional(1, "null")?, optional(2, &tz)?),
             "TIME_FORMAT" => {
-                format!("timestamp_format({},{},{})", arg(0)?, optional(1, "'yyyy-MM-dd\\'T\\'HH:mm:ss.SSSZZ'")?, optional(2, &tz)?)
+                format!(
+                    "timestamp_format({},{},{})",
+                    arg(0)?,
+                    optional(1, "'yyyy-MM-dd\\'T\\'HH:mm:ss.SSSZZ'")?,
+                    optional(2, &tz)?
+                )
             }
             "MILLIS_TO_TIMESTAMP" | "TIMESTAMP_TO_MILLIS" => arg(0)?,
             "EXTRACT" => format!("timestamp_extract({},{},{tz})", arg(1)?, arg(0)?),
@@ -327,7 +333,8 @@ impl ExprWriter<'_> {
     }
 
     fn trim(&self, op: &str, args: &[Rex]) -> Result<String> {
-        let side = args[0].literal_text().filter(|t| op == "TRIM" && args.len() > 1 && matches!(*t, "BOTH" | "LEADING" | "TRAILING"));
+        let side =
+            args[0].literal_text().filter(|t| op == "TRIM" && args.len() > 1 && matches!(*t, "BOTH" | "LEADING" | "TRAILING"));
         let (name, rest) = match (op, side) {
             ("TRIM", Some("LEADING")) => ("ltrim", &args[1..]),
             ("TRIM", Some("TRAILING")) => ("rtrim", &args[1..]),

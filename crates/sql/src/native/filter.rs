@@ -95,13 +95,18 @@ impl FilterWriter<'_, '_> {
         let mut groups: Vec<(Rex, Vec<Rex>)> = Vec::new();
         for arg in args {
             let taken = match arg {
-                Rex::Call { op: "=", args, .. } if args[1].is_literal() && !args[0].is_literal() => Some((args[0].clone(), vec![args[1].clone()])),
+                Rex::Call { op: "=", args, .. } if args[1].is_literal() && !args[0].is_literal() => {
+                    Some((args[0].clone(), vec![args[1].clone()]))
+                }
                 Rex::Call { op: "IN", args, .. } => Some((args[0].clone(), args[1..].to_vec())),
                 _ => None,
             };
             match taken {
                 Some((value, items)) if !matches!(value.sql_type(), SqlType::Array(_)) => {
-                    match groups.iter_mut().find(|(v, list)| *v == value && list[0].sql_type().native() == items[0].sql_type().native()) {
+                    match groups
+                        .iter_mut()
+                        .find(|(v, list)| *v == value && list[0].sql_type().native() == items[0].sql_type().native())
+                    {
                         Some((_, list)) => list.extend(items),
                         None => groups.push((value, items)),
                     }
@@ -133,7 +138,10 @@ impl FilterWriter<'_, '_> {
             _ => return self.expression(rex),
         };
         let Some(literal) = constant.literal().filter(|v| !v.is_null()) else { return self.expression(rex) };
-        if matches!(literal, Value::Json(_) | Value::Complex(..)) || matches!(value.sql_type(), SqlType::Complex(_)) || value.is_literal() {
+        if matches!(literal, Value::Json(_) | Value::Complex(..))
+            || matches!(value.sql_type(), SqlType::Complex(_))
+            || value.is_literal()
+        {
             return self.expression(rex);
         }
         let match_type = match_type(value.sql_type(), constant);

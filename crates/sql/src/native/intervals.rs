@@ -30,7 +30,10 @@ pub fn intervals_of(rex: &Rex, time: usize) -> Option<Vec<Interval>> {
             if !is_time(&args[0], time) {
                 return None;
             }
-            let points = args[1..].iter().map(|arg| instant(arg).map(|t| Interval { start: t, end: t + 1 })).collect::<Option<Vec<_>>>()?;
+            let points = args[1..]
+                .iter()
+                .map(|arg| instant(arg).map(|t| Interval { start: t, end: t + 1 }))
+                .collect::<Option<Vec<_>>>()?;
             Some(Interval::condense(&points))
         }
         _ => None,

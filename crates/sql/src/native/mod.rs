@@ -71,7 +71,10 @@ pub fn plan(stage: &Stage, data_source: Json, settings: &Settings) -> Result<Pla
     let mut query = Map::new();
     query.insert("queryType".into(), json!("scan"));
     query.insert("dataSource".into(), data_source);
-    query.insert("intervals".into(), json!({"type": "intervals", "intervals": intervals.iter().map(interval_text).collect::<Vec<_>>()}));
+    query.insert(
+        "intervals".into(),
+        json!({"type": "intervals", "intervals": intervals.iter().map(interval_text).collect::<Vec<_>>()}),
+    );
     if let Some(filter) = filter {
         query.insert("filter".into(), filter);
     }
@@ -241,7 +244,9 @@ fn aggregation(
     query.insert("granularity".into(), json!({"type": "all"}));
     let mut planned = Planned { query, outputs, sort_after: None, nothing: false };
     let plain_set = grouping.sets.len() == 1;
-    if let Some((granularity, time_name)) = bucket.filter(|(_, name)| order.is_empty() || matches!(order.as_slice(), [(n, ..)] if n == name)) {
+    if let Some((granularity, time_name)) =
+        bucket.filter(|(_, name)| order.is_empty() || matches!(order.as_slice(), [(n, ..)] if n == name))
+    {
         return Ok(timeseries(planned, granularity, &time_name, &order, offset, limit));
     }
     if keys.is_empty() && plain_set && having.is_none() {
@@ -318,7 +323,8 @@ fn timeseries(
 
 /// A single key that rounds `__time` down: the granularity, and the key's output name.
 fn time_bucket(stage: &Stage, grouping: &Grouping, settings: &Settings) -> Option<(Json, String)> {
-    if !matches!(stage.base, Base::Table(_)) || grouping.keys.len() != 1 || grouping.sets != [vec![0]] || !stage.having.is_empty() {
+    if !matches!(stage.base, Base::Table(_)) || grouping.keys.len() != 1 || grouping.sets != [vec![0]] || !stage.having.is_empty()
+    {
         return None;
     }
     let offset_only = stage.sort.as_ref().is_some_and(|s| s.keys.iter().any(|(rex, _, _)| !matches!(rex, Rex::Input(0, _))));
@@ -353,7 +359,9 @@ fn top_n(
     limit: Option<u64>,
     settings: &Settings,
 ) -> Option<Planned> {
-    let ([dimension], [(column, sql_type, descending, nulls_first)], Some(limit)) = (dimensions, order, limit) else { return None };
+    let ([dimension], [(column, sql_type, descending, nulls_first)], Some(limit)) = (dimensions, order, limit) else {
+        return None;
+    };
     let key = grouping.keys[0].sql_type().native();
     let fits = settings.approximate_top_n
         && !having

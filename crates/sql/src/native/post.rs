@@ -77,9 +77,8 @@ impl Posts<'_> {
         if !is_sketch(rex) {
             return Ok(None);
         }
-        let numbers = |from: usize| -> Vec<f64> {
-            args[from..].iter().filter_map(|a| a.literal().and_then(Value::as_double)).collect()
-        };
+        let numbers =
+            |from: usize| -> Vec<f64> { args[from..].iter().filter_map(|a| a.literal().and_then(Value::as_double)).collect() };
         let whole = |i: usize| args.get(i).and_then(Rex::literal).and_then(Value::as_long);
         let flag = |i: usize| whole(i).is_some_and(|v| v != 0);
         let mut json = match *op {
@@ -117,7 +116,8 @@ impl Posts<'_> {
                         None => fields.push(self.field(arg)?),
                     }
                 }
-                let mut json = json!({"type": "thetaSketchSetOp", "func": op.trim_start_matches("THETA_SKETCH_"), "fields": fields});
+                let mut json =
+                    json!({"type": "thetaSketchSetOp", "func": op.trim_start_matches("THETA_SKETCH_"), "fields": fields});
                 if let Some(size) = size {
                     json["size"] = json!(size);
                 }

@@ -52,7 +52,10 @@ impl Stage {
     pub fn of(rel: &Rel) -> Stage {
         match &rel.kind {
             RelKind::Table { names } => Stage::new(Base::Table(names.clone()), rel.fields.clone()),
-            RelKind::Filter { input, .. } | RelKind::Project { input, .. } | RelKind::Aggregate { input, .. } | RelKind::Sort { input, .. } => {
+            RelKind::Filter { input, .. }
+            | RelKind::Project { input, .. }
+            | RelKind::Aggregate { input, .. }
+            | RelKind::Sort { input, .. } => {
                 let stage = Stage::of(input);
                 match stage.accept(rel) {
                     Ok(stage) => stage,
@@ -72,7 +75,16 @@ impl Stage {
 
     fn new(base: Base, fields: Arc<[Field]>) -> Stage {
         let output = fields.iter().enumerate().map(|(i, f)| Rex::Input(i, f.sql_type.clone())).collect();
-        Stage { base, base_fields: fields.clone(), filters: Vec::new(), output, aggregate: None, having: Vec::new(), sort: None, fields }
+        Stage {
+            base,
+            base_fields: fields.clone(),
+            filters: Vec::new(),
+            output,
+            aggregate: None,
+            having: Vec::new(),
+            sort: None,
+            fields,
+        }
     }
 
     /// True when rows pass through unchanged in number and order.

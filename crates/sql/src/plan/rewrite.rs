@@ -105,9 +105,12 @@ impl Rel {
             | RelKind::Unnest { input, .. } => vec![input],
             RelKind::Join { left, right, .. } | RelKind::SetDifference { left, right, .. } => vec![left, right],
             RelKind::Union(inputs) => inputs.iter().collect(),
-            RelKind::Table { .. } | RelKind::Lookup { .. } | RelKind::System(_) | RelKind::Info(_) | RelKind::Values(_) | RelKind::Rows(_) => {
-                Vec::new()
-            }
+            RelKind::Table { .. }
+            | RelKind::Lookup { .. }
+            | RelKind::System(_)
+            | RelKind::Info(_)
+            | RelKind::Values(_)
+            | RelKind::Rows(_) => Vec::new(),
         }
     }
 
