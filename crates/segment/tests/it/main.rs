@@ -5,3 +5,4 @@ mod golden;
 mod mutation;
 mod support;
 mod write_golden;
+mod write_matrix;
