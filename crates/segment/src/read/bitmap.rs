@@ -1,6 +1,7 @@
 //! Stored bitmaps: Roaring's portable form and CONCISE words, decoded on demand and checked against the row count; the
 //! bitmap index of a dictionary; and null bitmaps spread to one bit a row for scans.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use ovate_compute::{BitmapIndex, Rows};
 
 use super::cursor::{At, Place, damaged};
 use super::generic_indexed::GenericIndexed;
+use super::row_bits::RowBits;
 
 /// How bitmaps are stored (`BitmapSerdeFactory`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,21 +124,26 @@ impl BitmapIndex for StoredBitmaps {
     }
 
     fn union(&self, codes: &mut dyn Iterator<Item = u32>) -> Result<Bitmap> {
-        // Groups bound the memory; within a group, croaring merges lazily.
-        const GROUP: usize = 256;
-        let mut result = Bitmap::new();
-        let mut group: Vec<Bitmap> = Vec::new();
-        loop {
-            group.clear();
-            for code in (&mut *codes).take(GROUP) {
-                group.push(self.bitmap(code)?);
-            }
-            match &group[..] {
-                [] => return Ok(result),
-                [one] => result.or_inplace(one),
-                many => result.or_inplace(&Bitmap::fast_or(&many.iter().collect::<Vec<_>>())),
+        // A few bitmaps are merged by croaring; many are poured into plain bits, which costs nothing a container.
+        const FEW: usize = 8;
+        let mut few: Vec<Bitmap> = Vec::new();
+        for code in (&mut *codes).take(FEW) {
+            few.push(self.bitmap(code)?);
+        }
+        let mut result = Bitmap::fast_or(&few.iter().collect::<Vec<_>>());
+        if few.len() < FEW {
+            return Ok(result);
+        }
+        let mut bits = RowBits::new(self.rows);
+        for code in codes {
+            match (self.list.get(code).at(&self.place)?, self.kind) {
+                (None, _) => {}
+                (Some(bytes), BitmapKind::Roaring) => bits.add_roaring(bytes).at(&self.place)?,
+                (Some(_), BitmapKind::Concise) => result.or_inplace(&self.bitmap(code)?),
             }
         }
+        result.or_inplace(&bits.into_bitmap());
+        Ok(result)
     }
 }
 
@@ -179,7 +186,7 @@ impl NullBitmap {
                 if range.is_empty() || !any_in_range(words, range.start, range.end) {
                     return Ok(false);
                 }
-                out.extend(range.clone().map(is_null));
+                spread(words, range.clone(), out);
                 Ok(true)
             }
             Rows::Ids(ids) => {
@@ -192,6 +199,20 @@ impl NullBitmap {
                 Ok(any)
             }
         }
+    }
+}
+
+/// Appends a flag for each bit of the range, 64 at a time.
+fn spread(words: &[u64], range: Range<u32>, out: &mut Vec<bool>) {
+    let mut next = range.start;
+    while next < range.end {
+        let (at, shift) = (next as usize / 64, next % 64);
+        let above = if shift == 0 { 0 } else { words.get(at + 1).map_or(0, |word| word << (64 - shift)) };
+        let window = words[at] >> shift | above;
+        let flags: [bool; 64] = std::array::from_fn(|i| window >> i & 1 != 0);
+        let count = (range.end - next).min(64);
+        out.extend_from_slice(&flags[..count as usize]);
+        next += count;
     }
 }
 
@@ -229,6 +250,17 @@ mod tests {
         assert_eq!(bitmap.to_vec(), expected);
         assert_eq!(BitmapKind::Concise.decode(&bytes, 100).unwrap().maximum(), Some(99));
         assert!(BitmapKind::Concise.decode(&bytes, 93).is_err());
+    }
+
+    #[test]
+    fn flags_are_spread_from_any_row_to_any_other() {
+        let words = [0x8000_0000_0000_0001, 0x0F, u64::MAX];
+        for (start, end) in [(0, 192), (1, 64), (63, 65), (64, 128), (60, 190), (130, 131)] {
+            let mut out = Vec::new();
+            spread(&words, start..end, &mut out);
+            let expected: Vec<bool> = (start..end).map(|r| words[r as usize / 64] >> (r % 64) & 1 != 0).collect();
+            assert_eq!(out, expected, "{start}..{end}");
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Ints {
     width: usize,
     order: ByteOrder,
     data: Data,
+    /// Values from here on are damage.
+    limit: u32,
 }
 
 enum Data {
@@ -43,12 +45,12 @@ impl Ints {
         let bytes = cursor.sized("byte count of integers")?;
         let Some(used) = bytes.len().checked_sub(4 - width) else { return Err(damaged("integers lack their padding")) };
         let total = (used / width) as u32;
-        Ok(Ints { total, width, order: ByteOrder::Big, data: Data::Raw(bytes.slice(..total as usize * width)) })
+        Ok(Ints { total, width, order: ByteOrder::Big, data: Data::Raw(bytes.slice(..total as usize * width)), limit: u32::MAX })
     }
 
     /// Big-endian integers without a header, as they stand inside `VSizeColumnarMultiInts`.
     pub(crate) fn raw(bytes: Bytes, width: usize) -> Self {
-        Ints { total: (bytes.len() / width) as u32, width, order: ByteOrder::Big, data: Data::Raw(bytes) }
+        Ints { total: (bytes.len() / width) as u32, width, order: ByteOrder::Big, data: Data::Raw(bytes), limit: u32::MAX }
     }
 
     /// `CompressedVSizeColumnarInts`: 1 to 4 bytes each, in blocks.
@@ -73,12 +75,34 @@ impl Ints {
         let compression = Compression::from_id(cursor.u8()?)?;
         let count = total.div_ceil(per_block);
         let blocks = Blocks::read(cursor, files, compression, count)?;
-        Ok(Ints { total, width, order, data: Data::Blocks { blocks, per_block, slots: BlockSlots::new(count) } })
+        Ok(Ints { total, width, order, data: Data::Blocks { blocks, per_block, slots: BlockSlots::new(count) }, limit: u32::MAX })
     }
 
-    /// The largest value that the width can hold.
-    pub(crate) fn value_max(&self) -> u32 {
-        u32::MAX >> (32 - 8 * self.width)
+    /// From now on values of `limit` and above are errors; blocks are checked once, when they are decoded.
+    pub(crate) fn with_limit(mut self, limit: u32) -> Self {
+        let value_max = u32::MAX >> (32 - 8 * self.width);
+        self.limit = if value_max < limit { u32::MAX } else { limit };
+        self
+    }
+
+    fn check_values(&self, values: impl Iterator<Item = u32>) -> Result<()> {
+        let max = values.fold(0, u32::max);
+        if self.limit == u32::MAX || max < self.limit {
+            return Ok(());
+        }
+        Err(damaged(format!("code is not in the dictionary. code={max} cardinality={}", self.limit)))
+    }
+
+    /// Checks the values of a block.
+    fn check_block(&self, bytes: &[u8]) -> Result<()> {
+        if self.limit == u32::MAX {
+            return Ok(());
+        }
+        match (self.width, self.order) {
+            (1, _) => self.check_values(bytes.iter().map(|b| u32::from(*b))),
+            (2, ByteOrder::Little) => self.check_values(bytes.as_chunks().0.iter().map(|b| u32::from(u16::from_le_bytes(*b)))),
+            (width, order) => self.check_values((0..bytes.len() / width).map(|i| pick(bytes, i, width, order))),
+        }
     }
 }
 
@@ -150,10 +174,14 @@ impl IntsReader {
         let end = start.saturating_add(*per_block).min(self.ints.total);
         let wanted = (end - start) as usize * self.ints.width;
         self.block = match blocks.stored(index, wanted)? {
-            Some(bytes) => Arc::new(IntBlock(bytes)),
+            Some(bytes) => {
+                self.ints.check_block(&bytes[..wanted])?;
+                Arc::new(IntBlock(bytes))
+            }
             None => slots.get(index, || {
                 self.decoded.resize(BLOCK_BYTES_MAX, 0);
                 blocks.decode(index, &mut self.decoded, wanted)?;
+                self.ints.check_block(&self.decoded[..wanted])?;
                 Ok(IntBlock(Bytes::copy_from_slice(&self.decoded[..wanted])))
             })?,
         };
@@ -173,10 +201,11 @@ impl IntsReader {
         self.check(rows.end)?;
         let (width, order) = (self.ints.width, self.ints.order);
         if let Data::Raw(raw) = &self.ints.data {
+            let start = out.len();
             if !rows.is_empty() {
                 widen(&raw[rows.start as usize * width..rows.end as usize * width], width, order, out);
             }
-            return Ok(());
+            return self.ints.check_values(out[start..].iter().copied());
         }
         let mut next = rows.start;
         while next < rows.end {
@@ -194,8 +223,9 @@ impl IntsReader {
         self.check(ids.iter().copied().max().map_or(0, |id| id.saturating_add(1)))?;
         let (width, order) = (self.ints.width, self.ints.order);
         if let Data::Raw(raw) = &self.ints.data {
+            let start = out.len();
             out.extend(ids.iter().map(|&id| pick(raw, id as usize, width, order)));
-            return Ok(());
+            return self.ints.check_values(out[start..].iter().copied());
         }
         let mut rest = ids;
         while let Some(&first) = rest.first() {
@@ -209,6 +239,17 @@ impl IntsReader {
                 (2, ByteOrder::Little) => {
                     let pairs = block.as_chunks::<2>().0;
                     out.extend(ids.map(|i| u32::from(u16::from_le_bytes(pairs[i]))));
+                }
+                (3, ByteOrder::Little) => {
+                    let triples = block.as_chunks::<3>().0;
+                    out.extend(ids.map(|i| {
+                        let [a, b, c] = triples[i];
+                        u32::from_le_bytes([a, b, c, 0])
+                    }));
+                }
+                (4, ByteOrder::Little) => {
+                    let quads = block.as_chunks::<4>().0;
+                    out.extend(ids.map(|i| u32::from_le_bytes(quads[i])));
                 }
                 _ => out.extend(ids.map(|i| pick(block, i, width, order))),
             }

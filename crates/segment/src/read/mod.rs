@@ -26,6 +26,7 @@ mod numeric_column;
 mod packed;
 mod pairs;
 mod projection;
+mod row_bits;
 mod segment;
 mod smile;
 mod string_column;

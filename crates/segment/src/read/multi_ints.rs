@@ -14,7 +14,7 @@ use super::ints::{Ints, IntsReader, read_width};
 /// Where rows begin, and all their integers back to back.
 pub(crate) struct MultiInts {
     offsets: Offsets,
-    pub(crate) values: Arc<Ints>,
+    values: Arc<Ints>,
 }
 
 enum Offsets {
@@ -26,7 +26,7 @@ enum Offsets {
 
 impl MultiInts {
     /// `VSizeColumnarMultiInts`.
-    pub(crate) fn read_plain(cursor: &mut Cursor) -> Result<Self> {
+    pub(crate) fn read_plain(cursor: &mut Cursor, limit: u32) -> Result<Self> {
         let version = cursor.u8()?;
         if version != 1 {
             return Err(damaged(format!("unknown version of multi-value integers. version={version}")));
@@ -35,29 +35,29 @@ impl MultiInts {
         let mut body = Cursor::new(cursor.sized("byte count of multi-value integers")?);
         let rows = body.count_be("row count of multi-value integers")?;
         let ends = body.take(rows.saturating_mul(4))?;
-        let values = Ints::raw(body.rest(), width);
+        let values = Ints::raw(body.rest(), width).with_limit(limit);
         Ok(MultiInts { offsets: Offsets::ByteEnds { ends, width: width as u32 }, values: Arc::new(values) })
     }
 
     /// The normal compressed form.
-    pub(crate) fn read_v3(cursor: &mut Cursor, files: &Files, order: ByteOrder) -> Result<Self> {
+    pub(crate) fn read_v3(cursor: &mut Cursor, files: &Files, order: ByteOrder, limit: u32) -> Result<Self> {
         let version = cursor.u8()?;
         if version != 3 {
             return Err(damaged(format!("unknown version of multi-value integers. version={version}")));
         }
         let starts = Ints::read_compressed_wide(cursor, files, order)?;
-        let values = Ints::read_compressed(cursor, files, order)?;
+        let values = Ints::read_compressed(cursor, files, order)?.with_limit(limit);
         Ok(MultiInts { offsets: Offsets::Starts(Arc::new(starts)), values: Arc::new(values) })
     }
 
     /// The older compressed form.
-    pub(crate) fn read_v2(cursor: &mut Cursor, files: &Files, order: ByteOrder) -> Result<Self> {
+    pub(crate) fn read_v2(cursor: &mut Cursor, files: &Files, order: ByteOrder, limit: u32) -> Result<Self> {
         let version = cursor.u8()?;
         if version != 2 {
             return Err(damaged(format!("unknown version of multi-value integers. version={version}")));
         }
         let starts = Ints::read_compressed(cursor, files, order)?;
-        let values = Ints::read_compressed(cursor, files, order)?;
+        let values = Ints::read_compressed(cursor, files, order)?.with_limit(limit);
         Ok(MultiInts { offsets: Offsets::Starts(Arc::new(starts)), values: Arc::new(values) })
     }
 

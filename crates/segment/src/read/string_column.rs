@@ -65,17 +65,18 @@ impl StringColumn {
             Some(parent) => parent,
             None => Arc::new(StringDictionary::read(cursor, part.files, part.order, part.place)?),
         };
-        let compressed = version == 2;
+        let (compressed, limit) = (version == 2, dictionary.cardinality());
         let codes = if flags & (MULTI_VALUE | MULTI_VALUE_V3) == 0 {
-            Codes::Single(Arc::new(match compressed {
+            let ints = match compressed {
                 true => Ints::read_compressed(cursor, part.files, part.order)?,
                 false => Ints::read_plain(cursor)?,
-            }))
+            };
+            Codes::Single(Arc::new(ints.with_limit(limit)))
         } else {
             Codes::Multi(Arc::new(match (compressed, flags & MULTI_VALUE_V3 != 0) {
-                (false, _) => MultiInts::read_plain(cursor)?,
-                (true, true) => MultiInts::read_v3(cursor, part.files, part.order)?,
-                (true, false) => MultiInts::read_v2(cursor, part.files, part.order)?,
+                (false, _) => MultiInts::read_plain(cursor, limit)?,
+                (true, true) => MultiInts::read_v3(cursor, part.files, part.order, limit)?,
+                (true, false) => MultiInts::read_v2(cursor, part.files, part.order, limit)?,
             }))
         };
         let bitmaps = match flags & NO_BITMAP_INDEX {
@@ -131,8 +132,8 @@ impl Column for StringColumn {
         Ok(Box::new(StringReader {
             rows: self.rows,
             source: match &self.codes {
-                Codes::Single(ints) => Source::Single(IntsReader::new(ints.clone()), ints.value_max()),
-                Codes::Multi(ints) => Source::Multi(MultiIntsReader::new(ints.clone()), ints.values.value_max()),
+                Codes::Single(ints) => Source::Single(IntsReader::new(ints.clone())),
+                Codes::Multi(ints) => Source::Multi(MultiIntsReader::new(ints.clone())),
             },
             cardinality: self.dictionary.cardinality(),
             dictionary: self.dictionary.clone(),
@@ -163,8 +164,8 @@ pub(crate) fn check_inside(rows: &Rows<'_>, count: u32) -> Result<()> {
 }
 
 enum Source {
-    Single(IntsReader, u32),
-    Multi(MultiIntsReader, u32),
+    Single(IntsReader),
+    Multi(MultiIntsReader),
 }
 
 struct StringReader {
@@ -183,39 +184,29 @@ struct StringReader {
 /// Dictionaries up to this size have their values kept by `values`.
 const KNOWN_MAX: u32 = 1 << 16;
 
-/// Codes must be in the dictionary; a width that cannot hold others needs no look.
-fn check_codes(codes: &[u32], cardinality: u32, value_max: u32) -> Result<()> {
-    if value_max < cardinality || codes.iter().copied().max().is_none_or(|code| code < cardinality) {
-        return Ok(());
-    }
-    Err(damaged(format!("code is not in the dictionary. cardinality={cardinality}")))
-}
-
 impl StringReader {
     fn read_single(&mut self, rows: &Rows<'_>) -> Result<()> {
         check_inside(rows, self.rows)?;
-        let Source::Single(ints, value_max) = &mut self.source else {
+        let Source::Single(ints) = &mut self.source else {
             return Err(damaged("rows of this column may have several values"));
         };
         self.codes.clear();
         match rows {
-            Rows::Range(range) => ints.range(range.clone(), &mut self.codes)?,
-            Rows::Ids(ids) => ints.gather(ids, &mut self.codes)?,
+            Rows::Range(range) => ints.range(range.clone(), &mut self.codes),
+            Rows::Ids(ids) => ints.gather(ids, &mut self.codes),
         }
-        check_codes(&self.codes, self.cardinality, *value_max)
     }
 
     fn read_multi(&mut self, rows: &Rows<'_>) -> Result<()> {
-        if matches!(self.source, Source::Single(..)) {
+        if matches!(self.source, Source::Single(_)) {
             self.read_single(rows)?;
             self.offsets.clear();
             self.offsets.extend(0..=rows.len() as u32);
             return Ok(());
         }
         check_inside(rows, self.rows)?;
-        let Source::Multi(ints, value_max) = &mut self.source else { unreachable!("just looked") };
-        ints.read(rows)?;
-        check_codes(&ints.codes, self.cardinality, *value_max)
+        let Source::Multi(ints) = &mut self.source else { unreachable!("just looked") };
+        ints.read(rows)
     }
 
     fn value(&mut self, code: u32) -> Result<Value> {
@@ -234,8 +225,8 @@ impl StringReader {
     fn fill_values(&mut self, rows: &Rows<'_>) -> Result<()> {
         self.read_multi(rows)?;
         let (offsets, codes) = match &mut self.source {
-            Source::Single(..) => (std::mem::take(&mut self.offsets), std::mem::take(&mut self.codes)),
-            Source::Multi(ints, _) => (std::mem::take(&mut ints.offsets), std::mem::take(&mut ints.codes)),
+            Source::Single(_) => (std::mem::take(&mut self.offsets), std::mem::take(&mut self.codes)),
+            Source::Multi(ints) => (std::mem::take(&mut ints.offsets), std::mem::take(&mut ints.codes)),
         };
         self.values.clear();
         for pair in offsets.windows(2) {
@@ -246,7 +237,7 @@ impl StringReader {
             };
             self.values.push(value);
         }
-        if let Source::Single(..) = self.source {
+        if let Source::Single(_) = self.source {
             (self.offsets, self.codes) = (offsets, codes);
         }
         Ok(())
@@ -262,8 +253,8 @@ impl ColumnReader for StringReader {
     fn multi_codes(&mut self, rows: Rows<'_>) -> Result<MultiCodes<'_>> {
         self.read_multi(&rows).at(&self.place)?;
         match &self.source {
-            Source::Single(..) => Ok(MultiCodes { offsets: &self.offsets, codes: &self.codes }),
-            Source::Multi(ints, _) => Ok(MultiCodes { offsets: &ints.offsets, codes: &ints.codes }),
+            Source::Single(_) => Ok(MultiCodes { offsets: &self.offsets, codes: &self.codes }),
+            Source::Multi(ints) => Ok(MultiCodes { offsets: &ints.offsets, codes: &ints.codes }),
         }
     }
 

@@ -73,6 +73,7 @@ pub(crate) fn read_field(
         _ => return Err(damaged(format!("unknown version of a field. version={version}"))),
     };
     check_rows(ids.total, part.rows)?;
+    let ids = ids.with_limit(local.len());
     let has_nulls = local.len() > 0 && local.get(0)? == Some(0);
     match types {
         STRING => {

@@ -100,10 +100,11 @@ pub(crate) fn read(
     Ok(NestedColumn::Plain(column))
 }
 
-fn read_ids(parts: &Parts<'_>, part: &PartContext<'_>) -> Result<Ints> {
+/// Row ids; `limit` is the number of values they may stand for.
+fn read_ids(parts: &Parts<'_>, part: &PartContext<'_>, limit: u32) -> Result<Ints> {
     let ids = Ints::read_compressed(&mut Cursor::new(parts.require("__encodedColumn")?), parts.files, part.order)?;
     check_rows(ids.total, part.rows)?;
-    Ok(ids)
+    Ok(ids.with_limit(limit))
 }
 
 /// The bitmap of the null id, which is the first.
@@ -115,7 +116,7 @@ fn read_nulls(parts: &Parts<'_>, part: &PartContext<'_>) -> Result<NullBitmap> {
 fn read_strings(parts: &Parts<'_>, part: &PartContext<'_>, has_nulls: bool) -> Result<StringColumn> {
     let file = &mut Cursor::new(parts.require("__stringDictionary")?);
     let dictionary = Arc::new(StringDictionary::read(file, parts.files, part.order, part.place)?);
-    let ids = read_ids(parts, part)?;
+    let ids = read_ids(parts, part, dictionary.cardinality())?;
     let index = &mut Cursor::new(parts.require("__valueIndexes")?);
     let bitmaps = StringColumn::read_bitmaps(index, part, dictionary.cardinality())?;
     Ok(StringColumn {
@@ -137,20 +138,21 @@ fn read_numbers(
     data: NumberData,
     dictionary: &str,
 ) -> Result<NumericColumn> {
-    FixedIndexed::<i64>::read(&mut Cursor::new(parts.require(dictionary)?), part.order)?;
-    read_ids(parts, part)?;
+    let values = FixedIndexed::<i64>::read(&mut Cursor::new(parts.require(dictionary)?), part.order)?;
+    read_ids(parts, part, values.len())?;
     let nulls = if has_nulls { Some(Arc::new(read_nulls(parts, part)?)) } else { None };
     NumericColumn::new(data, nulls, part)
 }
 
 fn read_mixed(parts: &Parts<'_>, part: &PartContext<'_>, column_type: ColumnType, has_nulls: bool) -> Result<MixedColumn> {
+    let values = Arc::new(GlobalValues::read(parts, part.order, part.place)?);
     Ok(MixedColumn {
         rows: part.rows,
         column_type,
         has_nulls,
-        ids: Arc::new(read_ids(parts, part)?),
+        ids: Arc::new(read_ids(parts, part, values.len())?),
         local: None,
-        values: Arc::new(GlobalValues::read(parts, part.order, part.place)?),
+        values,
         nulls: Some(read_nulls(parts, part)?),
         place: part.place.clone(),
     })
