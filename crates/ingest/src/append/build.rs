@@ -103,7 +103,7 @@ fn write(mut parts: Vec<Part>, schema: &IndexSchema, spec: &IndexSpec, dir: &Pat
     let mut spilled = Vec::new();
     for part in parts {
         match part {
-            Part::Memory(mut index) => sources.push(index.snapshot()?),
+            Part::Memory(mut index) => sources.push(index.freeze()?),
             Part::Disk { dir, .. } => {
                 sources.push(Arc::new(Segment::open(&dir)?));
                 spilled.push(dir);

@@ -13,6 +13,7 @@ pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -30,7 +31,7 @@ use batch_source::BatchSource;
 use dimension::{Dimension, DimensionStore};
 use metric::{Metric, MetricBatch};
 use rollup::RowTable;
-use snapshot::{ArrivalDictionary, SnapshotSource};
+use snapshot::{ArrivalDictionary, SnapshotSource, TableDictionary};
 
 /// Rows being ingested.
 pub struct IncrementalIndex {
@@ -231,16 +232,39 @@ impl IncrementalIndex {
         Ok(Arc::new(BatchSource::new(selection.len(), columns)?))
     }
 
-    /// The rows as a table that no longer changes, ordered by time. Costs a copy, unless nothing was added since.
+    /// The rows as a table in the order and with the dictionaries of a segment: what `persist` would write, as an input of
+    /// `merge` without the way over the disk.
+    pub fn freeze(&mut self) -> Result<Arc<dyn ColumnSource>> {
+        let prepared = prepare_strings(&self.dimensions);
+        let order = segment_order(&self.times, &self.dimensions, &prepared);
+        let order = order.as_deref();
+        let times = pick_times(&self.times, order).into_owned();
+        let dimensions = &self.dimensions;
+        let data = crate::parallel::map(dimensions.len(), |index| {
+            prepared::dimension_column(&dimensions[index], prepared[index].as_ref(), order)
+        });
+        let mut columns = Vec::with_capacity(data.len() + self.metrics.len());
+        for (dimension, data) in dimensions.iter().zip(data) {
+            let dictionary = match &data {
+                ColumnData::String(column) => Some(Arc::new(TableDictionary(column.table.clone())) as Arc<dyn Dictionary>),
+                _ => None,
+            };
+            columns.push((dimension.schema.name.to_string(), data, dictionary));
+        }
+        let row_count = self.times.len();
+        for metric in &mut self.metrics {
+            columns.push((metric.name.clone(), metric.column(order, row_count)?, None));
+        }
+        Ok(Arc::new(SnapshotSource::new(times, columns)))
+    }
+
+    /// The rows as a table that no longer changes, ordered by time only. Costs a copy, unless nothing was added since.
     pub fn snapshot(&mut self) -> Result<Arc<dyn ColumnSource>> {
         if let Some(snapshot) = &self.snapshot {
             return Ok(snapshot.clone());
         }
         let order = prepared::time_sorted_rows(&self.times);
-        let times = match &order {
-            Some(order) => order.iter().map(|row| self.times[*row as usize]).collect(),
-            None => self.times.clone(),
-        };
+        let times = pick_times(&self.times, order.as_deref()).into_owned();
         let mut columns = Vec::with_capacity(self.dimensions.len() + self.metrics.len());
         for dimension in &self.dimensions {
             let (data, dictionary) = snapshot_dimension(dimension, order.as_deref());
@@ -257,21 +281,11 @@ impl IncrementalIndex {
 
     /// Writes the rows as a segment into `dir`, sorted by time and dimensions. The index stays as it is.
     pub fn persist(&mut self, dir: &Path, spec: &IndexSpec) -> Result<WriteReport> {
-        let prepared: Vec<Option<prepared::PreparedStrings>> = prepare_strings(&self.dimensions);
-        let order = {
-            let keys: Vec<_> =
-                self.dimensions.iter().zip(&prepared).map(|(d, strings)| prepared::sort_keys(d, strings.as_ref())).collect();
-            prepared::sorted_rows(&self.times, &keys)
-        };
+        let prepared = prepare_strings(&self.dimensions);
+        let order = segment_order(&self.times, &self.dimensions, &prepared);
         let order = order.as_deref();
-        let sorted_times: Vec<i64>;
-        let times = match order {
-            Some(order) => {
-                sorted_times = order.iter().map(|row| self.times[*row as usize]).collect();
-                &sorted_times
-            }
-            None => &self.times,
-        };
+        let times = pick_times(&self.times, order);
+        let times = &*times;
         let metadata = SegmentMetadata {
             aggregators: self.schema.metrics.clone(),
             timestamp_spec: self.schema.timestamp_spec.clone(),
@@ -305,6 +319,20 @@ fn prepare_strings(dimensions: &[Dimension]) -> Vec<Option<prepared::PreparedStr
         DimensionStore::String(store) => Some(prepared::prepare_strings(store)),
         _ => None,
     })
+}
+
+/// Rows by time and then by each dimension; `None` when they stand so already.
+fn segment_order(times: &[i64], dimensions: &[Dimension], prepared: &[Option<prepared::PreparedStrings>]) -> Option<Vec<u32>> {
+    let keys: Vec<_> = dimensions.iter().zip(prepared).map(|(d, strings)| prepared::sort_keys(d, strings.as_ref())).collect();
+    prepared::sorted_rows(times, &keys)
+}
+
+/// Times in this order.
+fn pick_times<'a>(times: &'a [i64], order: Option<&[u32]>) -> Cow<'a, [i64]> {
+    match order {
+        Some(order) => order.iter().map(|row| times[*row as usize]).collect(),
+        None => Cow::Borrowed(times),
+    }
 }
 
 /// The rows a batch selects, once its columns are known to fit.

@@ -2,6 +2,7 @@
 //! order of arrival. Also serves whole columns to the merger in tests and in memory.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -11,7 +12,8 @@ use ovate_compute::{
 };
 
 use crate::interner::ByteInterner;
-use crate::write::data::{CodeRows, ColumnData, NumberColumn};
+use crate::order::utf16_byte_order;
+use crate::write::data::{CodeRows, ColumnData, NumberColumn, StringTable};
 use crate::write::logical_type;
 
 /// A table of whole columns in memory.
@@ -292,6 +294,39 @@ impl Dictionary for ArrivalDictionary {
             Some(text) => self.0.find(text.as_bytes()).map(|code| code + 1),
         })
     }
+    fn is_sorted(&self) -> bool {
+        false
+    }
+}
+
+/// The dictionary of a column in segment order.
+pub(crate) struct TableDictionary(pub(crate) Arc<StringTable>);
+
+impl Dictionary for TableDictionary {
+    fn cardinality(&self) -> u32 {
+        self.0.cardinality() as u32
+    }
+    fn get(&self, code: u32) -> Result<Option<Cow<'_, str>>> {
+        if code >= self.cardinality() {
+            return Err(DruidError::runtime(format!("code out of range. code={code} cardinality={}", self.cardinality())));
+        }
+        Ok(self.0.get(code).map(String::from_utf8_lossy))
+    }
+    fn find(&self, value: Option<&str>) -> Result<Option<u32>> {
+        let first = u32::from(self.0.has_null);
+        let Some(value) = value else { return Ok(self.0.has_null.then_some(0)) };
+        let (mut low, mut high) = (0, self.0.texts.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match utf16_byte_order(self.0.texts.get(middle), value.as_bytes()) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Ok(Some(middle as u32 + first)),
+                Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+    /// Java's order is not byte order once characters beyond the BMP are there; nothing here depends on it.
     fn is_sorted(&self) -> bool {
         false
     }
