@@ -13,6 +13,7 @@ use super::{Aggregator, AggregatorFactory, AggregatorSpec, Groups, hyper_unique}
 use crate::column::{Column, ColumnReader, ColumnSource, Rows};
 use crate::context::EvalContext;
 use crate::dimension::DimensionSpec;
+use crate::sketch::distinct::DistinctState;
 use crate::sketch::hyperloglog::{HyperLogLog, Observation};
 use crate::sketch::{append_utf16, utf16_bytes};
 use crate::types::ColumnType;
@@ -81,14 +82,14 @@ impl AggregatorFactory for Cardinality {
 struct CardinalityKind;
 
 impl SketchKind for CardinalityKind {
-    type State = HyperLogLog;
+    type State = DistinctState;
     type Item = Observation;
     const IDEMPOTENT: bool = true;
     fn column_type(&self) -> &'static str {
         "hyperUnique"
     }
-    fn empty(&self) -> Result<HyperLogLog> {
-        Ok(HyperLogLog::default())
+    fn empty(&self) -> Result<DistinctState> {
+        Ok(DistinctState::default())
     }
     fn text(&self, value: &str) -> Option<Observation> {
         Some(Observation::of_bytes(&utf16_bytes(value)))
@@ -102,18 +103,17 @@ impl SketchKind for CardinalityKind {
     fn double(&self, value: f64) -> Option<Observation> {
         Some(Observation::of_bytes(&value.to_bits().to_le_bytes()))
     }
-    fn update(&self, state: &mut HyperLogLog, item: Observation) {
+    fn update(&self, state: &mut DistinctState, item: Observation) {
         state.add(item);
     }
-    fn merge(&self, state: &mut HyperLogLog, bytes: &[u8]) -> Result<()> {
-        state.fold(&HyperLogLog::from_bytes(bytes)?);
-        Ok(())
+    fn merge(&self, state: &mut DistinctState, bytes: &[u8]) -> Result<()> {
+        state.merge(bytes)
     }
-    fn encode(&self, state: &HyperLogLog) -> Vec<u8> {
+    fn encode(&self, state: &DistinctState) -> Vec<u8> {
         state.to_bytes()
     }
-    fn memory_bytes(&self, _: &HyperLogLog) -> usize {
-        HyperLogLog::MEMORY
+    fn memory_bytes(&self, state: &DistinctState) -> usize {
+        state.memory_bytes()
     }
 }
 

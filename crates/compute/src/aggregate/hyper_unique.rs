@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::AggregatorSpec;
 use super::json::Fields;
 use super::sketched::{SketchAggregator, SketchKind, SketchSpec};
+use crate::sketch::distinct::DistinctState;
 use crate::sketch::hyperloglog::{HyperLogLog, Observation};
 use crate::types::ColumnType;
 use crate::value::{self, Value};
@@ -69,14 +70,14 @@ struct HyperUniqueKind {
 }
 
 impl SketchKind for HyperUniqueKind {
-    type State = HyperLogLog;
+    type State = DistinctState;
     type Item = Observation;
     const IDEMPOTENT: bool = true;
     fn column_type(&self) -> &'static str {
         "hyperUnique"
     }
-    fn empty(&self) -> Result<HyperLogLog> {
-        Ok(HyperLogLog::default())
+    fn empty(&self) -> Result<DistinctState> {
+        Ok(DistinctState::default())
     }
     fn text(&self, value: &str) -> Option<Observation> {
         Some(Observation::of_bytes(value.as_bytes()))
@@ -90,18 +91,17 @@ impl SketchKind for HyperUniqueKind {
     fn double(&self, value: f64) -> Option<Observation> {
         self.text(&value::double_to_text(value))
     }
-    fn update(&self, state: &mut HyperLogLog, item: Observation) {
+    fn update(&self, state: &mut DistinctState, item: Observation) {
         state.add(item);
     }
-    fn merge(&self, state: &mut HyperLogLog, bytes: &[u8]) -> Result<()> {
-        state.fold(&HyperLogLog::from_bytes(bytes)?);
-        Ok(())
+    fn merge(&self, state: &mut DistinctState, bytes: &[u8]) -> Result<()> {
+        state.merge(bytes)
     }
-    fn encode(&self, state: &HyperLogLog) -> Vec<u8> {
+    fn encode(&self, state: &DistinctState) -> Vec<u8> {
         state.to_bytes()
     }
-    fn memory_bytes(&self, _: &HyperLogLog) -> usize {
-        HyperLogLog::MEMORY
+    fn memory_bytes(&self, state: &DistinctState) -> usize {
+        state.memory_bytes()
     }
     fn text_is_sketch(&self) -> bool {
         self.base64

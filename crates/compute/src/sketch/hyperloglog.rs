@@ -7,11 +7,11 @@ use ovate_base::{DruidError, Result};
 use super::murmur3::guava_bytes;
 
 const REGISTERS: usize = 2048;
-const BYTES: usize = REGISTERS / 2;
-const HEADER: usize = 7;
-const V0_HEADER: usize = 3;
+pub(super) const BYTES: usize = REGISTERS / 2;
+pub(super) const HEADER: usize = 7;
+pub(super) const V0_HEADER: usize = 3;
 /// Largest value a register holds above the offset.
-const RANGE: u8 = 15;
+pub(super) const RANGE: u8 = 15;
 /// With fewer registers in use the sparse form is stored.
 const DENSE_THRESHOLD: u16 = 128;
 
