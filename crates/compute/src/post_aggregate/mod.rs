@@ -16,5 +16,6 @@ mod stats;
 mod tests;
 mod theta;
 mod tuple;
+mod ztest;
 
 pub use spec::{PostAggregatorFactory, PostAggregatorSpec, PostInputs};

@@ -3,7 +3,7 @@
 use ovate_base::{DruidError, Result};
 use serde_json::Value as Json;
 
-use super::{PostAggregatorSpec, arithmetic, expression, extremes, field, histogram, hll, quantiles, stats, theta, tuple};
+use super::{PostAggregatorSpec, arithmetic, expression, extremes, field, histogram, hll, quantiles, stats, theta, tuple, ztest};
 use crate::aggregate::json::Fields;
 
 type Parse = fn(&Fields<'_>) -> Result<PostAggregatorSpec>;
@@ -20,6 +20,8 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("longLeast", extremes::parse),
     ("hyperUniqueCardinality", stats::parse_cardinality),
     ("stddev", stats::parse_stddev),
+    ("zscore2sample", ztest::parse),
+    ("pvalue2tailedZtest", ztest::parse),
     ("thetaSketchEstimate", theta::parse_estimate),
     ("thetaSketchSetOp", theta::parse_set_op),
     ("thetaSketchToString", theta::parse_to_string),
