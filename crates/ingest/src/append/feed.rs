@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use ovate_base::{DruidError, Result};
+use ovate_compute::filter::FilterSpec;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::format::parquet::ParquetFile;
 use crate::format::{Batch, Column, Header, TextReader, Wanted, header_lines, read_header, text_reader};
+use crate::source::segments::{SegmentInput, SegmentReader};
 use crate::source::{Entity, Place, decompressed};
 use crate::spec::InputFormat;
 use crate::task::StopFlag;
@@ -19,7 +21,12 @@ use crate::task::StopFlag;
 /// What is read, and what for.
 pub struct Input {
     pub entities: Vec<Entity>,
-    pub format: InputFormat,
+    /// `None` when there are only segments.
+    pub format: Option<InputFormat>,
+    pub segments: Vec<SegmentInput>,
+    /// The filter of the `druid` input source.
+    pub filter: Option<Arc<FilterSpec>>,
+    pub now_ms: i64,
     pub wanted: Wanted,
     /// For files that have to be fetched whole before they can be read.
     pub dir: PathBuf,
@@ -35,6 +42,7 @@ const QUEUE_PER_THREAD: usize = 2;
 enum Unit {
     Text { entity: Arc<Entity>, header: Header, bytes: Vec<u8> },
     RowGroup { entity: Arc<Entity>, file: ParquetFile, number: usize },
+    Segment(SegmentInput),
 }
 
 /// One parsing thread's work on batches.
@@ -81,10 +89,15 @@ fn hung_up() -> DruidError {
 }
 
 fn read_units(input: &Input, sender: &SyncSender<Unit>, handle: &Handle, stop: &StopFlag) -> Result<()> {
+    for segment in &input.segments {
+        stop.check()?;
+        sender.send(Unit::Segment(segment.clone())).map_err(|_| hung_up())?;
+    }
     for entity in &input.entities {
         stop.check()?;
+        let Some(format) = &input.format else { break };
         let entity = Arc::new(entity.clone());
-        let result = match &input.format {
+        let result = match format {
             InputFormat::Parquet { .. } => parquet_units(&entity, &input.dir, sender, handle),
             format => text_units(&entity, format, sender, handle, stop),
         };
@@ -221,13 +234,20 @@ fn parse_units<F: Feed>(input: &Input, mut feed: F, receiver: &Mutex<Option<Rece
             Ok(Unit::Text { entity, header, bytes }) => {
                 let reader = match &mut reader {
                     Some(reader) => reader,
-                    None => reader.insert(text_reader(&input.format, &input.wanted)?),
+                    None => reader.insert(text_reader(format_of(input)?, &input.wanted)?),
                 };
                 let batch = reader.read(&bytes, &header)?;
                 feed.take(with_system_fields(batch, &entity))?;
             }
+            Ok(Unit::Segment(segment)) => {
+                let mut reader = SegmentReader::new(&segment, &input.wanted, input.filter.as_deref(), input.now_ms)?;
+                while let Some(batch) = reader.next()? {
+                    stop.check()?;
+                    feed.take(batch)?;
+                }
+            }
             Ok(Unit::RowGroup { entity, file, number }) => {
-                let InputFormat::Parquet { flatten, binary_as_string } = &input.format else { continue };
+                let InputFormat::Parquet { flatten, binary_as_string } = format_of(input)? else { continue };
                 let mut reader = file.read(number, flatten, *binary_as_string, &input.wanted)?;
                 while let Some(batch) = reader.next()? {
                     stop.check()?;
@@ -236,6 +256,10 @@ fn parse_units<F: Feed>(input: &Input, mut feed: F, receiver: &Mutex<Option<Rece
             }
         }
     }
+}
+
+fn format_of(input: &Input) -> Result<&InputFormat> {
+    input.format.as_ref().ok_or_else(|| DruidError::invalid_input("[ioConfig] needs [inputFormat]"))
 }
 
 fn with_system_fields(mut batch: Batch, entity: &Entity) -> Batch {

@@ -3,6 +3,7 @@
 
 mod decompress;
 mod http;
+pub mod segments;
 mod wildcard;
 
 use std::fs::File;

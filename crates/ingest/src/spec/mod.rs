@@ -1,6 +1,7 @@
 //! Task specs as they are posted (`Task` and its subclasses), checked at the door: what is unknown or contradictory is an
 //! error that names it. The overlord keeps the JSON with the defaults of the envelope filled in; the peon parses it again.
 
+pub mod compact;
 pub mod dimensions;
 mod fields;
 pub mod flatten;
@@ -19,6 +20,7 @@ pub mod tuning;
 use ovate_base::{DruidError, Result};
 use serde_json::{Map, Value, json};
 
+pub use compact::CompactSpec;
 pub use index::{DataSchema, IndexSpecs};
 pub use io::{InputFormat, InputSource, IoConfig};
 pub use kill::KillSpec;
@@ -43,6 +45,8 @@ pub struct TaskSpec {
 pub enum TaskKind {
     /// `index_parallel` or `index` (ING-01, ING-02).
     Index(Box<IndexSpecs>),
+    /// `compact` (ING-05).
+    Compact(Box<CompactSpec>),
     /// `kill` (ING-06).
     Kill(KillSpec),
     /// `noop` (ING-08).
@@ -102,7 +106,7 @@ impl TaskSpec {
             }
         }
         let mut context = self.context.clone();
-        if matches!(self.kind, TaskKind::Index(_)) {
+        if matches!(self.kind, TaskKind::Index(_) | TaskKind::Compact(_)) {
             for (name, value) in index::default_context().as_object().into_iter().flatten() {
                 context.entry(name.clone()).or_insert_with(|| value.clone());
             }
@@ -117,13 +121,14 @@ impl TaskSpec {
         &self.json
     }
 
-    /// `priority` of the context, else the default of the type (LCK-02: batch 50).
+    /// `priority` of the context, else the default of the type (LCK-02: batch 50, compaction 25).
     pub fn priority(&self) -> i64 {
         match self.context.get("priority") {
             Some(Value::Number(n)) => n.as_i64().unwrap_or(0),
             Some(Value::String(text)) => text.parse().unwrap_or(0),
             _ => match self.kind {
                 TaskKind::Index(_) => 50,
+                TaskKind::Compact(_) => 25,
                 TaskKind::Kill(_) | TaskKind::Noop { .. } => 0,
             },
         }
@@ -146,6 +151,10 @@ fn kind(task_type: &str, fields: &fields::Fields<'_>) -> Result<(String, TaskKin
         "index_parallel" | "index" => {
             let specs = IndexSpecs::from_json(fields.need("spec")?)?;
             Ok((specs.schema.data_source.clone(), TaskKind::Index(Box::new(specs))))
+        }
+        "compact" => {
+            let compact = CompactSpec::from_fields(fields)?;
+            Ok((compact.data_source.clone(), TaskKind::Compact(Box::new(compact))))
         }
         "kill" => {
             let kill = KillSpec::from_fields(fields)?;

@@ -64,9 +64,16 @@ fn unknown_and_unsupported_things_are_refused_by_name() {
 #[test]
 fn shipped_and_corpus_specs_are_taken() {
     let shipped = std::path::Path::new("/work/shared/fixtures/druid/shipped/tutorial");
-    for name in
-        ["wikipedia-index", "transform-index", "compaction-init-index", "deletion-kill", "rollup-index", "updates-append-index"]
-    {
+    for name in [
+        "wikipedia-index",
+        "transform-index",
+        "compaction-init-index",
+        "deletion-kill",
+        "rollup-index",
+        "updates-append-index",
+        "compaction-keep-granularity",
+        "compaction-day-granularity",
+    ] {
         let Ok(text) = std::fs::read_to_string(shipped.join(format!("{name}.json"))) else { return };
         TaskSpec::from_json(&serde_json::from_str(&text).unwrap(), 0, 1).unwrap_or_else(|e| panic!("{name}: {e}"));
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ovate_base::segment::shard::{DimensionRange, Hashed, SingleRange};
 use ovate_base::segment::{DataSegment, SegmentId, ShardSpec};
 use ovate_base::{DruidError, Interval, Result};
+use ovate_compute::filter::FilterSpec;
 use ovate_segment::incremental::{Discovery, IndexSchema};
 use tokio::runtime::Handle;
 
@@ -21,7 +22,8 @@ use crate::append::{
 };
 use crate::format::{Batch, Wanted};
 use crate::source;
-use crate::spec::{IndexSpecs, PartitionsSpec, TaskSpec};
+use crate::source::segments::{self, SegmentInput};
+use crate::spec::{IndexSpecs, InputSource, PartitionsSpec, TaskSpec, TuningConfig};
 use crate::transform::RowMaker;
 
 /// Everything of one run.
@@ -33,25 +35,40 @@ struct Run<'a> {
     meter: Arc<Meter>,
     reports: Arc<Reports>,
     now_ms: i64,
+    /// Segments that a compaction has pulled already.
+    segments: Option<Vec<SegmentInput>>,
+}
+
+/// The visible segments of a datasource, pulled.
+pub fn read_segments(data_source: &str, interval: Interval, env: &TaskEnv, handle: &Handle) -> Result<Vec<SegmentInput>> {
+    let list = TaskAction::SegmentListUsed {
+        data_source: data_source.to_owned(),
+        intervals: vec![interval],
+        include_overshadowed: false,
+    };
+    let answer = handle.block_on(env.actions.submit(list))?;
+    let used: Vec<DataSegment> = answer.as_array().into_iter().flatten().map(DataSegment::from_json).collect::<Result<_>>()?;
+    segments::pull(segments::visible(&used, interval), &env.work_dir.join("segments"), &*env.storage, handle)
 }
 
 /// The meter of a task's rows.
-pub fn meter(specs: &IndexSpecs) -> Arc<Meter> {
-    let tuning = &specs.tuning;
+pub fn meter(tuning: &TuningConfig) -> Arc<Meter> {
     Arc::new(Meter::new(tuning.max_parse_exceptions, tuning.max_saved_parse_exceptions, tuning.log_parse_exceptions))
 }
 
-/// Runs the task on the calling thread, which must not be one of the runtime's own.
+/// Runs the task on the calling thread, which must not be one of the runtime's own. `segments` are the rows of a `druid`
+/// input source where they have been pulled already.
 pub fn run(
     task: &TaskSpec,
     specs: &IndexSpecs,
+    segments: Option<Vec<SegmentInput>>,
     env: &TaskEnv,
     handle: Handle,
     meter: Arc<Meter>,
     reports: Arc<Reports>,
 ) -> Result<()> {
     let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-    Run { task, specs, env, handle, meter, reports, now_ms }.run()
+    Run { task, specs, env, handle, meter, reports, now_ms, segments }.run()
 }
 
 impl Run<'_> {
@@ -87,15 +104,33 @@ impl Run<'_> {
     }
 
     fn input(&self) -> Result<Input> {
-        let format =
-            self.specs.io.format.clone().ok_or_else(|| DruidError::unsupported("input source [druid] is not supported"))?;
-        let schema = &self.specs.schema;
+        let (schema, io) = (&self.specs.schema, &self.specs.io);
         let wanted = Wanted {
             columns: schema.wanted_columns(),
             nested: schema.dimensions.use_schema_discovery,
             doubles: doubles(&schema.index_schema(), &schema.transform.required_columns(), &schema.timestamp.column),
         };
-        Ok(Input { entities: source::entities(&self.specs.io.source)?, format, wanted, dir: self.env.work_dir.join("fetched") })
+        let mut input = Input {
+            entities: Vec::new(),
+            format: io.format.clone(),
+            segments: Vec::new(),
+            filter: None,
+            now_ms: self.now_ms,
+            wanted,
+            dir: self.env.work_dir.join("fetched"),
+        };
+        match &io.source {
+            InputSource::Druid { data_source, interval, filter } => {
+                input.filter = filter.as_ref().map(FilterSpec::from_json).transpose()?.map(Arc::new);
+                input.segments = match &self.segments {
+                    Some(segments) => segments.clone(),
+                    None => read_segments(data_source, *interval, self.env, &self.handle)?,
+                };
+                self.reports.read(input.segments.len() as u64);
+            }
+            other => input.entities = source::entities(other)?,
+        }
+        Ok(input)
     }
 
     /// The first pass, where the partitions depend on the rows.

@@ -2,6 +2,7 @@
 //! ([`TaskOutcome`]). The same code runs in a peon process and, in tests, in this one.
 
 mod actions;
+mod compact;
 mod http;
 mod index;
 mod kill;
@@ -81,7 +82,8 @@ const REPORT_PERIOD: Duration = Duration::from_secs(1);
 pub async fn run_task(spec: &TaskSpec, env: &TaskEnv) -> TaskOutcome {
     let started = Instant::now();
     let meter = match &spec.kind {
-        TaskKind::Index(specs) => Some(index::meter(specs)),
+        TaskKind::Index(specs) => Some(index::meter(&specs.tuning)),
+        TaskKind::Compact(compact) => Some(index::meter(&compact.tuning)),
         TaskKind::Kill(_) | TaskKind::Noop { .. } => None,
     };
     let reports = Arc::new(Reports::new(&spec.id, &spec.context, meter.clone()));
@@ -121,7 +123,15 @@ async fn work(spec: &TaskSpec, env: &TaskEnv, meter: Option<Arc<Meter>>, reports
             index::prepare_dir(&env.work_dir)?;
             let (spec, specs, env) = (spec.clone(), specs.clone(), env.clone());
             let handle = tokio::runtime::Handle::current();
-            let run = tokio::task::spawn_blocking(move || index::run(&spec, &specs, &env, handle, meter, reports));
+            let run = tokio::task::spawn_blocking(move || index::run(&spec, &specs, None, &env, handle, meter, reports));
+            run.await.map_err(|e| DruidError::runtime(format!("the task's thread ended early: {e}")))?
+        }
+        TaskKind::Compact(compact) => {
+            let meter = meter.expect("made for tasks that read rows");
+            index::prepare_dir(&env.work_dir)?;
+            let (spec, compact, env) = (spec.clone(), compact.clone(), env.clone());
+            let handle = tokio::runtime::Handle::current();
+            let run = tokio::task::spawn_blocking(move || compact::run(&spec, &compact, &env, handle, meter, reports));
             run.await.map_err(|e| DruidError::runtime(format!("the task's thread ended early: {e}")))?
         }
         TaskKind::Kill(kill) => kill::run(kill, env).await.map(|count| tracing::info!("killed segments. count={count}")),

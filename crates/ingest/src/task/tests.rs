@@ -253,3 +253,42 @@ async fn range_and_hash_partitions_divide_rows() {
     assert_eq!(world.rows(&["added"]).len(), 1000);
     assert_eq!(world.actions.visible().len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_joins_segments_and_keeps_their_rows() {
+    let world = World::new();
+    let spec = json!({"segmentGranularity": "HOUR", "queryGranularity": "MINUTE", "rollup": true});
+    let metrics = json!([{"type": "count", "name": "count"}, {"type": "longSum", "name": "sum", "fieldName": "added"},
+                         {"type": "hyperUnique", "name": "pages", "fieldName": "page"}]);
+    let hourly = set(task(THREE), "/spec/dataSchema/granularitySpec", spec);
+    let hourly = set(hourly, "/spec/dataSchema/metricsSpec", metrics);
+    let hourly = set(hourly, "/spec/dataSchema/dimensionsSpec/dimensions", json!(["page"]));
+    world.succeed(hourly.clone()).await;
+    world.succeed(with(hourly, "/spec/ioConfig", "appendToExisting", json!(true))).await;
+    assert_eq!(world.actions.visible().len(), 6);
+    let compact = json!({"type": "compact", "dataSource": "wiki", "interval": "2024-01-01/2024-01-03", "tuningConfig": {"type": "index_parallel"}});
+    world.succeed(compact.clone()).await;
+    assert_eq!(world.actions.visible().len(), 3);
+    assert_eq!(world.rows(&["page", "count", "sum"]), ["-|2|6", "a|2|2", "b|2|4"]);
+    world.succeed(with(compact, "", "granularitySpec", json!({"segmentGranularity": "MONTH", "queryGranularity": "DAY"}))).await;
+    assert_eq!(world.actions.visible().len(), 1);
+    assert_eq!(
+        world.rows(&["__time", "page", "count", "sum"]),
+        ["1704067200000|-|2|6", "1704067200000|a|2|2", "1704153600000|b|2|4"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_are_an_input_source() {
+    let world = World::new();
+    world.succeed(task(THREE)).await;
+    let again = set(
+        task(""),
+        "/spec/ioConfig/inputSource",
+        json!({"type": "druid", "dataSource": "wiki", "interval": "2024-01-01/2024-01-02",
+        "filter": {"type": "selector", "dimension": "page", "value": "a"}}),
+    );
+    let again = set(again, "/spec/dataSchema/timestampSpec", json!({"column": "__time", "format": "millis"}));
+    world.succeed(again).await;
+    assert_eq!(world.rows(&["page", "added"]), ["a|1", "b|2"]);
+}

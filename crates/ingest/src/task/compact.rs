@@ -1,0 +1,145 @@
+//! `compact` (CMP-01): an index task over a datasource's own segments. Dimensions, metrics, granularity and rollup that the
+//! task does not name are those of the segments (`CompactionTask.createDataSchema`).
+
+use std::sync::Arc;
+
+use ovate_base::{Granularity, Interval, Result};
+use ovate_compute::ColumnSource;
+use ovate_compute::aggregate::AggregatorSpec;
+use ovate_segment::incremental::DimensionSchema;
+use ovate_segment::merge::MergeSchema;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+use super::TaskEnv;
+use super::index;
+use super::report::Reports;
+use crate::append::Meter;
+use crate::source::segments::SegmentInput;
+use crate::spec::compact::CompactSpec;
+use crate::spec::dimensions::DimensionsSpec;
+use crate::spec::granularity::GranularitySpec;
+use crate::spec::timestamp::TimestampSpec;
+use crate::spec::transform::TransformSpec;
+use crate::spec::{DataSchema, IndexSpecs, InputSource, IoConfig, TaskSpec};
+
+/// Runs the task on the calling thread, which must not be one of the runtime's own.
+pub fn run(
+    task: &TaskSpec,
+    spec: &CompactSpec,
+    env: &TaskEnv,
+    handle: Handle,
+    meter: Arc<Meter>,
+    reports: Arc<Reports>,
+) -> Result<()> {
+    let segments = index::read_segments(&spec.data_source, spec.interval, env, &handle)?;
+    if segments.is_empty() {
+        tracing::warn!("no segments to compact. task={} interval={}", task.id, spec.interval);
+        return Ok(());
+    }
+    let specs = index_specs(spec, &segments)?;
+    index::run(task, &specs, Some(segments), env, handle, meter, reports)
+}
+
+/// The index task that does the work.
+fn index_specs(spec: &CompactSpec, segments: &[SegmentInput]) -> Result<IndexSpecs> {
+    let metrics = match &spec.metrics {
+        Some(metrics) => metrics.clone(),
+        None => stored_metrics(segments)?,
+    };
+    let dimensions = match &spec.dimensions {
+        Some(given) if !given.dimensions.is_empty() || given.use_schema_discovery => given.clone(),
+        _ => DimensionsSpec { dimensions: stored_dimensions(segments, &metrics), ..DimensionsSpec::default() },
+    };
+    let rolled_up = segments.iter().all(|input| input.segment.metadata().rollup == Some(true));
+    let granularity = GranularitySpec {
+        segment: spec.segment_granularity.clone(),
+        query: match &spec.query_granularity {
+            Some(query) => query.clone(),
+            None => stored_query_granularity(segments),
+        },
+        rollup: spec.rollup.unwrap_or(rolled_up),
+        intervals: match spec.segment_granularity {
+            Some(_) if spec.drop_existing => vec![spec.interval],
+            Some(_) => Vec::new(),
+            None => chunks(segments),
+        },
+    };
+    let schema = DataSchema {
+        data_source: spec.data_source.clone(),
+        timestamp: TimestampSpec::from_json(Some(&json!({"column": "__time", "format": "millis"})))?,
+        dimensions,
+        metrics,
+        granularity,
+        transform: match &spec.filter {
+            Some(filter) => TransformSpec::from_json(Some(&json!({"filter": filter})))?,
+            None => TransformSpec::default(),
+        },
+    };
+    let source = InputSource::Druid { data_source: spec.data_source.clone(), interval: spec.interval, filter: None };
+    let io = IoConfig {
+        source,
+        format: None,
+        append_to_existing: false,
+        drop_existing: spec.drop_existing && spec.segment_granularity.is_some(),
+    };
+    Ok(IndexSpecs { schema, io, tuning: spec.tuning.clone() })
+}
+
+/// The segments' own time chunks; ones that overlap are joined.
+fn chunks(segments: &[SegmentInput]) -> Vec<Interval> {
+    let mut intervals: Vec<Interval> = segments.iter().map(|input| input.descriptor.interval).collect();
+    intervals.sort_by_key(|interval| (interval.start, interval.end));
+    let mut out: Vec<Interval> = Vec::new();
+    for interval in intervals {
+        match out.last_mut() {
+            Some(last) if last.overlaps(&interval) => last.end = last.end.max(interval.end),
+            _ => out.push(interval),
+        }
+    }
+    out
+}
+
+/// Aggregators that go on from the stored partial results; those of the newest segment that names any.
+fn stored_metrics(segments: &[SegmentInput]) -> Result<Vec<AggregatorSpec>> {
+    let mut out: Vec<AggregatorSpec> = Vec::new();
+    for input in segments.iter().rev() {
+        for json in input.segment.metadata().aggregators.iter().flatten() {
+            let metric = AggregatorSpec::from_json(json)?.combining();
+            if !out.iter().any(|known| known.name() == metric.name()) {
+                out.push(metric);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Dimensions in the order of the newest segments, older ones' behind.
+fn stored_dimensions(segments: &[SegmentInput], metrics: &[AggregatorSpec]) -> Vec<DimensionSchema> {
+    let mut out: Vec<DimensionSchema> = Vec::new();
+    for input in segments.iter().rev() {
+        for name in input.segment.dimensions() {
+            let known = out.iter().any(|d| *d.name == **name) || metrics.iter().any(|m| m.name() == name) || name == "__time";
+            if let (false, Some(capabilities)) = (known, input.segment.capabilities(name)) {
+                out.push(MergeSchema::dimension_of(name, &capabilities.column_type));
+            }
+        }
+    }
+    out
+}
+
+/// The finest one, NONE where some segment does not say.
+fn stored_query_granularity(segments: &[SegmentInput]) -> Granularity {
+    let of = |input: &SegmentInput| {
+        let json = input.segment.metadata().query_granularity.clone().unwrap_or(Value::Null);
+        Granularity::from_json(&json).unwrap_or(Granularity::None)
+    };
+    let mut finest = of(&segments[0]);
+    for input in &segments[1..] {
+        let next = of(input);
+        if next.is_finer_than(&finest) {
+            finest = next;
+        }
+    }
+    finest
+}
