@@ -67,7 +67,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<PostAggregatorSpec> {
         },
         "buckets" => {
             let size = fields.double("bucketSize")? as f32;
-            if !(size > 0.0) {
+            if size <= 0.0 || size.is_nan() {
                 return Err(fields.bad("bucketSize", "must be greater than 0"));
             }
             let offset = if fields.get("offset").is_some() { fields.double("offset")? as f32 } else { 0.0 };
@@ -109,7 +109,7 @@ impl HistogramPost {
             (Question::Buckets { size, offset }, Histogram::Approximate(histogram)) => {
                 let start = ((histogram.min() - offset) / size).floor();
                 let end = ((histogram.max() - offset) / size).ceil();
-                if !(end - start <= BUCKETS_MAX) {
+                if end - start > BUCKETS_MAX || (end - start).is_nan() {
                     return Err(DruidError::invalid_input("bucketSize makes too many buckets"));
                 }
                 let breaks = (0..=(end - start).max(1.0) as usize).map(|bucket| offset + (start + bucket as f32) * size);

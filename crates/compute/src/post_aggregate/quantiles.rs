@@ -90,7 +90,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<PostAggregatorSpec> {
                 Ok(doubles(summary(bytes)?.map_or_else(nothing, |found| found.view.cdf(&splits))))
             })
         }
-        "ToHistogram" => parse_histogram(fields, list, move |bytes| summary(bytes)),
+        "ToHistogram" => parse_histogram(fields, list, summary),
         "ToString" => over_field(fields, ColumnType::String, move |bytes| match bytes {
             Some(bytes) => Ok(Value::String(open(bytes)?.description.into())),
             None => Ok(Value::Null),

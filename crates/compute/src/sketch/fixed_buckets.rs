@@ -59,7 +59,7 @@ const BUCKETS_MAX: usize = 1 << 24;
 impl FixedBuckets {
     /// An empty histogram.
     pub fn new(lower: f64, upper: f64, buckets: usize, handling: OutlierHandling) -> Result<Self> {
-        if !(upper > lower) || buckets == 0 || buckets > BUCKETS_MAX {
+        if upper <= lower || lower.is_nan() || upper.is_nan() || buckets == 0 || buckets > BUCKETS_MAX {
             return Err(DruidError::invalid_input(format!(
                 "upperLimit must be greater than lowerLimit and numBuckets positive: {lower} {upper} {buckets}"
             )));

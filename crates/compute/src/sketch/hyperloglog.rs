@@ -133,7 +133,7 @@ impl HyperLogLog {
         if bytes.is_empty() {
             return Ok(collector);
         }
-        let header = if bytes.len() % 3 == 0 || bytes.len() == BYTES + V0_HEADER { V0_HEADER } else { HEADER };
+        let header = if bytes.len().is_multiple_of(3) || bytes.len() == BYTES + V0_HEADER { V0_HEADER } else { HEADER };
         if bytes.len() < header {
             return Err(bad());
         }
