@@ -199,10 +199,37 @@ fn distinct_or_rows(
         let Operand::Vector(small) = vector(values, column_type) else { unreachable!("`vector` gives a vector") };
         return Ok(Operand::Vector(Arc::new(spread(&small, positions))));
     }
+    if let [first, second] = vectors.as_slice()
+        && let (Operand::Vector(a), Operand::Vector(b)) = (&operands[*first], &operands[*second])
+        && let (Vector::Codes { dictionary: a_texts, codes: a }, Vector::Codes { dictionary: b_texts, codes: b }) =
+            (a.as_ref(), b.as_ref())
+    {
+        // Two dictionary columns: once a distinct pair.
+        let pairs: Vec<u64> = a.iter().zip(b).map(|(a, b)| u64::from(*a) << 32 | u64::from(*b)).collect();
+        let (distinct, positions) = distinct_codes(&pairs);
+        let text = |dictionary: &dyn Dictionary, code: u64| -> Result<Value> {
+            Ok(dictionary.get(code as u32)?.map_or(Value::Null, |text| Value::from(text.as_ref())))
+        };
+        let mut values = Vec::with_capacity(distinct.len());
+        for pair in distinct {
+            args[*first] = text(a_texts.as_ref(), pair >> 32)?;
+            args[*second] = text(b_texts.as_ref(), pair & 0xffff_ffff)?;
+            values.push(call(&args)?);
+        }
+        let Operand::Vector(small) = vector(values, column_type) else { unreachable!("`vector` gives a vector") };
+        return Ok(Operand::Vector(Arc::new(spread(&small, positions))));
+    }
+    let by_row: Vec<(usize, Vec<Value>)> = vectors
+        .iter()
+        .filter_map(|index| match &operands[*index] {
+            Operand::Vector(own) => Some((*index, own.to_values())),
+            Operand::Constant(_) => None,
+        })
+        .collect();
     let mut values = Vec::with_capacity(len);
     for row in 0..len {
-        for index in &vectors {
-            args[*index] = operands[*index].value(row);
+        for (index, own) in &by_row {
+            args[*index] = own[row].clone();
         }
         values.push(call(&args)?);
     }
@@ -210,8 +237,8 @@ fn distinct_or_rows(
 }
 
 /// The distinct codes in order of arrival, and for each row the position of its own among them.
-pub(super) fn distinct_codes(codes: &[u32]) -> (Vec<u32>, Vec<u32>) {
-    let mut seen: HashMap<u32, u32, foldhash::fast::RandomState> = HashMap::default();
+pub(super) fn distinct_codes<T: Copy + Eq + std::hash::Hash>(codes: &[T]) -> (Vec<T>, Vec<u32>) {
+    let mut seen: HashMap<T, u32, foldhash::fast::RandomState> = HashMap::default();
     let mut distinct = Vec::new();
     let positions = codes
         .iter()
@@ -260,6 +287,20 @@ fn truths(operand: &Operand, len: usize) -> Vec<Option<bool>> {
                 values.iter().zip(nulls).map(|(value, null)| (!null).then_some(*value > 0)).collect()
             }
             other => other.to_values().iter().map(Value::as_boolean).collect(),
+        },
+    }
+}
+
+/// Which rows are true.
+fn trues(operand: &Operand, len: usize) -> Vec<bool> {
+    match operand {
+        Operand::Constant(value) => vec![value.as_boolean() == Some(true); len],
+        Operand::Vector(vector) => match vector.as_ref() {
+            Vector::Long { values, nulls: None } => values.iter().map(|value| *value > 0).collect(),
+            Vector::Long { values, nulls: Some(nulls) } => {
+                values.iter().zip(nulls).map(|(value, null)| *value > 0 && !null).collect()
+            }
+            other => other.to_values().iter().map(|value| value.as_boolean() == Some(true)).collect(),
         },
     }
 }
@@ -325,7 +366,7 @@ fn lazy(function: LazyFn, args: &[Node], node: &Node, batch: &Batch<'_>) -> Resu
             }
         }
     }
-    Ok(choice.assemble(batch.len, batch.infer(node)))
+    choice.assemble(batch.len, batch.infer(node))
 }
 
 /// Rows that have found their branch, with the branch's values, and rows that have not.
@@ -340,10 +381,12 @@ impl Choice {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let truth = truths(&self.on_pending(condition, batch)?, self.pending.len());
-        let (taken, left): (Vec<_>, Vec<_>) = self.pending.iter().zip(truth).partition(|(_, truth)| *truth == Some(true));
-        let rows: Vec<u32> = taken.into_iter().map(|(row, _)| *row).collect();
-        let left: Vec<u32> = left.into_iter().map(|(row, _)| *row).collect();
+        let truth = self.on_pending(condition, batch)?;
+        let is_true = trues(&truth, self.pending.len());
+        let (mut rows, mut left) = (Vec::with_capacity(self.pending.len()), Vec::with_capacity(self.pending.len()));
+        for (row, is_true) in self.pending.iter().zip(is_true) {
+            if is_true { rows.push(*row) } else { left.push(*row) }
+        }
         if !rows.is_empty() {
             let values = on_rows(result, &rows, batch)?;
             self.pieces.push((rows, values));
@@ -388,23 +431,28 @@ impl Choice {
         on_rows(node, &self.pending, batch)
     }
 
-    fn assemble(mut self, len: usize, column_type: Option<ColumnType>) -> Operand {
+    fn assemble(mut self, len: usize, column_type: Option<ColumnType>) -> Result<Operand> {
         if self.pieces.is_empty() {
-            return Operand::Constant(Value::Null);
+            return Ok(Operand::Constant(Value::Null));
         }
         if self.pieces.len() == 1 && self.pending.is_empty() {
             let (_, operand) = self.pieces.remove(0);
-            return match column_type {
+            return Ok(match column_type {
                 Some(column_type) => match operand {
                     Operand::Constant(value) => Operand::Constant(value.cast(&column_type)),
                     vector => Operand::Vector(Arc::new(vector.into_vector(len, Some(&column_type)))),
                 },
                 None => operand,
-            };
+            });
         }
         let pieces: Vec<(&[u32], &Operand)> = self.pieces.iter().map(|(rows, operand)| (rows.as_slice(), operand)).collect();
         if let Some(result) = numbers::scatter(&pieces, len, column_type.as_ref()) {
-            return Operand::Vector(Arc::new(result));
+            return Ok(Operand::Vector(Arc::new(result)));
+        }
+        if column_type == Some(ColumnType::String)
+            && let Some(result) = numbers::scatter_texts(&pieces, len)?
+        {
+            return Ok(Operand::Vector(Arc::new(result)));
         }
         let mut values = vec![Value::Null; len];
         for (rows, operand) in pieces {
@@ -415,7 +463,7 @@ impl Choice {
                 }
             }
         }
-        vector(values, column_type)
+        Ok(vector(values, column_type))
     }
 }
 

@@ -266,12 +266,13 @@ fn columns(rng: &mut StdRng, rows: usize) -> Vec<(String, ColumnType, Vec<Value>
         make("l", ColumnType::Long, &|rng| Value::Long(rng.random_range(-5..6))),
         make("d", ColumnType::Double, &|rng| Value::Double(f64::from(rng.random_range(-10..11)) / 4.0)),
         make("s", ColumnType::String, &|rng| Value::from(words[rng.random_range(0..words.len())])),
+        make("u", ColumnType::String, &|rng| Value::from(words[rng.random_range(0..words.len())])),
     ]
 }
 
 fn random_expression(rng: &mut StdRng, depth: u32) -> String {
     if depth == 0 {
-        return ["l", "d", "s", "3", "1.5", "'ab'", "null", "-2", "''"][rng.random_range(0..9)].to_owned();
+        return ["l", "d", "s", "3", "1.5", "'ab'", "null", "-2", "''", "u"][rng.random_range(0..10)].to_owned();
     }
     let mut e = || random_expression(rng, depth - 1);
     let parts = [e(), e(), e()];

@@ -37,6 +37,8 @@ pub(super) enum NumberTest<T> {
         lower: Option<(T, bool)>,
         upper: Option<(T, bool)>,
     },
+    /// A few numbers, compared one by one without branches.
+    Few(Vec<u64>),
     Set(HashSet<u64, foldhash::fast::RandomState>),
     Any(Vec<NumberTest<T>>),
 }
@@ -47,6 +49,7 @@ impl<T: Testable> NumberTest<T> {
         match values.as_slice() {
             [] => NumberTest::Never,
             [one] => NumberTest::Equal(*one),
+            few if few.len() <= 8 => NumberTest::Few(few.iter().map(|v| v.key()).collect()),
             many => NumberTest::Set(many.iter().map(|v| v.key()).collect()),
         }
     }
@@ -67,6 +70,7 @@ impl<T: Testable> NumberTest<T> {
                 let above = upper.is_some_and(|(bound, open)| !(value <= bound) || (open && value == bound));
                 !below && !above
             }
+            NumberTest::Few(keys) => keys.contains(&value.key()),
             NumberTest::Set(keys) => keys.contains(&value.key()),
             NumberTest::Any(tests) => tests.iter().any(|test| test.test(value)),
         }
@@ -89,6 +93,12 @@ impl<T: Testable> NumberTest<T> {
             }
             NumberTest::Range { lower: None, upper: Some((upper, true)) } => hits.extend(values.iter().map(|v| *v < *upper)),
             NumberTest::Range { lower: None, upper: Some((upper, false)) } => hits.extend(values.iter().map(|v| *v <= *upper)),
+            NumberTest::Few(keys) => {
+                hits.resize(values.len(), false);
+                for key in keys {
+                    hits.iter_mut().zip(values).for_each(|(hit, value)| *hit |= value.key() == *key);
+                }
+            }
             NumberTest::Range { .. } | NumberTest::Set(_) | NumberTest::Any(_) => {
                 hits.extend(values.iter().map(|v| self.test(*v)));
             }

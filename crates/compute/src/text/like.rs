@@ -1,13 +1,16 @@
 //! SQL LIKE patterns as Druid's `LikeDimFilter.LikeMatcher`: `%` is any text, `_` any character, an optional escape.
 
+use memchr::memmem::Finder;
 use ovate_base::{DruidError, Result};
 
 /// A compiled pattern.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct LikePattern {
     prefix: String,
     /// What follows the literal prefix; empty when the pattern is only that.
     rest: Vec<Part>,
+    /// The text between the two `%` of `%text%`, the commonest pattern, which is a plain search.
+    inner: Option<Finder<'static>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +18,15 @@ enum Part {
     Text(char),
     One,
     Many,
+}
+
+impl Part {
+    fn text(&self) -> Option<char> {
+        match self {
+            Part::Text(c) => Some(*c),
+            Part::One | Part::Many => None,
+        }
+    }
 }
 
 impl LikePattern {
@@ -39,8 +51,15 @@ impl LikePattern {
         }
         let literal = parts.iter().take_while(|part| matches!(part, Part::Text(_))).count();
         let rest = parts.split_off(literal);
-        let prefix = parts.iter().filter_map(|part| if let Part::Text(c) = part { Some(*c) } else { None }).collect();
-        Ok(LikePattern { prefix, rest })
+        let prefix = parts.iter().filter_map(Part::text).collect();
+        let inner = match rest.as_slice() {
+            [Part::Many, middle @ .., Part::Many] if !middle.is_empty() => {
+                middle.iter().map(Part::text).collect::<Option<String>>()
+            }
+            _ => None,
+        };
+        let inner = inner.map(|text| Finder::new(text.as_bytes()).into_owned());
+        Ok(LikePattern { prefix, rest, inner })
     }
 
     /// The literal text before the first wildcard.
@@ -60,7 +79,11 @@ impl LikePattern {
 
     /// True when the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
-        text.strip_prefix(self.prefix.as_str()).is_some_and(|rest| self.matches_rest(rest))
+        let Some(rest) = text.strip_prefix(self.prefix.as_str()) else { return false };
+        match &self.inner {
+            Some(finder) => finder.find(rest.as_bytes()).is_some(),
+            None => self.matches_rest(rest),
+        }
     }
 
     /// Greedy matching with one point of return: the last `%`.
@@ -101,6 +124,7 @@ mod tests {
         let like = |pattern: &str, text: &str| LikePattern::parse(pattern, Some('\\')).unwrap().matches(text);
         assert!(like("foo%", "foobar") && like("%bar", "foobar") && like("%o_a%", "foobar") && like("%", ""));
         assert!(like("a%b%c", "aXbYbZc") && like("_é_", "aéb") && like("50\\%", "50%"));
+        assert!(like("%oba%", "foobar") && like("f%ob%", "foobar") && !like("f%f%", "foobar"));
         assert!(!like("foo", "foobar") && !like("f_", "f") && !like("50\\%", "50x") && !like("%a%b", "ba"));
         assert!(LikePattern::parse("a\\b", Some('\\')).is_err());
     }

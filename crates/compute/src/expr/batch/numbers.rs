@@ -1,9 +1,12 @@
 //! Loops over numbers: arithmetic, comparisons, and putting the branches of a choice together.
 
+use std::sync::Arc;
+
 use ovate_base::Result;
 
 use super::Operand;
-use crate::expr::eval::{double_op, long_op, ordering_holds};
+use crate::column::MemoryDictionary;
+use crate::expr::eval::{double_op, long_op};
 use crate::expr::node::{BinaryOp, UnaryOp};
 use crate::types::ColumnType;
 use crate::value::Value;
@@ -83,23 +86,32 @@ pub(super) fn binary(op: BinaryOp, left: &Operand, right: &Operand, len: usize) 
     let (Some(left), Some(right)) = (Side::of(left), Side::of(right)) else { return Ok(None) };
     let nulls = either_null(left.nulls(), right.nulls());
     if left.is_long() && right.is_long() {
-        let values = if op.is_comparison() {
-            long_loop(&left, &right, |a, b| i64::from(ordering_holds(op, a.cmp(&b))))
-        } else {
-            match op {
-                BinaryOp::Add => long_loop(&left, &right, i64::wrapping_add),
-                BinaryOp::Subtract => long_loop(&left, &right, i64::wrapping_sub),
-                BinaryOp::Multiply => long_loop(&left, &right, i64::wrapping_mul),
-                _ => return checked(op, &left, &right, nulls, len).map(Some),
-            }
+        // One loop an operator, so that none decides per row what it does.
+        let values = match op {
+            BinaryOp::Add => long_loop(&left, &right, i64::wrapping_add),
+            BinaryOp::Subtract => long_loop(&left, &right, i64::wrapping_sub),
+            BinaryOp::Multiply => long_loop(&left, &right, i64::wrapping_mul),
+            BinaryOp::Less => long_loop(&left, &right, |a, b| i64::from(a < b)),
+            BinaryOp::LessEqual => long_loop(&left, &right, |a, b| i64::from(a <= b)),
+            BinaryOp::Greater => long_loop(&left, &right, |a, b| i64::from(a > b)),
+            BinaryOp::GreaterEqual => long_loop(&left, &right, |a, b| i64::from(a >= b)),
+            BinaryOp::Equal => long_loop(&left, &right, |a, b| i64::from(a == b)),
+            BinaryOp::NotEqual => long_loop(&left, &right, |a, b| i64::from(a != b)),
+            BinaryOp::Divide | BinaryOp::Modulo | BinaryOp::Power => return checked(op, &left, &right, nulls, len).map(Some),
         };
         return Ok(Some(Vector::Long { values, nulls }));
     }
     let (a, b) = (left.doubles(len), right.doubles(len));
     let pairs = a.iter().zip(b.iter());
     if op.is_comparison() {
-        let holds = |a: f64, b: f64| a.partial_cmp(&b).map_or(op == BinaryOp::NotEqual, |order| ordering_holds(op, order));
-        let values = pairs.map(|(a, b)| i64::from(holds(*a, *b))).collect();
+        let values: Vec<i64> = match op {
+            BinaryOp::Less => pairs.map(|(a, b)| i64::from(a < b)).collect(),
+            BinaryOp::LessEqual => pairs.map(|(a, b)| i64::from(a <= b)).collect(),
+            BinaryOp::Greater => pairs.map(|(a, b)| i64::from(a > b)).collect(),
+            BinaryOp::GreaterEqual => pairs.map(|(a, b)| i64::from(a >= b)).collect(),
+            BinaryOp::Equal => pairs.map(|(a, b)| i64::from(a == b)).collect(),
+            _ => pairs.map(|(a, b)| i64::from(a != b)).collect(),
+        };
         return Ok(Some(Vector::Long { values, nulls }));
     }
     let values = match op {
@@ -183,4 +195,40 @@ pub(super) fn scatter(pieces: &[(&[u32], &Operand)], len: usize, column_type: Op
         }
         _ => None,
     }
+}
+
+/// Puts pieces of texts to their rows as codes of a small dictionary. `None`: not all pieces are single texts.
+pub(super) fn scatter_texts(pieces: &[(&[u32], &Operand)], len: usize) -> Result<Option<Vector>> {
+    let mut dictionary = MemoryDictionary::new();
+    let mut codes = vec![u32::MAX; len];
+    for (rows, operand) in pieces {
+        match operand {
+            Operand::Constant(value) => {
+                if matches!(value, Value::Array(_)) {
+                    return Ok(None);
+                }
+                let code = dictionary.intern(value.as_text().as_deref());
+                rows.iter().for_each(|row| codes[*row as usize] = code);
+            }
+            Operand::Vector(vector) => match vector.as_ref() {
+                Vector::Codes { dictionary: own, codes: own_codes } => {
+                    let (distinct, positions) = super::distinct_codes(own_codes);
+                    let mut mapping = Vec::with_capacity(distinct.len());
+                    for code in distinct {
+                        mapping.push(dictionary.intern(own.get(code)?.as_deref()));
+                    }
+                    rows.iter().zip(positions).for_each(|(row, position)| codes[*row as usize] = mapping[position as usize]);
+                }
+                Vector::String(texts) => {
+                    rows.iter().zip(texts).for_each(|(row, text)| codes[*row as usize] = dictionary.intern(text.as_deref()));
+                }
+                _ => return Ok(None),
+            },
+        }
+    }
+    if codes.contains(&u32::MAX) {
+        let null = dictionary.intern(None);
+        codes.iter_mut().filter(|code| **code == u32::MAX).for_each(|code| *code = null);
+    }
+    Ok(Some(Vector::Codes { dictionary: Arc::new(dictionary), codes }))
 }
