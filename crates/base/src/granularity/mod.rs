@@ -127,10 +127,15 @@ impl Granularity {
 }
 
 /// The largest `origin + k * length` that is not after `millis`.
+#[inline]
 pub(crate) fn floor(millis: i64, length: i64, origin: i64) -> i64 {
-    let origin = origin.rem_euclid(length);
-    let offset = (millis.rem_euclid(length) - origin).rem_euclid(length);
-    millis.saturating_sub(offset)
+    match millis.checked_sub(origin) {
+        Some(distance) => millis.saturating_sub(distance.rem_euclid(length)),
+        None => {
+            let offset = (millis.rem_euclid(length) - origin.rem_euclid(length)).rem_euclid(length);
+            millis.saturating_sub(offset)
+        }
+    }
 }
 
 /// Iterator of [`Granularity::buckets`].

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ovate_base::{DruidError, Result};
-use ovate_net::{Discovery, HttpClient, LeaderSelector, Leadership};
+use ovate_net::{Discovery, HttpClient, LeaderSelector, Leadership, NodeRole};
 use ovate_store::{MetadataStore, now_ms};
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -50,6 +50,7 @@ pub struct Coordinator {
     store: MetadataStore,
     selector: Arc<dyn LeaderSelector>,
     discovery: Arc<dyn Discovery>,
+    client: HttpClient,
     bell: SegmentBell,
     inventory: Arc<Inventory>,
     term: RwLock<Option<Arc<Term>>>,
@@ -77,8 +78,8 @@ impl Coordinator {
         client: HttpClient,
         bell: SegmentBell,
     ) -> Arc<Coordinator> {
-        let inventory = Arc::new(Inventory::new(client, discovery.clone()));
-        Arc::new(Coordinator { settings, store, selector, discovery, bell, inventory, term: RwLock::new(None) })
+        let inventory = Arc::new(Inventory::new(client.clone(), discovery.clone()));
+        Arc::new(Coordinator { settings, store, selector, discovery, client, bell, inventory, term: RwLock::new(None) })
     }
 
     /// Leads whenever elected, until `shutdown` turns true.
@@ -160,12 +161,13 @@ impl Coordinator {
         let leaving: Vec<&str> =
             config["decommissioningNodes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let wait_ms = config["millisToWaitBeforeDeleting"].as_u64().unwrap_or(900_000);
+        let moves_max = config["maxSegmentsToMove"].as_u64().unwrap_or(100) as usize;
         let servers = self.inventory.servers();
         let servers = servers.iter().filter_map(|server| server.snapshot(leaving.contains(&server.name.as_str()))).collect();
         let done = {
             let (view, rules) = (term.view.read(), term.rules.read());
             let may_retire = term.began.elapsed() >= Duration::from_millis(wait_ms);
-            plan(Snapshot { used: &view, rules: &rules, servers, now_ms: now_ms(), may_retire })
+            plan(Snapshot { used: &view, rules: &rules, servers, now_ms: now_ms(), moves_max, may_retire })
         };
         for (server, segment) in &done.loads {
             self.inventory.queue_load(server, segment.clone());
@@ -191,6 +193,20 @@ impl Coordinator {
             config.extend(stored);
         }
         Ok(config)
+    }
+
+    /// Gives a task to the overlord; a follower among the overlords sends us on to the leader.
+    pub(crate) async fn submit_task(&self, task: &Value) -> Result<Value> {
+        let nodes = self.discovery.nodes(NodeRole::Overlord).await?;
+        let mut last = DruidError::service_unavailable("no overlord is there");
+        for node in nodes {
+            let url = format!("{}/druid/indexer/v1/task", node.druid_node.url());
+            match self.client.post_json(&url, task, Duration::from_secs(30)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     /// The current term, or 503.

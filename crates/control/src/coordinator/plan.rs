@@ -1,7 +1,7 @@
 //! What to load, drop and retire: a pure function of the used segments, the rules and the servers (`RunRules`,
 //! `UnloadUnusedSegments`, `MarkOvershadowedSegmentsAsUnused`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use ovate_base::{DataSegment, SegmentId, Timeline};
@@ -30,6 +30,8 @@ pub struct Snapshot<'a> {
     pub rules: &'a BTreeMap<String, Vec<Rule>>,
     pub servers: Vec<ServerSnapshot>,
     pub now_ms: i64,
+    /// Most segments that start to move in a round (`maxSegmentsToMove`).
+    pub moves_max: usize,
     /// Hidden segments may be retired: this Coordinator has led long enough to trust its view.
     pub may_retire: bool,
 }
@@ -48,7 +50,7 @@ pub struct Plan {
 }
 
 /// Plans one round.
-pub fn plan(mut snapshot: Snapshot<'_>) -> Plan {
+pub fn plan(snapshot: Snapshot<'_>) -> Plan {
     let mut plan = Plan::default();
     let mut used = snapshot.used.all();
     // Newest first, as queries want recent data first.
@@ -73,7 +75,8 @@ pub fn plan(mut snapshot: Snapshot<'_>) -> Plan {
     if snapshot.may_retire {
         retire_hidden(&mut plan, &snapshot);
     }
-    drop_unused(&mut plan, &mut snapshot);
+    drop_unused(&mut plan, &snapshot);
+    balance(&mut plan, &snapshot);
     plan
 }
 
@@ -170,11 +173,51 @@ fn retire_hidden(plan: &mut Plan, snapshot: &Snapshot<'_>) {
 }
 
 /// What is served and not used any more leaves the servers.
-fn drop_unused(plan: &mut Plan, snapshot: &mut Snapshot<'_>) {
+fn drop_unused(plan: &mut Plan, snapshot: &Snapshot<'_>) {
     for server in &snapshot.servers {
         for (id, segment) in server.served.iter().filter(|(id, _)| !server.dropping.contains(id)) {
             if !snapshot.used.contains(id) {
                 plan.drops.push((server.name.clone(), segment.clone()));
+            }
+        }
+    }
+}
+
+/// How much fuller than another, in parts of its size, a server may be before segments move.
+const IMBALANCE: f64 = 0.05;
+
+/// Evens out the servers of a tier when there is nothing else to do. A segment is loaded on the emptier server; once it is
+/// served there it has one copy too many, and the fuller server's is dropped.
+fn balance(plan: &mut Plan, snapshot: &Snapshot<'_>) {
+    let busy = snapshot.servers.iter().any(|server| !server.loading.is_empty() || !server.dropping.is_empty());
+    if busy || !plan.loads.is_empty() || !plan.drops.is_empty() {
+        return;
+    }
+    let tiers: BTreeSet<&str> = snapshot.servers.iter().map(|server| server.tier.as_str()).collect();
+    for tier in tiers {
+        let of_tier =
+            snapshot.servers.iter().filter(|server| server.tier == tier && !server.decommissioning && server.max_bytes > 0);
+        let fullness = |server: &&ServerSnapshot| (server.max_bytes - free_bytes(server)) as f64 / server.max_bytes as f64;
+        let (Some(full), Some(empty)) = (
+            of_tier.clone().max_by(|a, b| fullness(a).total_cmp(&fullness(b))),
+            of_tier.clone().min_by(|a, b| fullness(a).total_cmp(&fullness(b))),
+        ) else {
+            continue;
+        };
+        let gap = fullness(&full) - fullness(&empty);
+        if gap <= IMBALANCE {
+            continue;
+        }
+        // Moving this much makes both equally full.
+        let mut left = (gap / (1.0 / full.max_bytes as f64 + 1.0 / empty.max_bytes as f64)) as i64;
+        let mut movable: Vec<&Arc<DataSegment>> = full.served.values().filter(|s| !empty.served.contains_key(&s.id())).collect();
+        movable.sort_by_key(|segment| segment.id());
+        let mut moves = snapshot.moves_max;
+        for segment in movable {
+            let fits = segment.size <= left && segment.size <= free_bytes(empty) && snapshot.used.contains(&segment.id());
+            if moves > 0 && fits {
+                (left, moves) = (left - segment.size, moves - 1);
+                plan.loads.push((empty.name.clone(), segment.clone()));
             }
         }
     }
@@ -227,7 +270,7 @@ mod tests {
     }
 
     fn run(used: &SegmentView, rules: &BTreeMap<String, Vec<Rule>>, servers: Vec<ServerSnapshot>) -> Plan {
-        plan(Snapshot { used, rules, servers, now_ms: 100 * 86_400_000, may_retire: true })
+        plan(Snapshot { used, rules, servers, now_ms: 100 * 86_400_000, may_retire: true, moves_max: 100 })
     }
 
     fn names(list: &[(String, Arc<DataSegment>)]) -> Vec<String> {
@@ -281,5 +324,19 @@ mod tests {
         assert_eq!((names(&first.loads), first.drops.len()), (vec!["b:0:v1".to_owned()], 0));
         let second = run(&used, &one, vec![leaving, server("b", 50, &[segment(0, "v1")])]);
         assert_eq!(names(&second.drops), ["a:0:v1"]);
+    }
+
+    #[test]
+    fn a_new_server_gets_its_share() {
+        let days: Vec<DataSegment> = (0..8).map(|day| segment(day, "v1")).collect();
+        let used = view(&days);
+        let one = rules(json!({"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}));
+        let first = run(&used, &one, vec![server("a", 100, &days), server("b", 100, &[])]);
+        assert_eq!((first.loads.len(), first.drops.len()), (4, 0));
+        assert!(first.loads.iter().all(|(name, _)| name == "b"));
+        let moved: Vec<DataSegment> = first.loads.iter().map(|(_, segment)| (**segment).clone()).collect();
+        let second = run(&used, &one, vec![server("a", 100, &days), server("b", 100, &moved)]);
+        assert_eq!(second.drops.len(), 4);
+        assert!(second.drops.iter().all(|(name, _)| name == "a") && second.loads.is_empty());
     }
 }

@@ -220,6 +220,7 @@ impl Overlord {
             data_source: entry.row.data_source.clone(),
             lock_row_ids: row_ids.into_iter().collect(),
             metadata,
+            publishing_task_id: Some(task_id.clone()),
             ..PublishRequest::default()
         };
         match kind {

@@ -33,6 +33,8 @@ use queue::Queue;
 pub struct OverlordSettings {
     /// How often the queue is looked at when nothing happens.
     pub manage_period: Duration,
+    /// How long a runner may not tell of a task that it was given before the task counts as lost.
+    pub lost_after: Duration,
     /// How long ended tasks are listed (`druid.indexer.storage.recentlyFinishedThreshold`).
     pub recently_finished: Duration,
     /// Most tasks that may wait and run (`druid.indexer.queue.maxSize`).
@@ -43,6 +45,7 @@ impl Default for OverlordSettings {
     fn default() -> Self {
         OverlordSettings {
             manage_period: Duration::from_secs(1),
+            lost_after: Duration::from_secs(10),
             recently_finished: Duration::from_secs(24 * 3600),
             tasks_max: 100_000,
         }

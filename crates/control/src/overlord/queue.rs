@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ovate_base::time::format_iso;
 use ovate_base::{DruidError, Result};
 use ovate_ingest::TaskSpec;
-use ovate_store::meta::{TaskRow, TaskStatus};
+use ovate_store::meta::{TaskRow, TaskState, TaskStatus};
 use ovate_store::now_ms;
 use serde_json::Value;
 use tracing::{info, warn};
@@ -22,6 +23,10 @@ pub(crate) struct Entry {
     pub priority: i32,
     /// The runner has it.
     pub assigned: bool,
+    /// It comes from an earlier term, so some worker may have it without having said so yet.
+    restored: bool,
+    /// Since when the runner does not tell of it although it was assigned.
+    missing_since: Option<Instant>,
     pub status: TaskStatus,
 }
 
@@ -35,7 +40,7 @@ impl Entry {
     fn new(row: TaskRow) -> Entry {
         let priority = TaskSpec::from_json(&row.payload, 0, 0).map_or(0, |spec| spec.priority());
         let priority = priority.clamp(i32::MIN as i64, i32::MAX as i64) as i32;
-        Entry { priority, assigned: false, status: row.status.clone(), row }
+        Entry { priority, assigned: false, restored: false, missing_since: None, status: row.status.clone(), row }
     }
 
     pub fn group_id(&self) -> &str {
@@ -45,7 +50,8 @@ impl Entry {
 
 impl Queue {
     pub fn new(rows: Vec<TaskRow>) -> Queue {
-        Queue { entries: rows.into_iter().map(|row| (row.id.clone(), Entry::new(row))).collect() }
+        let restored = |row: TaskRow| (row.id.clone(), Entry { restored: true, ..Entry::new(row) });
+        Queue { entries: rows.into_iter().map(restored).collect() }
     }
 
     /// Tasks that wait for a slot: higher priority first, then older.
@@ -88,7 +94,8 @@ impl Overlord {
         let Some(entry) = entry else { return Ok(false) };
         let mut status = TaskStatus::failed(task_id, -1, reason);
         status.location = entry.status.location.clone();
-        self.end(&term, &entry, &status).await?;
+        // Stored first: from then on the task can publish nothing. The manager forgets it when the runner has stopped it.
+        self.store_end(&term, &entry, &status).await?;
         self.runner.shutdown(task_id, reason).await;
         Ok(true)
     }
@@ -115,6 +122,7 @@ impl Overlord {
                 let mut queue = term.queue.lock();
                 queue.entries.get_mut(id).map(|entry| {
                     entry.assigned = true;
+                    entry.missing_since = None;
                     if !status.is_complete() {
                         entry.status = status.clone();
                     }
@@ -130,11 +138,17 @@ impl Overlord {
             }
         }
         let lost: Vec<Entry> = {
-            let queue = term.queue.lock();
-            queue.entries.values().filter(|entry| entry.assigned && !tasks.contains_key(&entry.row.id)).cloned().collect()
+            let mut queue = term.queue.lock();
+            let missing = queue.entries.values_mut().filter(|entry| entry.assigned && !tasks.contains_key(&entry.row.id));
+            // A list that was on its way while the task was assigned does not have it yet; so one look is not enough.
+            let long = missing.filter_map(|entry| {
+                let since = *entry.missing_since.get_or_insert_with(Instant::now);
+                (since.elapsed() >= self.settings.lost_after).then(|| entry.clone())
+            });
+            long.collect()
         };
         for entry in lost {
-            let status = TaskStatus::failed(&entry.row.id, -1, "The worker that this task is assigned to has lost it");
+            let status = TaskStatus::failed(&entry.row.id, -1, LOST);
             self.end_logged(term, &entry, &status).await;
         }
         self.start_waiting(term).await;
@@ -142,7 +156,8 @@ impl Overlord {
 
     async fn start_waiting(&self, term: &Arc<Term>) {
         let waiting = term.queue.lock().waiting();
-        for entry in waiting {
+        let settled = waiting.is_empty() || self.runner.settled().await;
+        for entry in waiting.into_iter().filter(|entry| settled || !entry.restored) {
             let id = &entry.row.id;
             match self.runner.assign(&entry.row.payload).await {
                 Ok(true) => {
@@ -167,8 +182,73 @@ impl Overlord {
         }
     }
 
-    /// Stores a task's end, frees what it held, and lets the runner forget it.
+    /// A task has ended at its runner: stores that, or starts it over when only its worker went away.
     async fn end(&self, term: &Arc<Term>, entry: &Entry, status: &TaskStatus) -> Result<()> {
+        let id = &entry.row.id;
+        if status.status != TaskState::Failed {
+            self.store_end(term, entry, status).await?;
+            self.runner.forget(id).await;
+            return Ok(());
+        }
+        let interrupted = status.error_msg.as_deref().is_some_and(is_interruption);
+        match term.store.task(id).await?.map(|row| row.status) {
+            // Its process died after the transaction that counts: the work is done, and must not be done twice.
+            Some(stored) if stored.published => {
+                let status = TaskStatus { location: status.location.clone(), ..TaskStatus::success(id, status.duration) };
+                self.store_end(term, entry, &status).await?;
+                self.runner.forget(id).await;
+            }
+            Some(stored) if interrupted && stored.restarts < RESTARTS_MAX => {
+                // Forgotten last: should we die in between, the worker tells of the interruption again.
+                self.start_over(term, entry).await?;
+                self.runner.forget(id).await;
+                self.reassign(term, id);
+            }
+            _ => {
+                self.store_end(term, entry, status).await?;
+                self.runner.forget(id).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a task wait for a slot again.
+    fn reassign(&self, term: &Term, id: &str) {
+        if let Some(entry) = term.queue.lock().entries.get_mut(id) {
+            entry.assigned = false;
+        }
+        term.queue_changed.notify_one();
+    }
+
+    /// Frees what an interrupted task held and lets it wait for a slot again.
+    async fn start_over(&self, term: &Arc<Term>, entry: &Entry) -> Result<()> {
+        let id = &entry.row.id;
+        {
+            let mut lockbox = term.lockbox.lock().await;
+            let allocator = self.allocator_to_clear(term, entry);
+            let status = term.store.restart_task(id, &entry.row.data_source, allocator.as_deref()).await?;
+            lockbox.remove_task(id);
+            if let Some(entry) = term.queue.lock().entries.get_mut(id) {
+                entry.restored = false;
+                entry.missing_since = None;
+                entry.status = status.unwrap_or_else(|| TaskStatus::running(id));
+            }
+        }
+        term.lock_released.notify_waiters();
+        term.queue_changed.notify_one();
+        warn!(task = %id, "its worker went away; the task is started over");
+        Ok(())
+    }
+
+    /// Whose pending segments go with a task: its group's, unless others of the group are active.
+    fn allocator_to_clear(&self, term: &Term, entry: &Entry) -> Option<String> {
+        let (id, group) = (&entry.row.id, entry.group_id());
+        let others = term.queue.lock().entries.values().any(|other| other.row.id != *id && other.group_id() == group);
+        (!others).then(|| group.to_owned())
+    }
+
+    /// Stores a task's end and frees what it held.
+    async fn store_end(&self, term: &Arc<Term>, entry: &Entry, status: &TaskStatus) -> Result<()> {
         let id = &entry.row.id;
         let mut status = status.clone();
         if status.location.host.is_none() {
@@ -177,17 +257,25 @@ impl Overlord {
         {
             // With the lockbox held, no publication of the task is under way.
             let mut lockbox = term.lockbox.lock().await;
-            let group = entry.group_id().to_owned();
-            let others = term.queue.lock().entries.values().any(|other| other.row.id != *id && other.group_id() == group);
-            let allocator = (!others).then_some(group.as_str());
-            term.store.finish_task(&status, &entry.row.data_source, allocator).await?;
+            let allocator = self.allocator_to_clear(term, entry);
+            term.store.finish_task(&status, &entry.row.data_source, allocator.as_deref()).await?;
             lockbox.remove_task(id);
             term.queue.lock().entries.remove(id);
         }
         term.lock_released.notify_waiters();
         term.queue_changed.notify_one();
         info!(task = %id, status = ?status.status, error = status.error_msg.as_deref().unwrap_or(""), "ended");
-        self.runner.forget(id).await;
         Ok(())
     }
 }
+
+/// How often an interrupted task is started over; a task that takes its worker down must not do so for ever.
+const RESTARTS_MAX: u32 = 2;
+
+/// True for the failures that the worker reports when it, not the task, has gone.
+fn is_interruption(message: &str) -> bool {
+    [ovate_ingest::worker::ENDED_MEANWHILE, ovate_ingest::worker::STOPPING, LOST].contains(&message)
+}
+
+/// The message of a task that no worker has any more.
+const LOST: &str = "The worker that this task is assigned to has lost it";

@@ -46,6 +46,11 @@ pub trait TaskRunner: Send + Sync {
     /// The overlord has stored the end of a task: its log and report are kept, its files removed.
     async fn forget(&self, task_id: &str);
 
+    /// False while it may still have tasks that `tasks` does not tell of, just after a start.
+    async fn settled(&self) -> bool {
+        true
+    }
+
     /// The number changes whenever something has happened to a task.
     fn changes(&self) -> watch::Receiver<u64>;
 
@@ -185,6 +190,8 @@ fn stored_status(status: &ovate_ingest::TaskStatus) -> TaskStatus {
             port: status.location.port,
             tls_port: status.location.tls_port,
         },
+        published: false,
+        restarts: 0,
     }
 }
 

@@ -20,6 +20,11 @@ pub use peon::{PeonFiles, PeonServices, run_peon};
 use crate::spec::{TaskLocation, TaskStatus};
 use crate::task::write_atomically;
 
+/// The failure of a task whose worker died; the overlord starts it over.
+pub const ENDED_MEANWHILE: &str = "the middle manager ended while the task was running";
+/// The failure of a task whose worker is being stopped; the overlord starts it over.
+pub const STOPPING: &str = "the middle manager is stopping";
+
 /// Settings of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -104,7 +109,7 @@ impl Worker {
         task.status = match read(&files.status).and_then(|json| TaskStatus::from_json(&json).ok()) {
             Some(status) => status,
             None => {
-                let status = TaskStatus::failed(&task.id, 0, "the middle manager ended while the task was running");
+                let status = TaskStatus::failed(&task.id, 0, ENDED_MEANWHILE);
                 if let Err(error) = write_status(&files.status, &status) {
                     tracing::warn!("{error}");
                 }
@@ -184,7 +189,7 @@ impl Worker {
         let mut changes = self.changes();
         let ids: Vec<String> = self.entries.lock().keys().cloned().collect();
         for id in ids {
-            self.shutdown(&id, "the middle manager is stopping").await;
+            self.shutdown(&id, STOPPING).await;
         }
         while self.tasks().iter().any(|task| !task.status.state.is_complete()) {
             if changes.changed().await.is_err() {

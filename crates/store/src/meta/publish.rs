@@ -25,6 +25,8 @@ pub struct PublishRequest {
     pub replaced_by: Vec<(SegmentId, String, String)>,
     /// For an append: whose pending segments tell of upgraded versions.
     pub task_allocator_id: Option<String>,
+    /// The task that publishes; its status remembers it, should the task's process die before it can say so.
+    pub publishing_task_id: Option<String>,
     /// For a replace: the task, whose recorded appends get the new version.
     pub replacing_task_id: Option<String>,
 }
@@ -91,6 +93,9 @@ impl MetadataStore {
             let sql = self.sql("INSERT INTO {upgradeSegments} (task_id, segment_id, lock_version) VALUES (?, ?, ?)");
             let query = sqlx::query(sql).bind(task_id).bind(segment.to_string()).bind(version);
             query.execute(&mut *tx).await.map_err(sql_error)?;
+        }
+        if let Some(task_id) = &request.publishing_task_id {
+            self.note_published(&mut tx, task_id).await?;
         }
         commit(tx).await?;
         Ok(PublishResult::ok(segments))

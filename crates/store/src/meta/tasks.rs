@@ -5,7 +5,7 @@ use ovate_base::time::format_iso;
 use ovate_base::{DruidError, Result};
 use sqlx::Row as _;
 
-use super::dialect::Row;
+use super::dialect::{Row, Tx};
 use super::{LockRow, MetadataStore, TaskLock, TaskRow, TaskStatus, commit, parse_json, sql_error, to_bytes};
 
 const COLUMNS: &str = "id, created_date, datasource, payload, status_payload, active, type, group_id";
@@ -57,6 +57,45 @@ impl MetadataStore {
         }
         commit(tx).await?;
         Ok(changed)
+    }
+
+    /// Makes an active task as it was before it started: no locks, nothing pending; counts the restart.
+    pub async fn restart_task(&self, id: &str, data_source: &str, task_allocator_id: Option<&str>) -> Result<Option<TaskStatus>> {
+        let mut tx = self.write().await?;
+        let Some(mut status) = self.active_status(&mut tx, id).await? else { return Ok(None) };
+        status.restarts += 1;
+        status.location = super::TaskLocation::unknown();
+        self.put_status(&mut tx, &status).await?;
+        for table in ["DELETE FROM {tasklocks} WHERE task_id = ?", "DELETE FROM {upgradeSegments} WHERE task_id = ?"] {
+            sqlx::query(self.sql(table)).bind(id).execute(&mut *tx).await.map_err(sql_error)?;
+        }
+        if let Some(allocator) = task_allocator_id {
+            let sql = self.sql("DELETE FROM {pendingSegments} WHERE dataSource = ? AND task_allocator_id = ?");
+            sqlx::query(sql).bind(data_source).bind(allocator).execute(&mut *tx).await.map_err(sql_error)?;
+        }
+        commit(tx).await?;
+        Ok(Some(status))
+    }
+
+    /// Remembers, inside a publication, that an active task has published.
+    pub(super) async fn note_published(&self, tx: &mut Tx, id: &str) -> Result<()> {
+        if let Some(mut status) = self.active_status(tx, id).await? {
+            status.published = true;
+            self.put_status(tx, &status).await?;
+        }
+        Ok(())
+    }
+
+    async fn active_status(&self, tx: &mut Tx, id: &str) -> Result<Option<TaskStatus>> {
+        let sql = self.sql("SELECT status_payload FROM {tasks} WHERE id = ? AND active = ?");
+        let row = sqlx::query(sql).bind(id).bind(true).fetch_optional(&mut **tx).await.map_err(sql_error)?;
+        row.map(|row| parse_json(row.try_get::<&[u8], _>(0).map_err(sql_error)?, "task status")).transpose()
+    }
+
+    async fn put_status(&self, tx: &mut Tx, status: &TaskStatus) -> Result<()> {
+        let sql = self.sql("UPDATE {tasks} SET status_payload = ? WHERE id = ?");
+        sqlx::query(sql).bind(to_bytes(status)).bind(&status.id).execute(&mut **tx).await.map_err(sql_error)?;
+        Ok(())
     }
 
     pub async fn task(&self, id: &str) -> Result<Option<TaskRow>> {

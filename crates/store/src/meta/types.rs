@@ -55,6 +55,20 @@ pub struct TaskStatus {
     pub error_msg: Option<String>,
     #[serde(default)]
     pub location: TaskLocation,
+    /// Ours, while the task is active: its segments are published.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub published: bool,
+    /// Ours, while the task is active: how often it was started over because its worker went away.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 fn no_duration() -> i64 {
@@ -66,7 +80,15 @@ const ERROR_CHARS_MAX: usize = 1_000;
 
 impl TaskStatus {
     pub fn running(id: impl Into<String>) -> TaskStatus {
-        TaskStatus { id: id.into(), status: TaskState::Running, duration: -1, error_msg: None, location: TaskLocation::unknown() }
+        TaskStatus {
+            id: id.into(),
+            status: TaskState::Running,
+            duration: -1,
+            error_msg: None,
+            location: TaskLocation::unknown(),
+            published: false,
+            restarts: 0,
+        }
     }
 
     pub fn success(id: impl Into<String>, duration_ms: i64) -> TaskStatus {

@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Arc<Coordinator>> {
         .route("/datasources/{ds}/segments", get(segments))
         .route("/datasources/{ds}/segments/{id}", get(segment))
         .route("/datasources/{ds}/intervals", get(intervals))
-        .route("/datasources/{ds}/intervals/{interval}", get(interval))
+        .route("/datasources/{ds}/intervals/{interval}", get(interval).delete(kill))
         .route("/datasources/{ds}/tiers", get(tiers))
         .route("/datasources/{ds}/handoffComplete", get(handoff_complete))
         .route("/loadstatus", get(load_status))
@@ -175,6 +175,16 @@ async fn interval(
         return Ok(Json(by_interval(&segments, &params)).into_response());
     }
     Ok(Json(segments.iter().map(|(segment, _)| json!(segment.id().to_string())).collect::<Value>()).into_response())
+}
+
+/// Submits a kill task for the unused segments of an interval.
+async fn kill(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path((name, interval)): Path<(String, String)>,
+) -> ApiResult<Json<Value>> {
+    let interval = Interval::parse(&interval.replace('_', "/"))?;
+    let task = json!({"type": "kill", "dataSource": name, "interval": interval});
+    Ok(Json(coordinator.submit_task(&task).await?))
 }
 
 async fn all_intervals(State(coordinator): State<Arc<Coordinator>>) -> Json<Value> {
