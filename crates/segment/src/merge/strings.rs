@@ -27,7 +27,7 @@ pub(crate) enum StringInput {
     /// No such column: null, which is code 0.
     Absent,
     /// Codes of its own dictionary, and what they become.
-    Mapped { column: Arc<dyn Column>, map: Vec<u32>, multi: bool },
+    Mapped { column: Arc<dyn Column>, map: Vec<u32> },
     /// A column without a dictionary, in merged codes.
     Rows(CodeRows),
 }
@@ -49,7 +49,9 @@ impl StringMerge {
         // Texts of columns without a dictionary were interned apart: they join here.
         for input in &collected {
             if let Collected::Rows(store) = input {
-                store.texts.values().iter().for_each(|text| drop(texts.texts.intern(text)));
+                for text in store.texts.values().iter() {
+                    texts.texts.intern(text);
+                }
             }
         }
         let has_null = collected.iter().any(|input| match input {
@@ -69,9 +71,7 @@ impl StringMerge {
         let rank_of = |code: &u32| ranks[*code as usize];
         let finish = |input: Collected| match input {
             Collected::Absent => StringInput::Absent,
-            Collected::Mapped { column, codes, multi } => {
-                StringInput::Mapped { column, map: codes.iter().map(rank_of).collect(), multi }
-            }
+            Collected::Mapped { column, codes, .. } => StringInput::Mapped { column, map: codes.iter().map(rank_of).collect() },
             Collected::Rows(store) => {
                 let code = |text: &[u8]| texts.texts.find(text).map_or(0, |code| code + 1);
                 let map: Vec<u32> =

@@ -31,6 +31,10 @@ fn schema(rollup: bool) -> IndexSchema {
             DimensionSchema::new("l", DimensionKind::Long),
             DimensionSchema::new("d", DimensionKind::Double),
             DimensionSchema::new("f", DimensionKind::Float),
+            DimensionSchema::new("al", DimensionKind::Auto { cast_to: None }),
+            DimensionSchema::new("as", DimensionKind::Auto { cast_to: None }),
+            DimensionSchema::new("aa", DimensionKind::Auto { cast_to: None }),
+            DimensionSchema::new("j", DimensionKind::Json),
         ],
         metrics: metrics.iter().map(|m| AggregatorSpec::from_json(m).unwrap()).collect(),
         query_granularity: Granularity::MINUTE,
@@ -40,7 +44,7 @@ fn schema(rollup: bool) -> IndexSchema {
 }
 
 type Row = (i64, Vec<Value>);
-const NAMES: [&str; 6] = ["s", "tags", "l", "d", "f", "v"];
+const NAMES: [&str; 10] = ["s", "tags", "l", "d", "f", "v", "al", "as", "aa", "j"];
 
 fn rows(random: &mut Random, count: usize, spread_ms: u64) -> Vec<Row> {
     let text = |random: &mut Random, limit| match random.below(limit) {
@@ -68,6 +72,16 @@ fn rows(random: &mut Random, count: usize, spread_ms: u64) -> Vec<Row> {
                 number(random),
                 number(random),
                 if random.below(5) == 0 { Value::Null } else { Value::Long(random.below(1000) as i64 - 500) },
+                number(random),
+                text(random, 5),
+                match random.below(3) {
+                    0 => Value::Null,
+                    n => Value::Array((0..n).map(|_| number(random)).collect()),
+                },
+                match random.below(3) {
+                    0 => Value::Null,
+                    n => Value::Json(Arc::new(json!({"a": n, "b": {"c": format!("x{n}"), "l": [1, {"d": 2.5}]}}))),
+                },
             ];
             (random.below(spread_ms) as i64 - 1000, fields)
         })

@@ -196,11 +196,21 @@ fn accumulate(starts: &mut [u32]) {
     }
 }
 
+/// Longer lists are sorted to find what stands in them twice.
+const LONG_LIST: usize = 16;
+
 fn for_each_code(offsets: &[u32], codes: &[u32], empty_code: Option<u32>, mut each: impl FnMut(u32, u32)) {
     for (row, ends) in offsets.windows(2).enumerate() {
         let values = &codes[ends[0] as usize..ends[1] as usize];
         if let (true, Some(code)) = (values.is_empty(), empty_code) {
             each(row as u32, code);
+        }
+        if values.len() > LONG_LIST {
+            let mut distinct = values.to_vec();
+            distinct.sort_unstable();
+            distinct.dedup();
+            distinct.iter().for_each(|code| each(row as u32, *code));
+            continue;
         }
         for (i, code) in values.iter().enumerate() {
             if !values[..i].contains(code) {

@@ -31,11 +31,6 @@ impl AutoStore {
         PackedTable::from_values(self.values.values().clone())
     }
 
-    /// The type that queries see so far.
-    pub(crate) fn column_type(&self) -> ColumnType {
-        crate::write::logical_type(&self.table(), self.always_json, self.cast_to.as_ref())
-    }
-
     pub(crate) fn stage(&mut self, input: InputColumn<'_>, selection: Selection<'_>) -> Result<()> {
         let mut staged = std::mem::take(&mut self.staged);
         staged.clear();

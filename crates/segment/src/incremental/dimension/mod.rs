@@ -10,7 +10,6 @@ pub(crate) use number::{NumberKind, NumberStore, read_number};
 pub(crate) use string::{LIST, StringStore};
 
 use ovate_base::Result;
-use ovate_compute::ColumnType;
 
 use super::batch::{InputColumn, RowProblem, Selection};
 use super::schema::{DimensionKind, DimensionSchema};
@@ -102,17 +101,6 @@ impl Dimension {
     /// Bytes held.
     pub(crate) fn memory_bytes(&self) -> usize {
         each_store!(&self.store, s => s.memory_bytes())
-    }
-
-    /// What queries may know of it.
-    pub(crate) fn column_type(&self) -> ColumnType {
-        match &self.store {
-            DimensionStore::String(_) => ColumnType::String,
-            DimensionStore::Long(_) => ColumnType::Long,
-            DimensionStore::Float(_) => ColumnType::Float,
-            DimensionStore::Double(_) => ColumnType::Double,
-            DimensionStore::Auto(store) => store.column_type(),
-        }
     }
 }
 
