@@ -101,6 +101,11 @@ impl Ints {
         match (self.width, self.order) {
             (1, _) => self.check_values(bytes.iter().map(|b| u32::from(*b))),
             (2, ByteOrder::Little) => self.check_values(bytes.as_chunks().0.iter().map(|b| u32::from(u16::from_le_bytes(*b)))),
+            (3, ByteOrder::Little) => {
+                let values = bytes.as_chunks::<3>().0.iter();
+                self.check_values(values.map(|b| u32::from_le_bytes([b[0], b[1], b[2], 0])))
+            }
+            (4, ByteOrder::Little) => self.check_values(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b))),
             (width, order) => self.check_values((0..bytes.len() / width).map(|i| pick(bytes, i, width, order))),
         }
     }
