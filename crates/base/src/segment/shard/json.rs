@@ -52,7 +52,7 @@ impl ShardSpec {
                 }
                 Value::Object(out)
             }
-            ShardSpec::Tombstone => json!({"type": "tombstone", "partitionNum": 0, "partitions": 0}),
+            ShardSpec::Tombstone => json!({"type": "tombstone", "partitions": 0, "partitionNum": 0}),
         }
     }
 

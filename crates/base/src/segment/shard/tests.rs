@@ -24,7 +24,7 @@ fn json_survives_a_round_trip() {
         r#"{"type":"hashed","partitionNum":1,"partitions":4,"bucketId":1,"numBuckets":4,"partitionDimensions":["a"],"partitionFunction":"murmur3_32_abs"}"#,
         r#"{"type":"single","dimension":"a","start":null,"end":"x","partitionNum":0,"numCorePartitions":2}"#,
         r#"{"type":"range","dimensions":["a","b"],"start":null,"end":["x",null],"partitionNum":0,"numCorePartitions":2}"#,
-        r#"{"type":"tombstone","partitionNum":0,"partitions":0}"#,
+        r#"{"type":"tombstone","partitions":0,"partitionNum":0}"#,
         r#"{"type":"numbered_overwrite","partitionId":32768,"startRootPartitionId":0,"endRootPartitionId":2,"minorVersion":1,"atomicUpdateGroupSize":1}"#,
     ] {
         let spec: ShardSpec = serde_json::from_str(text).unwrap();
