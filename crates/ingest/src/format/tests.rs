@@ -160,3 +160,33 @@ fn parquet_columns_become_ours() {
     assert!(parquet::ParquetFile::open(&dir.join("bad.parquet")).err().unwrap().message.contains("bad.parquet"));
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn damaged_json_never_panics_and_agrees_with_serde() {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+    let mut chance = StdRng::seed_from_u64(11);
+    let line = r#"{"a":"x\u00e9\n\ud83d\ude00","b":-1.5e3,"c":[1,{"d":"}\""}],"é":true,"n":null,"big":12345678901234567890}"#;
+    let pieces = b"\"\\{}[],:0123456789eE+-.truefalsn \tu\xc3\xa9\x01";
+    for round in 0..20_000 {
+        let mut bytes = line.as_bytes().to_vec();
+        for _ in 0..chance.random_range(0..4) {
+            let at = chance.random_range(0..bytes.len());
+            match chance.random_range(0..3) {
+                0 => bytes[at] = pieces[chance.random_range(0..pieces.len())],
+                1 => bytes.truncate(at.max(1)),
+                _ => bytes.insert(at, pieces[chance.random_range(0..pieces.len())]),
+            }
+        }
+        let batch = text_reader(&InputFormat::from_json(&json!({"type": "json"})).unwrap(), &Wanted { nested: true, ..all() })
+            .unwrap()
+            .read(&bytes, &Header::default())
+            .unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        let strict: Result<std::collections::BTreeMap<String, Json>, _> = serde_json::from_str(&text);
+        if strict.is_ok() {
+            assert_eq!((batch.rows, batch.bad.len()), (1, 0), "round {round}: {text}");
+        }
+        assert!(batch.columns.iter().all(|(_, column)| column.len() == batch.rows), "round {round}: {text}");
+    }
+}

@@ -138,3 +138,71 @@ impl Read for HttpStream {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers each connection with the next of these texts, and gives the request heads back.
+    fn serve(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/a%20b.json", listener.local_addr().unwrap());
+        let thread = std::thread::spawn(move || {
+            let mut heads = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+                    head.push(byte[0]);
+                }
+                heads.push(String::from_utf8(head).unwrap());
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+            heads
+        });
+        (address, thread)
+    }
+
+    async fn read(address: String, options: HttpOptions) -> std::result::Result<String, String> {
+        let handle = Handle::current();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            open(&address, &Arc::new(options), &handle)
+                .map_err(|e| e.message)?
+                .read_to_string(&mut text)
+                .map_err(|e| e.to_string())?;
+            Ok(text)
+        });
+        read.await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn broken_answer_goes_on_where_it_broke() {
+        let (address, thread) = serve(vec![
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234".into(),
+            "HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\n56789".into(),
+        ]);
+        let options =
+            HttpOptions { user: Some("u".into()), password: Some("p".into()), headers: vec![("X-A".into(), "1".into())] };
+        assert_eq!(read(address, options).await.unwrap(), "0123456789");
+        let heads = thread.join().unwrap();
+        assert!(
+            heads[0].to_lowercase().contains("authorization: basic dtpw") && heads[0].to_lowercase().contains("x-a: 1"),
+            "{}",
+            heads[0]
+        );
+        assert!(heads[1].to_lowercase().contains("range: bytes=5-"), "{}", heads[1]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn refusals_and_schemes_are_named() {
+        let (address, thread) = serve(vec!["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".into()]);
+        assert!(read(address, HttpOptions::default()).await.unwrap_err().contains("404"));
+        thread.join().unwrap();
+        assert!(read("ftp://x/y".into(), HttpOptions::default()).await.unwrap_err().contains("protocols"));
+    }
+}

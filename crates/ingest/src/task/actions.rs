@@ -2,6 +2,7 @@
 //! reads. Bodies are `{"task":{…},"action":{…}}`, answers `{"result":…}`.
 
 use async_trait::async_trait;
+use ovate_base::segment::DataSegment;
 use ovate_base::{DruidError, Interval, Result};
 use serde_json::{Map, Value, json};
 
@@ -97,6 +98,9 @@ pub struct SegmentAllocate {
 pub trait TaskActions: Send + Sync {
     /// Performs the action; the answer is what stands under `result`.
     async fn submit(&self, action: TaskAction) -> Result<Value>;
+
+    /// Whether a published segment is served by now (`handoffComplete` of the Coordinator).
+    async fn is_served(&self, segment: &DataSegment) -> Result<bool>;
 }
 
 /// Typed reading of the answers.

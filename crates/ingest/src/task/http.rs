@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use ovate_base::segment::DataSegment;
 use ovate_base::{Category, DruidError, Result};
 use ovate_net::HttpClient;
 use serde_json::{Value, json};
@@ -17,6 +18,8 @@ pub type OverlordFinder = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// An answer has to come within this; waiting for a lock takes as long as the action says besides.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// One question about a hand-off has to be answered within this.
+const HANDOFF_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an overlord may be away before the task gives up (`druid.peon.taskActionClient.retry`).
 const AWAY_MAX: Duration = Duration::from_secs(300);
 
@@ -50,6 +53,19 @@ impl HttpTaskActions {
 
 #[async_trait]
 impl TaskActions for HttpTaskActions {
+    async fn is_served(&self, segment: &DataSegment) -> Result<bool> {
+        let Some(base) = (self.overlord)() else { return Ok(false) };
+        // A Coordinator that leads beside the Overlord answers; elsewhere this fails and the wait ends by its timeout.
+        let url =
+            format!("{}/druid/coordinator/v1/datasources/{}/handoffComplete", base.trim_end_matches('/'), segment.data_source);
+        let interval = segment.interval.to_string();
+        let number = segment.shard_spec.partition_num().to_string();
+        let query = [("interval", interval.as_str()), ("partitionNumber", &number), ("version", &segment.version)];
+        let address =
+            reqwest::Url::parse_with_params(&url, query).map_err(|e| DruidError::runtime(format!("bad address [{url}]: {e}")))?;
+        self.client.get_json(address.as_str(), HANDOFF_DEADLINE).await
+    }
+
     async fn submit(&self, action: TaskAction) -> Result<Value> {
         let body = json!({"task": self.task, "action": action.to_json()});
         let wait_ms = match &action {

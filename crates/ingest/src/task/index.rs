@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ovate_base::segment::shard::{DimensionRange, Hashed, SingleRange};
 use ovate_base::segment::{DataSegment, SegmentId, ShardSpec};
@@ -25,6 +26,9 @@ use crate::source;
 use crate::source::segments::{self, SegmentInput};
 use crate::spec::{IndexSpecs, InputSource, PartitionsSpec, TaskSpec, TuningConfig};
 use crate::transform::RowMaker;
+
+/// How often it is asked whether segments are served.
+const AVAILABILITY_PERIOD: Duration = Duration::from_millis(500);
 
 /// Everything of one run.
 struct Run<'a> {
@@ -285,6 +289,7 @@ impl Run<'_> {
             segments.extend(self.tombstones(&segments, claims)?);
         }
         let count = segments.len() as u64;
+        let published = segments.clone();
         if segments.is_empty() {
             tracing::warn!("no rows, nothing to publish. task={}", self.task.id);
         } else {
@@ -305,7 +310,32 @@ impl Run<'_> {
             self.handle.block_on(self.env.actions.publish(action))?;
         }
         self.reports.published(count);
+        self.await_availability(&published);
         Ok(())
+    }
+
+    /// Waits until the segments are served, as long as the task asks for; the task has succeeded either way.
+    fn await_availability(&self, segments: &[DataSegment]) {
+        let limit = Duration::from_millis(self.specs.tuning.await_availability_ms);
+        if limit.is_zero() {
+            return;
+        }
+        self.reports.state(IngestionState::SegmentAvailabilityWait);
+        let started = Instant::now();
+        let mut waiting: Vec<&DataSegment> = segments.iter().filter(|segment| !segment.is_tombstone()).collect();
+        while !waiting.is_empty() && started.elapsed() < limit && !self.env.stop.is_stopped() {
+            waiting.retain(|segment| match self.handle.block_on(self.env.actions.is_served(segment)) {
+                Ok(served) => !served,
+                Err(error) => {
+                    tracing::debug!("cannot ask whether a segment is served. segment={} error={error}", segment.id());
+                    true
+                }
+            });
+            if !waiting.is_empty() {
+                std::thread::sleep(AVAILABILITY_PERIOD.min(limit));
+            }
+        }
+        self.reports.availability(waiting.is_empty(), started.elapsed().as_millis() as u64);
     }
 
     /// Tombstones for chunks of the spec's intervals that had data and got none (LIF-05, `TombstoneHelper`).

@@ -107,6 +107,10 @@ fn list<'a>(segments: impl Iterator<Item = &'a DataSegment>) -> Value {
 
 #[async_trait]
 impl TaskActions for MemoryActions {
+    async fn is_served(&self, segment: &DataSegment) -> Result<bool> {
+        Ok(self.state.lock().used.iter().any(|used| used.id() == segment.id()))
+    }
+
     async fn submit(&self, action: TaskAction) -> Result<Value> {
         let mut state = self.state.lock();
         match action {
