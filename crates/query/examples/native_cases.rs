@@ -91,7 +91,7 @@ fn load_part(part: &Json, rows: &str) -> Result<Arc<dyn ColumnSource>> {
         dimensions: list(&part["dimensionsSpec"]["dimensions"]).iter().map(DimensionSchema::from_json).collect::<Result<_>>()?,
         metrics: list(&part["metricsSpec"])
             .iter()
-            .filter(|m| m.get("expression").is_none())
+            
             .map(AggregatorSpec::from_json)
             .collect::<Result<_>>()?,
         query_granularity: match granularity.get("queryGranularity") {
