@@ -89,11 +89,7 @@ fn load_part(part: &Json, rows: &str) -> Result<Arc<dyn ColumnSource>> {
     let granularity = &part["granularitySpec"];
     let mut index = IncrementalIndex::new(IndexSchema {
         dimensions: list(&part["dimensionsSpec"]["dimensions"]).iter().map(DimensionSchema::from_json).collect::<Result<_>>()?,
-        metrics: list(&part["metricsSpec"])
-            .iter()
-            
-            .map(AggregatorSpec::from_json)
-            .collect::<Result<_>>()?,
+        metrics: list(&part["metricsSpec"]).iter().map(AggregatorSpec::from_json).collect::<Result<_>>()?,
         query_granularity: match granularity.get("queryGranularity") {
             Some(json) => Granularity::from_json(json)?,
             None => Granularity::None,

@@ -20,13 +20,8 @@ pub fn prune_for_transfer(query: &NativeQuery, partial: Partial, context: &Query
 }
 
 fn picked(groups: GroupsPartial, rows: &[u32]) -> GroupsPartial {
-    let gather = |columns: &[ovate_compute::Vector]| columns.iter().map(|column| column.gather(rows)).collect();
-    GroupsPartial {
-        keys: gather(&groups.keys),
-        aggregates: gather(&groups.aggregates),
-        rows: rows.len(),
-        buckets: groups.buckets,
-    }
+    let kept = groups.pick(rows);
+    GroupsPartial { buckets: groups.buckets, ..kept }
 }
 
 fn top_n_rows(query: &TopNQuery, groups: GroupsPartial, context: &QueryContext) -> Result<GroupsPartial> {

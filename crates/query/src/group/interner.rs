@@ -144,6 +144,11 @@ impl NumberInterner {
         })
     }
 
+    /// The number of null, where it was met.
+    pub fn null_id(&self) -> Option<u32> {
+        self.null
+    }
+
     /// The value of a number; `None` is null.
     pub fn get(&self, id: u32) -> Option<u64> {
         (self.null != Some(id)).then(|| self.values[id as usize])

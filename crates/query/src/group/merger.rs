@@ -55,6 +55,11 @@ impl GroupMerger {
         })
     }
 
+    /// For a part of the groups, whose keys lie scattered.
+    pub fn of_part(key_count: usize, aggregations: &[AggregatorSpec]) -> Result<Self> {
+        Ok(GroupMerger { table: GroupTable::scattered(key_count), ..Self::new(key_count, aggregations)? })
+    }
+
     /// Keeps the numbers of these dictionaries where partials come with them.
     pub fn with_dictionaries(mut self, dictionaries: &Arc<SharedDictionaries>) -> Self {
         self.dictionaries = Some(dictionaries.clone());

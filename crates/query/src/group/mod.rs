@@ -3,11 +3,13 @@
 
 mod interner;
 mod merger;
+mod partition;
 mod shared;
 mod table;
 
 pub(crate) use interner::{BytesInterner, NumberInterner};
 pub(crate) use merger::{GroupMerger, double_bits, float_bits, number_vector};
+pub(crate) use partition::partition;
 pub use shared::SharedDictionaries;
 pub(crate) use shared::SharedDictionary;
 pub(crate) use table::GroupTable;

@@ -65,6 +65,15 @@ impl GroupTable {
         GroupTable { keys: vec![Vec::new(); limits.len()], len: 0, index, scratch: Vec::new() }
     }
 
+    /// A table for few of many possible keys: never indexed by the key itself.
+    pub fn scattered(key_count: usize) -> Self {
+        let mut table = GroupTable::new(&vec![1 << 32; key_count]);
+        if key_count == 1 {
+            table.index = Index::Packed { shifts: vec![0], table: PackedTable::new() };
+        }
+        table
+    }
+
     /// Number of groups.
     pub fn len(&self) -> usize {
         self.len

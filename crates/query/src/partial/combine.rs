@@ -5,8 +5,47 @@ use std::sync::Arc;
 
 use ovate_compute::Vector;
 
-use super::{BoundaryPartial, ScanPartial, SearchPartial};
-use crate::result::RowBatch;
+use super::{BoundaryPartial, GroupsPartial, ScanPartial, SearchPartial};
+use crate::result::{RowBatch, join};
+
+impl GroupsPartial {
+    /// Only these groups. Buckets stay behind.
+    pub(crate) fn pick(&self, rows: &[u32]) -> Self {
+        let gather = |columns: &[Vector]| columns.iter().map(|column| column.gather(rows)).collect();
+        GroupsPartial { keys: gather(&self.keys), aggregates: gather(&self.aggregates), rows: rows.len(), buckets: Vec::new() }
+    }
+
+    /// Groups of partials that have no group in common.
+    pub(crate) fn concatenate(parts: Vec<GroupsPartial>) -> Self {
+        let columns = |of: &dyn Fn(&GroupsPartial) -> &Vec<Vector>| {
+            let count = parts.first().map_or(0, |part| of(part).len());
+            // A part without rows may not know its types.
+            let filled = || parts.iter().filter(|part| part.rows > 0);
+            (0..count).map(|at| join(filled().map(|part| &of(part)[at]).collect())).collect()
+        };
+        let rows = parts.iter().map(|part| part.rows).sum();
+        GroupsPartial {
+            keys: columns(&|part| &part.keys),
+            aggregates: columns(&|part| &part.aggregates),
+            rows,
+            buckets: Vec::new(),
+        }
+    }
+
+    /// About how many bytes it holds.
+    pub fn memory_bytes(&self) -> usize {
+        let one = |column: &Vector| match column {
+            Vector::Long { values, .. } => values.len() * 9,
+            Vector::Double { values, .. } => values.len() * 9,
+            Vector::Float { values, .. } => values.len() * 5,
+            Vector::Codes { codes, .. } => codes.len() * 4,
+            Vector::String(values) => values.len() * 40,
+            Vector::Any { values, .. } => values.len() * 64,
+            Vector::Null { .. } => 0,
+        };
+        self.keys.iter().chain(&self.aggregates).map(one).sum()
+    }
+}
 
 impl ScanPartial {
     /// Puts another's batches behind. Columns that only one of them knows read as null in the other.

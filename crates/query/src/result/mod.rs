@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ovate_compute::{ColumnType, Vector};
 
-pub(crate) use batch::concatenate;
+pub(crate) use batch::{concatenate, join};
 pub use json::write_json;
 
 /// Some rows of a result; every column has `rows` values.

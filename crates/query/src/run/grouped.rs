@@ -97,7 +97,7 @@ pub(super) fn run_once(plan: &GroupedPlan<'_>, segment: &SegmentRef, context: &Q
         let kept = column.clone().filter(|column| {
             matches!(spec, DimensionSpec::Default { .. }) && column.capabilities().bitmaps && Arc::strong_count(column) > 2
         });
-        let key = SegmentKey::dimension(column, spec.output_type())?;
+        let key = SegmentKey::dimension(column, spec.output_type())?.skipping_nulls(plan.lists_buckets && filters_null(spec));
         keys.push(key.share(kept, || context.dictionaries.column(plan.table(), spec.dimension())));
     }
     let may_repeat = keys.iter().any(SegmentKey::may_repeat);
@@ -109,6 +109,15 @@ pub(super) fn run_once(plan: &GroupedPlan<'_>, segment: &SegmentRef, context: &Q
         selection.batches(range, context, &mut |rows| kernel.add(rows).map(|()| true))?;
     }
     Ok((kernel.finish(buckets)?, may_repeat))
+}
+
+/// True for a value filter that does not let null pass (`BaseFilteredDimensionSpec`): its rows have no value then.
+fn filters_null(spec: &DimensionSpec) -> bool {
+    match spec {
+        DimensionSpec::ListFiltered { values, is_whitelist, .. } => values.contains(&None) != *is_whitelist,
+        DimensionSpec::PrefixFiltered { .. } | DimensionSpec::RegexFiltered { .. } => true,
+        DimensionSpec::Default { .. } | DimensionSpec::Extraction { .. } | DimensionSpec::Lookup { .. } => false,
+    }
 }
 
 /// Row ranges with the number of their bucket, and the key that tells the bucket.

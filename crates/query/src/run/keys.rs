@@ -16,6 +16,8 @@ pub(crate) struct SegmentKey {
     kind: Kind,
     output_type: Option<ColumnType>,
     shared: Option<(Arc<dyn Column>, Arc<SharedDictionary>)>,
+    /// Rows without a value have no group: what a value filter took away is not null (topN only).
+    skips_nulls: bool,
 }
 
 enum Kind {
@@ -64,19 +66,19 @@ enum Kind {
 impl SegmentKey {
     /// Time buckets that are constant over row ranges.
     pub fn buckets(starts: Vec<i64>) -> Self {
-        SegmentKey { kind: Kind::Bucket { starts, current: 0 }, output_type: None, shared: None }
+        SegmentKey { kind: Kind::Bucket { starts, current: 0 }, output_type: None, shared: None, skips_nulls: false }
     }
 
     /// Time buckets worked out row by row.
     pub fn time(reader: LongReader, granularity: Granularity) -> Self {
         let kind = Kind::Time { reader, granularity, starts: Vec::new(), numbers: NumberInterner::default() };
-        SegmentKey { kind, output_type: None, shared: None }
+        SegmentKey { kind, output_type: None, shared: None, skips_nulls: false }
     }
 
     /// A dimension's column; `None` is all null.
     pub fn dimension(column: Option<Arc<dyn Column>>, output_type: ColumnType) -> Result<Self> {
         let Some(column) = column else {
-            return Ok(SegmentKey { kind: Kind::Missing, output_type: Some(output_type), shared: None });
+            return Ok(SegmentKey { kind: Kind::Missing, output_type: Some(output_type), shared: None, skips_nulls: false });
         };
         let capabilities = column.capabilities();
         let whole_arrays = matches!(output_type, ColumnType::Array(_));
@@ -101,7 +103,7 @@ impl SegmentKey {
                 scratch: Vec::new(),
             },
         };
-        Ok(SegmentKey { kind, output_type: Some(output_type), shared: None })
+        Ok(SegmentKey { kind, output_type: Some(output_type), shared: None, skips_nulls: false })
     }
 
     /// Says which dictionary the column shares with other segments. Only columns that their segment keeps open share one.
@@ -111,6 +113,12 @@ impl SegmentKey {
         {
             self.shared = Some((column, dictionary()));
         }
+        self
+    }
+
+    /// Leaves out rows without a value.
+    pub fn skipping_nulls(mut self, skips: bool) -> Self {
+        self.skips_nulls = skips;
         self
     }
 
@@ -139,7 +147,7 @@ impl SegmentKey {
 
     /// True when the id does not change within a row range.
     pub fn is_constant(&self) -> bool {
-        matches!(self.kind, Kind::Bucket { .. } | Kind::Missing)
+        matches!(self.kind, Kind::Bucket { .. } | Kind::Missing) && !self.skips_nulls
     }
 
     /// The starts of these buckets; empty for other keys.
@@ -158,8 +166,44 @@ impl SegmentKey {
         }
     }
 
-    /// Puts the rows' ids into `ids`. Returns true when rows may have several; then `offsets` says which are whose.
+    /// Puts the rows' ids into `ids`. Returns true when rows may have several or none; then `offsets` says which are whose.
     pub fn read(&mut self, rows: Rows<'_>, ids: &mut Vec<u32>, offsets: &mut Vec<u32>) -> Result<bool> {
+        let several = self.read_all(rows, ids, offsets)?;
+        if !self.skips_nulls {
+            return Ok(several);
+        }
+        let null = self.null_id();
+        if !several {
+            offsets.clear();
+            offsets.extend(0..=ids.len() as u32);
+        }
+        let (mut kept, mut start) = (0, 0);
+        for offset in offsets.iter_mut().skip(1) {
+            let end = *offset as usize;
+            for at in start..end {
+                if Some(ids[at]) != null {
+                    ids[kept] = ids[at];
+                    kept += 1;
+                }
+            }
+            (*offset, start) = (kept as u32, end);
+        }
+        ids.truncate(kept);
+        Ok(true)
+    }
+
+    fn null_id(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Missing => Some(0),
+            Kind::Codes { dictionary, .. } => dictionary.find(None).ok().flatten(),
+            Kind::MultiCodes { null_code, .. } => Some(*null_code),
+            Kind::Numbers { numbers, .. } => numbers.null_id(),
+            Kind::Strings { texts, .. } => texts.find(None).ok().flatten(),
+            Kind::Bucket { .. } | Kind::Time { .. } | Kind::Values { .. } => None,
+        }
+    }
+
+    fn read_all(&mut self, rows: Rows<'_>, ids: &mut Vec<u32>, offsets: &mut Vec<u32>) -> Result<bool> {
         ids.clear();
         match &mut self.kind {
             Kind::Bucket { current, .. } => ids.resize(rows.len(), *current),

@@ -18,13 +18,33 @@ pub(crate) use grouped::GroupedPlan;
 pub use parallel::run_segments;
 pub use segment_ref::{SegmentMeta, SegmentRef};
 
+use std::borrow::Cow;
+
 use ovate_base::Result;
 
 use crate::document::NativeQuery;
 use crate::partial::Partial;
+use crate::source::{Layers, push_filter_down};
 
-/// Runs the query over one segment, on this thread.
+/// Runs the query over one segment of its base table, on this thread.
 pub fn run_segment(query: &NativeQuery, segment: &SegmentRef, context: &QueryContext) -> Result<Partial> {
+    let query = push_filter_down(query.clone());
+    let layers = Layers::of(query.data_source(), &context.eval)?;
+    let segment = layered(segment, &layers, context)?;
+    run_layered(&query, &segment, context)
+}
+
+/// The segment with what the datasource puts on top of it.
+fn layered<'a>(segment: &'a SegmentRef, layers: &Layers, context: &QueryContext) -> Result<Cow<'a, SegmentRef>> {
+    if layers.is_empty() {
+        return Ok(Cow::Borrowed(segment));
+    }
+    let source = layers.over(segment.source.clone(), &context.eval)?;
+    Ok(Cow::Owned(SegmentRef { source, ..segment.clone() }))
+}
+
+/// Runs the query over a segment that has its layers.
+fn run_layered(query: &NativeQuery, segment: &SegmentRef, context: &QueryContext) -> Result<Partial> {
     context.check()?;
     match query {
         NativeQuery::Timeseries(_) | NativeQuery::TopN(_) | NativeQuery::GroupBy(_) => {

@@ -1,82 +1,151 @@
-//! Running over many segments of one server with several threads. Each thread takes the next segment as it gets free
-//! and merges what it finds into its own state; the threads' states merge at the end.
+//! Running over many segments of one server with several threads: each takes the next segment as it gets free. Few groups are
+//! merged as they come; where there are many, they are cut by the hash of their keys, so that each thread merges its
+//! own part of them, in tables that fit the cache, and no group is met by two.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ovate_base::{DruidError, Result};
+use parking_lot::Mutex;
 
-use super::grouped::{GroupedPlan, run, run_once};
-use super::{QueryContext, SegmentRef, run_segment};
+use super::grouped::{GroupedPlan, run_once};
+use super::{QueryContext, SegmentRef, layered, run_layered};
 use crate::document::NativeQuery;
-use crate::group::GroupMerger;
+use crate::group::{GroupMerger, partition};
 use crate::merge::merge;
 use crate::partial::{GroupsPartial, Partial};
+use crate::source::{Layers, push_filter_down};
 
-/// Runs over all segments on up to `threads` threads and merges.
+/// From this many groups in all partials on, merging is cut into parts.
+const PARTITIONED_FROM: usize = 50_000;
+/// Groups in a part; a table of so many fits the second-level cache.
+const PART_ROWS: usize = 60_000;
+
+/// Runs over segments of the query's base table on up to `threads` threads and merges.
 pub fn run_segments(query: &NativeQuery, segments: &[SegmentRef], context: &QueryContext, threads: usize) -> Result<Partial> {
-    let next = AtomicUsize::new(0);
-    let take = || segments.get(next.fetch_add(1, Ordering::Relaxed));
+    let query = &push_filter_down(query.clone());
+    let layers = Layers::of(query.data_source(), &context.eval)?;
     let threads = threads.clamp(1, segments.len().max(1));
-    let groups = matches!(query, NativeQuery::Timeseries(_) | NativeQuery::TopN(_) | NativeQuery::GroupBy(_));
-    let work = || -> Result<Vec<Partial>> {
-        if groups {
-            return Ok(vec![Partial::Groups(grouped_worker(query, &take, context)?)]);
-        }
-        let mut partials = Vec::new();
-        while let Some(segment) = take() {
-            partials.push(run_segment(query, segment, context)?);
-        }
-        Ok(partials)
-    };
-    if threads == 1 {
-        return merge(query, work()?, context);
+    if matches!(query, NativeQuery::Timeseries(_) | NativeQuery::TopN(_) | NativeQuery::GroupBy(_)) {
+        return run_grouped(query, &layers, segments, context, threads).map(Partial::Groups);
     }
-    let results: Vec<Result<Vec<Partial>>> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut results = vec![work()];
-        results.extend(
-            others
-                .into_iter()
-                .map(|handle| handle.join().unwrap_or_else(|_| Err(DruidError::runtime("a query thread panicked")))),
-        );
-        results
-    });
-    let mut partials = Vec::new();
-    for result in results {
-        partials.extend(result?);
-    }
+    let partials = on_threads(segments.len(), threads, &|at| {
+        let segment = layered(&segments[at], &layers, context)?;
+        run_layered(query, &segment, context)
+    })?;
     merge(query, partials, context)
 }
 
-fn grouped_worker<'a>(
-    query: &NativeQuery,
-    take: &dyn Fn() -> Option<&'a SegmentRef>,
-    context: &QueryContext,
-) -> Result<GroupsPartial> {
-    let plan = GroupedPlan::of(query)?;
-    let mut reservation = context.reservation();
-    let mut first: Option<GroupsPartial> = None;
-    let mut merger: Option<GroupMerger> = None;
-    while let Some(segment) = take() {
-        let Some(merging) = merger.as_mut() else {
-            match first.take() {
-                None => first = Some(run(query, segment, context)?),
-                Some(before) => {
-                    let merging = GroupMerger::new(plan.key_count(), plan.aggregations)?;
-                    let mut merging = merging.with_dictionaries(&context.dictionaries);
-                    merging.push(&before)?;
-                    merging.push(&run_once(&plan, segment, context)?.0)?;
-                    merger = Some(merging);
+/// Does `count` pieces of work on some threads; results in the order of the pieces. The first error ends it.
+fn on_threads<T: Send>(count: usize, threads: usize, work: &(dyn Fn(usize) -> Result<T> + Sync)) -> Result<Vec<T>> {
+    if threads <= 1 || count <= 1 {
+        return (0..count).map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    let worker = || -> Result<()> {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= count {
+                return Ok(());
+            }
+            match work(at) {
+                Ok(result) => *results[at].lock() = Some(result),
+                Err(error) => {
+                    next.store(count, Ordering::Relaxed);
+                    return Err(error);
                 }
             }
-            continue;
-        };
-        merging.push(&run_once(&plan, segment, context)?.0)?;
-        reservation.set(merging.memory_bytes())?;
+        }
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
+        let mut outcome = worker();
+        for handle in others {
+            let joined = handle.join().unwrap_or_else(|_| Err(DruidError::runtime("a query thread panicked")));
+            outcome = outcome.and(joined);
+        }
+        outcome
+    })?;
+    Ok(results.into_iter().filter_map(Mutex::into_inner).collect())
+}
+
+fn run_grouped(
+    query: &NativeQuery,
+    layers: &Layers,
+    segments: &[SegmentRef],
+    context: &QueryContext,
+    threads: usize,
+) -> Result<GroupsPartial> {
+    let plan = GroupedPlan::of(query)?;
+    let pending = Mutex::new((Vec::new(), 0usize));
+    let mut ran = on_threads(segments.len(), threads, &|at| {
+        let segment = layered(&segments[at], layers, context)?;
+        let (partial, may_repeat) = run_once(&plan, &segment, context)?;
+        // Small partials are merged at once, so that thousands of segments do not pile up.
+        if partial.rows * 8 > PARTITIONED_FROM {
+            let mut reservation = context.reservation();
+            reservation.set(partial.memory_bytes())?;
+            return Ok(Some((partial, may_repeat, reservation)));
+        }
+        let mut small = pending.lock();
+        small.1 += partial.rows;
+        small.0.push(partial);
+        if small.0.len() >= 64 || small.1 > PARTITIONED_FROM {
+            let batch = std::mem::take(&mut small.0);
+            let merged = sequential(&plan, &batch, context)?;
+            small.1 = merged.rows;
+            small.0.push(merged);
+        }
+        Ok(None)
+    })?;
+    let (small, _) = pending.into_inner();
+    let mut partials: Vec<GroupsPartial> = Vec::new();
+    let mut may_repeat = false;
+    let mut reservations = Vec::new();
+    for (partial, repeats, reservation) in ran.drain(..).flatten() {
+        may_repeat |= repeats;
+        partials.push(partial);
+        reservations.push(reservation);
     }
-    match (merger, first) {
-        (Some(merging), _) => merging.finish(),
-        (None, Some(only)) => Ok(only),
-        (None, None) => GroupMerger::new(plan.key_count(), plan.aggregations)?.finish(),
+    if !small.is_empty() {
+        partials.push(sequential(&plan, &small, context)?);
     }
+    if partials.len() == 1 && !may_repeat {
+        return Ok(partials.remove(0));
+    }
+    let rows: usize = partials.iter().map(|partial| partial.rows).sum();
+    if rows < PARTITIONED_FROM {
+        return sequential(&plan, &partials, context);
+    }
+    let parts = rows.div_ceil(PART_ROWS).next_power_of_two().min(256);
+    let cut = on_threads(partials.len(), threads, &|at| Ok(partition(&partials[at], parts, &context.dictionaries)))?;
+    if cut.iter().any(Option::is_none) {
+        return sequential(&plan, &partials, context);
+    }
+    let cut: Vec<Vec<Vec<u32>>> = cut.into_iter().flatten().collect();
+    let merged = on_threads(parts, threads, &|part| {
+        context.check()?;
+        let mut merger = GroupMerger::of_part(plan.key_count(), plan.aggregations)?.with_dictionaries(&context.dictionaries);
+        for (partial, rows) in partials.iter().zip(&cut) {
+            merger.push(&partial.pick(&rows[part]))?;
+        }
+        merger.finish()
+    })?;
+    drop(cut);
+    let mut buckets: Vec<i64> = partials.iter().flat_map(|partial| partial.buckets.iter().copied()).collect();
+    buckets.sort_unstable();
+    buckets.dedup();
+    drop(partials);
+    Ok(GroupsPartial { buckets, ..GroupsPartial::concatenate(merged) })
+}
+
+fn sequential(plan: &GroupedPlan<'_>, partials: &[GroupsPartial], context: &QueryContext) -> Result<GroupsPartial> {
+    let mut merger = GroupMerger::new(plan.key_count(), plan.aggregations)?.with_dictionaries(&context.dictionaries);
+    let mut reservation = context.reservation();
+    for partial in partials {
+        context.check()?;
+        merger.push(partial)?;
+        reservation.set(merger.memory_bytes())?;
+    }
+    merger.finish()
 }

@@ -15,47 +15,57 @@ use crate::partial::encode_value;
 
 const BATCH_ROWS: u32 = 8192;
 
-/// Joins; columns of the right get `prefix` before their names.
-pub fn join(
-    left: Arc<dyn ColumnSource>,
+/// A join whose right side is ready; it is applied to one segment after the other.
+pub(super) struct Join {
     right: Arc<dyn ColumnSource>,
-    prefix: &str,
-    condition: &str,
-    kind: JoinKind,
-    context: &EvalContext,
-) -> Result<Arc<dyn ColumnSource>> {
-    let keeps_left = match kind {
-        JoinKind::Inner => false,
-        JoinKind::Left => true,
-        JoinKind::Right | JoinKind::Full => return Err(DruidError::unsupported(format!("join of type [{}]", kind.name()))),
-    };
-    let condition = JoinCondition::parse(condition, prefix)?;
-    let index = RightIndex::build(&right, &condition)?;
-    let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
-    let mut matcher = LeftMatcher::new(&left, &condition, &index, context)?;
-    for start in (0..left.row_count()).step_by(BATCH_ROWS as usize) {
-        let end = start.saturating_add(BATCH_ROWS).min(left.row_count());
-        matcher.matches(start..end, &mut |row, matches| {
-            for other in matches {
-                left_rows.push(row);
-                right_rows.push(*other);
-            }
-            if matches.is_empty() && keeps_left {
-                left_rows.push(row);
-                right_rows.push(NO_ROW);
-            }
-        })?;
-        check_row_count(left_rows.len(), "join")?;
+    prefix: String,
+    condition: JoinCondition,
+    index: RightIndex,
+    keeps_left: bool,
+}
+
+impl Join {
+    /// Indexes the right side; its columns get `prefix` before their names.
+    pub fn new(right: Arc<dyn ColumnSource>, prefix: &str, condition: &str, kind: JoinKind) -> Result<Self> {
+        let keeps_left = match kind {
+            JoinKind::Inner => false,
+            JoinKind::Left => true,
+            JoinKind::Right | JoinKind::Full => return Err(DruidError::unsupported(format!("join of type [{}]", kind.name()))),
+        };
+        let condition = JoinCondition::parse(condition, prefix)?;
+        let index = RightIndex::build(&right, &condition)?;
+        Ok(Join { right, prefix: prefix.to_owned(), condition, index, keeps_left })
     }
-    let nullable = right_rows.contains(&NO_ROW);
-    let (left_rows, right_rows) = (Arc::new(left_rows), Arc::new(right_rows));
-    let mut extra: IndexMap<String, Arc<dyn Column>> = IndexMap::new();
-    for name in right.column_names() {
-        if let Some(column) = right.column(&name)? {
-            extra.insert(format!("{prefix}{name}"), Arc::new(MappedColumn::new(column, right_rows.clone(), nullable)));
+
+    /// The rows of `left` with those of the right that match.
+    pub fn over(&self, left: Arc<dyn ColumnSource>, context: &EvalContext) -> Result<Arc<dyn ColumnSource>> {
+        let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
+        let mut matcher = LeftMatcher::new(&left, &self.condition, &self.index, context)?;
+        for start in (0..left.row_count()).step_by(BATCH_ROWS as usize) {
+            let end = start.saturating_add(BATCH_ROWS).min(left.row_count());
+            matcher.matches(start..end, &mut |row, matches| {
+                for other in matches {
+                    left_rows.push(row);
+                    right_rows.push(*other);
+                }
+                if matches.is_empty() && self.keeps_left {
+                    left_rows.push(row);
+                    right_rows.push(NO_ROW);
+                }
+            })?;
+            check_row_count(left_rows.len(), "join")?;
         }
+        let nullable = right_rows.contains(&NO_ROW);
+        let (left_rows, right_rows) = (Arc::new(left_rows), Arc::new(right_rows));
+        let mut extra: IndexMap<String, Arc<dyn Column>> = IndexMap::new();
+        for name in self.right.column_names() {
+            if let Some(column) = self.right.column(&name)? {
+                let mapped = MappedColumn::new(column, right_rows.clone(), nullable);
+                extra.insert(format!("{}{name}", self.prefix), Arc::new(mapped));
+            }
+        }
+        Ok(Arc::new(MappedSource { base: left, map: left_rows, extra }))
     }
-    Ok(Arc::new(MappedSource { base: left, map: left_rows, extra }))
 }
 
 /// The right's rows by the encoded values of their key columns.

@@ -1,5 +1,5 @@
 //! Tables made of other tables: joins, unnested arrays and filtered tables as `ColumnSource`s (DSRC-03, 05, 07, 08), so that
-//! operators need not know of them. [`apply`] puts a datasource's tree on top of one segment.
+//! operators need not know of them. [`Layers`] puts a datasource's tree on top of segments.
 
 mod condition;
 mod filter;
@@ -16,35 +16,66 @@ use ovate_compute::{ColumnSource, EvalContext};
 
 pub use filter::filtered;
 pub use inline::{inline_table, lookup_table, rows_table};
-pub use join::join;
 pub use unnest::unnest;
+
+use join::Join;
+use ovate_compute::virtual_column::VirtualColumnSpec;
 
 use crate::document::{DataSource, NativeQuery};
 
-/// Builds what `data_source` says over `leaf`, the segment of its base table. Right sides of joins must be inline rows or
-/// lookups by now; the broker turns queries into inline rows before it asks for segments.
-pub fn apply(data_source: &DataSource, leaf: Arc<dyn ColumnSource>, context: &EvalContext) -> Result<Arc<dyn ColumnSource>> {
-    match data_source {
-        DataSource::Table(_) | DataSource::GlobalTable(_) | DataSource::Union(_) | DataSource::Query(_) => Ok(leaf),
-        DataSource::Inline(_) | DataSource::Lookup(_) => Ok(leaf),
-        DataSource::Join(clause) => {
-            let left = apply(&clause.left, leaf, context)?;
-            let left = match &clause.left_filter {
-                Some(filter) => filtered(left, filter, context)?,
-                None => left,
-            };
-            let right = small_table(&clause.right, context)?;
-            join(left, right, &clause.right_prefix, &clause.condition, clause.kind, context)
-        }
-        DataSource::Unnest { base, virtual_column, unnest_filter } => {
-            let base = apply(base, leaf, context)?;
-            let source = unnest(base, virtual_column, context)?;
-            match unnest_filter {
-                Some(filter) => filtered(source, filter, context),
-                None => Ok(source),
+/// What a datasource puts on top of the segments of its base table, with the right sides of joins ready.
+pub struct Layers(Vec<Layer>);
+
+enum Layer {
+    Join(Box<Join>),
+    Unnest(VirtualColumnSpec),
+    Filter(FilterSpec),
+}
+
+impl Layers {
+    /// Makes ready. Right sides of joins must be inline rows or lookups by now; the broker turns queries into inline rows before
+    /// it asks for segments.
+    pub fn of(data_source: &DataSource, context: &EvalContext) -> Result<Self> {
+        let mut layers = Vec::new();
+        Self::collect(data_source, context, &mut layers)?;
+        Ok(Layers(layers))
+    }
+
+    fn collect(data_source: &DataSource, context: &EvalContext, layers: &mut Vec<Layer>) -> Result<()> {
+        match data_source {
+            DataSource::Table(_) | DataSource::GlobalTable(_) | DataSource::Union(_) | DataSource::Query(_) => {}
+            DataSource::Inline(_) | DataSource::Lookup(_) => {}
+            DataSource::Join(clause) => {
+                Self::collect(&clause.left, context, layers)?;
+                layers.extend(clause.left_filter.clone().map(Layer::Filter));
+                let right = small_table(&clause.right, context)?;
+                layers.push(Layer::Join(Box::new(Join::new(right, &clause.right_prefix, &clause.condition, clause.kind)?)));
+            }
+            DataSource::Unnest { base, virtual_column, unnest_filter } => {
+                Self::collect(base, context, layers)?;
+                layers.push(Layer::Unnest(virtual_column.clone()));
+                layers.extend(unnest_filter.clone().map(Layer::Filter));
+            }
+            DataSource::Filter { base, filter } => {
+                Self::collect(base, context, layers)?;
+                layers.push(Layer::Filter(filter.clone()));
             }
         }
-        DataSource::Filter { base, filter } => filtered(apply(base, leaf, context)?, filter, context),
+        Ok(())
+    }
+
+    /// True when segments are read as they are.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The layers over one segment.
+    pub fn over(&self, leaf: Arc<dyn ColumnSource>, context: &EvalContext) -> Result<Arc<dyn ColumnSource>> {
+        self.0.iter().try_fold(leaf, |source, layer| match layer {
+            Layer::Join(join) => join.over(source, context),
+            Layer::Unnest(spec) => unnest(source, spec, context),
+            Layer::Filter(filter) => filtered(source, filter, context),
+        })
     }
 }
 
@@ -60,7 +91,7 @@ pub fn small_table(data_source: &DataSource, context: &EvalContext) -> Result<Ar
             )));
         }
     };
-    apply(data_source, leaf, context)
+    Layers::of(data_source, context)?.over(leaf, context)
 }
 
 /// The datasource at the bottom left of joins, unnests and filters (`DataSourceAnalysis.getBaseDataSource`).

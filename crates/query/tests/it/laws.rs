@@ -1,5 +1,9 @@
 //! Laws: how rows are spread over segments does not matter, nor whether partials travel; damage is an error.
 
+use std::sync::Arc;
+
+use ovate_compute::column::MemoryTable;
+use ovate_compute::{ColumnSource, Vector};
 use ovate_query::{Partial, SegmentRef, merge, run_segment, run_segments};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -62,7 +66,7 @@ fn comparable(mut answer: Value) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn any_spread_over_segments_gives_the_same_answer(rows in rows(), cuts in prop::collection::vec(0usize..60, 0..4), sort in any::<bool>()) {
@@ -117,5 +121,38 @@ proptest! {
                 let _ = merge(&query, vec![partial.clone(), partial], &context()).and_then(|merged| finished(&query, merged));
             }
         }
+    }
+}
+
+/// Enough groups that merging is cut into parts.
+#[test]
+fn many_groups_on_threads_give_the_same_answer() {
+    let part = |start: i64| -> Vec<Row> {
+        let row = |i: i64| Row { time: i, city: None, tags: vec![], number: Some(i * 7919 % 50_021), price: (i % 3) as f64 };
+        (start..start + 30_000).map(row).collect()
+    };
+    let texts = |rows: &[Row]| {
+        let columns = vec![
+            ("__time".to_owned(), Vector::Long { values: rows.iter().map(|row| row.time).collect(), nulls: None }),
+            ("city".to_owned(), Vector::String(rows.iter().map(|r| r.number.map(|n| format!("c{n}").into())).collect())),
+            ("price".to_owned(), Vector::Double { values: rows.iter().map(|row| row.price).collect(), nulls: None }),
+        ];
+        Arc::new(MemoryTable::new(columns).unwrap().with_bitmaps().unwrap()) as Arc<dyn ColumnSource>
+    };
+    let parts: Vec<_> = [0, 30_000, 60_000].map(|start| texts(&part(start))).into();
+    for dimensions in [json!(["city"]), json!(["city", {"dimension": "price", "outputName": "p", "outputType": "DOUBLE"}])] {
+        let query = query(json!({"queryType": "groupBy", "dataSource": "t", "intervals": "1970/1971", "granularity": "all",
+            "dimensions": dimensions, "aggregations": [{"type": "count", "name": "n"}, {"type": "doubleSum", "name": "s", "fieldName": "price"}],
+            "context": {"resultAsArray": true}}));
+        let segments: Vec<SegmentRef> =
+            parts.iter().map(|source| SegmentRef::new("s", query.intervals().to_vec(), source.clone())).collect();
+        let context = context();
+        let partial = run_segments(&query, &segments, &context, 2).unwrap();
+        let expected = answer_of(&query, &parts).unwrap();
+        assert!(expected.as_array().unwrap().len() > 40_000);
+        assert_eq!(finished(&query, partial).unwrap(), expected);
+        // Once more, with dictionaries that know everything already.
+        let again = run_segments(&query, &segments, &context, 2).unwrap();
+        assert_eq!(finished(&query, again).unwrap(), expected);
     }
 }
