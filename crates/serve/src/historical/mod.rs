@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
-use ovate_query::{NativeQuery, QueryContext, SegmentDescriptor};
+use ovate_query::{NativeQuery, QueryContext, SegmentDescriptor, SharedDictionaries};
 
 pub use http::routes;
 pub use load::{LoadSettings, SegmentLoader};
@@ -23,12 +23,14 @@ pub struct Historical {
     name: String,
     pub segments: Arc<ServedSegments>,
     threads: usize,
+    /// What the segments' string columns have in common; kept between queries.
+    dictionaries: Arc<SharedDictionaries>,
 }
 
 impl Historical {
     /// `name` is its `host:port`; `threads` is `druid.processing.numThreads`.
     pub fn new(name: String, segments: Arc<ServedSegments>, threads: usize) -> Self {
-        Historical { name, segments, threads: threads.max(1) }
+        Historical { name, segments, threads: threads.max(1), dictionaries: Arc::default() }
     }
 }
 
@@ -49,7 +51,8 @@ impl DataServer for Historical {
         if found.is_empty() {
             return Ok(Answer { partial: None, missing });
         }
-        let (context, threads) = (context.clone(), self.threads);
+        let context = context.clone().with_dictionaries(self.dictionaries.clone());
+        let threads = self.threads;
         let work = tokio::task::spawn_blocking(move || ovate_query::run_segments(&query, &found, &context, threads));
         let partial = work.await.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
         Ok(Answer { partial: Some(partial), missing })
