@@ -111,3 +111,79 @@ proptest! {
         }
     }
 }
+
+/// Damaged sketches give errors or numbers, never a panic.
+#[test]
+fn damaged_sketches_do_not_panic() {
+    let rows: Vec<Row> = (0..3000).map(|i| (Some(i), Some((i * 7 % 5000) as i16), Some((i % 200) as u8), 0)).collect();
+    let source = table(&rows);
+    let field = |kind: &str, field: &str| json!({"type": kind, "name": "x", "fieldName": field});
+    let specs = [
+        field("hyperUnique", "l"),
+        field("stringFirst", "s"),
+        field("longFirst", "l"),
+        field("variance", "l"),
+        field("doubleMean", "l"),
+        json!({"type": "HLLSketchBuild", "name": "x", "fieldName": "l", "lgK": 8}),
+        json!({"type": "HLLSketchBuild", "name": "x", "fieldName": "s", "lgK": 12, "tgtHllType": "HLL_6"}),
+        json!({"type": "HLLSketchBuild", "name": "x", "fieldName": "l", "lgK": 6, "tgtHllType": "HLL_8"}),
+        json!({"type": "thetaSketch", "name": "x", "fieldName": "l", "size": 64}),
+        json!({"type": "quantilesDoublesSketch", "name": "x", "fieldName": "d", "k": 16}),
+        json!({"type": "KllDoublesSketch", "name": "x", "fieldName": "d", "k": 20}),
+        json!({"type": "KllFloatsSketch", "name": "x", "fieldName": "d", "k": 20}),
+        json!({"type": "arrayOfDoublesSketch", "name": "x", "fieldName": "l", "metricColumns": ["d"], "nominalEntries": 64}),
+        json!({"type": "approxHistogram", "name": "x", "fieldName": "d", "resolution": 10}),
+        json!({"type": "fixedBucketsHistogram", "name": "x", "fieldName": "d", "lowerLimit": 0, "upperLimit": 100}),
+        json!({"type": "bloom", "name": "x", "field": "s", "maxNumEntries": 10}),
+    ];
+    let mut panics = Vec::new();
+    let mut seed = 1u64;
+    let mut random = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize
+    };
+    for json in specs {
+        let spec = AggregatorSpec::from_json(&json).unwrap();
+        for count in [1, 3, 20, 3000] {
+            let mut state = spec.bind(&source, &EvalContext::at(0)).unwrap();
+            state.resize(1);
+            state.add(Rows::Range(0..count), Groups::One(0)).unwrap();
+            let Value::Complex(name, whole) = state.take_partial().unwrap().value(0) else { panic!("{json}") };
+            for round in 0..60 {
+                let mut bytes = whole.to_vec();
+                match round % 3 {
+                    0 => bytes.truncate(random() % (bytes.len() + 1)),
+                    // The head is where the lengths are.
+                    1 => {
+                        let at = random() % bytes.len().min(32);
+                        bytes[at] ^= 1 << (random() % 8);
+                    }
+                    _ => {
+                        let at = random() % bytes.len();
+                        bytes[at] = random() as u8;
+                    }
+                }
+                let values = vec![Value::Complex(name.clone(), bytes.clone().into())];
+                let damaged = Vector::Any { column_type: spec.intermediate_type(), values };
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    let _ = spec.finalize(&damaged);
+                    let mut merger = spec.merger().unwrap();
+                    merger.resize(1);
+                    // Twice, so that a union is made, and then something sound on top.
+                    if merger.merge(&damaged, &[0]).is_ok() && merger.merge(&damaged, &[0]).is_ok() {
+                        let whole = vec![Value::Complex(name.clone(), whole.clone())];
+                        let _ = merger.merge(&Vector::Any { column_type: spec.intermediate_type(), values: whole }, &[0]);
+                        let _ = merger.take_partial().map(|partial| spec.finalize(&partial));
+                    }
+                }));
+                if outcome.is_err() {
+                    panics.push(format!(
+                        "{json} of {count} rows: {}",
+                        bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(panics.is_empty(), "{}", panics.join("\n"));
+}

@@ -73,12 +73,12 @@ impl SketchKind for MeanKind {
     }
     fn update(&self, state: &mut (f64, i64), item: f64) {
         state.0 += item;
-        state.1 += 1;
+        state.1 = state.1.wrapping_add(1);
     }
     fn merge(&self, state: &mut (f64, i64), bytes: &[u8]) -> Result<()> {
         let (sum, count) = decode(bytes)?;
         state.0 += sum;
-        state.1 += count;
+        state.1 = state.1.wrapping_add(count);
         Ok(())
     }
     fn encode(&self, state: &(f64, i64)) -> Vec<u8> {

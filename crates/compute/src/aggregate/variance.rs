@@ -21,7 +21,7 @@ pub(crate) struct Moments {
 
 impl Moments {
     fn add(&mut self, value: f64) {
-        self.count += 1;
+        self.count = self.count.wrapping_add(1);
         self.sum += value;
         if self.count > 1 {
             let count = self.count as f64;
@@ -40,8 +40,8 @@ impl Moments {
         }
         let ratio = self.count as f64 / other.count as f64;
         let distance = self.sum / ratio - other.sum;
-        self.deviations += other.deviations + ratio / (self.count + other.count) as f64 * distance * distance;
-        self.count += other.count;
+        self.deviations += other.deviations + ratio / self.count.wrapping_add(other.count) as f64 * distance * distance;
+        self.count = self.count.wrapping_add(other.count);
         self.sum += other.sum;
     }
 
@@ -50,7 +50,7 @@ impl Moments {
         match self.count {
             0 => None,
             1 => Some(0.0),
-            count => Some(self.deviations / (if population { count } else { count - 1 }) as f64),
+            count => Some(self.deviations / (count as f64 - if population { 0.0 } else { 1.0 })),
         }
     }
 

@@ -55,10 +55,10 @@ impl ApproximateHistogram {
     pub fn offer(&mut self, value: f32) {
         self.min = self.min.min(value);
         self.max = self.max.max(value);
-        self.count += 1;
+        self.count = self.count.wrapping_add(1);
         let at = self.positions.partition_point(|position| *position < value);
         if self.positions.get(at) == Some(&value) {
-            self.bins[at] += 1;
+            self.bins[at] = self.bins[at].wrapping_add(1);
             return;
         }
         if self.positions.len() < self.size {
@@ -80,7 +80,7 @@ impl ApproximateHistogram {
             (Some(bin), _) => {
                 let count = self.bins[bin] & COUNT;
                 self.positions[bin] = (self.positions[bin] * count as f32 + value) / (count + 1) as f32;
-                self.bins[bin] = (count + 1) | APPROXIMATE;
+                self.bins[bin] = (count + 1) & COUNT | APPROXIMATE;
             }
             (None, Some(pair)) => {
                 self.merge_pair(pair);
@@ -109,7 +109,7 @@ impl ApproximateHistogram {
         // Weighted in float, as Druid's `mergeBins` does.
         let weight = left as f32 / (left + right) as f32;
         self.positions[pair] = self.positions[pair] * weight + self.positions[pair + 1] * (1.0 - weight);
-        self.bins[pair] = (left + right) | APPROXIMATE;
+        self.bins[pair] = (left + right) & COUNT | APPROXIMATE;
         self.positions.remove(pair + 1);
         self.bins.remove(pair + 1);
     }
@@ -118,11 +118,11 @@ impl ApproximateHistogram {
     pub fn fold(&mut self, other: &ApproximateHistogram) {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
-        self.count += other.count;
+        self.count = self.count.wrapping_add(other.count);
         for (position, bin) in other.positions.iter().zip(&other.bins) {
             let at = self.positions.partition_point(|mine| mine < position);
             if self.positions.get(at) == Some(position) {
-                let count = (self.bins[at] & COUNT) + (bin & COUNT);
+                let count = ((self.bins[at] & COUNT) + (bin & COUNT)) & COUNT;
                 self.bins[at] = count | (self.bins[at] | bin) & APPROXIMATE;
             } else {
                 self.positions.insert(at, *position);
@@ -155,7 +155,7 @@ impl ApproximateHistogram {
         let low = if left_exact { 0.0 } else { left_count as f64 };
         let high = if right_exact { 0.0 } else { right_count as f64 };
         let trapezoid = 0.5 * (low + low + (high - low) * share) * share;
-        let before: u64 = self.bins[..left.unwrap_or(0)].iter().map(|bin| bin & COUNT).sum();
+        let before: u64 = self.bins[..left.unwrap_or(0)].iter().map(|bin| bin & COUNT).fold(0, u64::wrapping_add);
         before as f64 + left_count as f64 * if left_exact { 1.0 } else { 0.5 } + trapezoid
     }
 
@@ -183,11 +183,11 @@ impl ApproximateHistogram {
         let wanted = f64::from(probability) * self.count as f64;
         let (mut before, mut bin) = (0u64, 0);
         for (index, count) in self.bins.iter().map(|bin| bin & COUNT).enumerate() {
-            if (before + count) as f64 > wanted {
+            if before.wrapping_add(count) as f64 > wanted {
                 bin = index;
                 break;
             }
-            before += count;
+            before = before.wrapping_add(count);
         }
         if bin == 0 {
             return self.min;

@@ -54,7 +54,7 @@ pub struct FixedBuckets {
 }
 
 /// More would be a mistake or an attack.
-const BUCKETS_MAX: usize = 1 << 24;
+const BUCKETS_MAX: usize = 1 << 22;
 
 impl FixedBuckets {
     /// An empty histogram.
@@ -90,32 +90,35 @@ impl FixedBuckets {
         if value < self.lower || value >= self.upper {
             match self.handling {
                 OutlierHandling::Ignore => return,
-                OutlierHandling::Overflow if value < self.lower => return self.lower_outliers += 1,
-                OutlierHandling::Overflow => return self.upper_outliers += 1,
+                OutlierHandling::Overflow if value < self.lower => {
+                    return self.lower_outliers = self.lower_outliers.wrapping_add(1);
+                }
+                OutlierHandling::Overflow => return self.upper_outliers = self.upper_outliers.wrapping_add(1),
                 OutlierHandling::Clip => value = if value < self.lower { self.lower } else { self.upper },
             }
         }
-        self.count += 1;
+        self.count = self.count.wrapping_add(1);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
         let bucket = ((value - self.lower) / self.width()) as usize;
         let last = self.buckets.len() - 1;
-        self.buckets[bucket.min(last)] += 1;
+        let slot = &mut self.buckets[bucket.min(last)];
+        *slot = slot.wrapping_add(1);
     }
 
     /// Counts a null.
     pub fn add_missing(&mut self) {
-        self.missing += 1;
+        self.missing = self.missing.wrapping_add(1);
     }
 
     /// Adds all of another histogram; where limits or buckets differ, counts are spread evenly over what they overlap.
     pub fn merge(&mut self, other: &FixedBuckets) {
-        self.missing += other.missing;
+        self.missing = self.missing.wrapping_add(other.missing);
         if self.lower == other.lower && self.upper == other.upper && self.buckets.len() == other.buckets.len() {
-            self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, theirs)| *mine += theirs);
-            self.count += other.count;
-            self.lower_outliers += other.lower_outliers;
-            self.upper_outliers += other.upper_outliers;
+            self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, theirs)| *mine = mine.wrapping_add(*theirs));
+            self.count = self.count.wrapping_add(other.count);
+            self.lower_outliers = self.lower_outliers.wrapping_add(other.lower_outliers);
+            self.upper_outliers = self.upper_outliers.wrapping_add(other.upper_outliers);
         } else {
             self.spread(other);
         }
@@ -139,8 +142,8 @@ impl FixedBuckets {
                     break;
                 }
                 let added = share(from, from + width).round() as u64;
-                self.buckets[bucket] += added;
-                self.count += added;
+                self.buckets[bucket] = self.buckets[bucket].wrapping_add(added);
+                self.count = self.count.wrapping_add(added);
             }
         }
         let last = self.buckets.len() - 1;
@@ -148,12 +151,13 @@ impl FixedBuckets {
         match self.handling {
             OutlierHandling::Ignore => {}
             OutlierHandling::Overflow => {
-                (self.lower_outliers, self.upper_outliers) = (self.lower_outliers + below, self.upper_outliers + above)
+                (self.lower_outliers, self.upper_outliers) =
+                    (self.lower_outliers.wrapping_add(below), self.upper_outliers.wrapping_add(above))
             }
             OutlierHandling::Clip => {
-                self.buckets[0] += below;
-                self.buckets[last] += above;
-                self.count += below + above;
+                self.buckets[0] = self.buckets[0].wrapping_add(below);
+                self.buckets[last] = self.buckets[last].wrapping_add(above);
+                self.count = self.count.wrapping_add(below.wrapping_add(above));
             }
         }
     }

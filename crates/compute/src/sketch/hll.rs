@@ -114,7 +114,22 @@ impl HllState {
     }
 }
 
+/// The mode of the image in which registers are stored, in the low two bits of byte 7.
+const REGISTERS: u8 = 2;
+const REGISTERS_START: usize = 40;
+const RANK_MAX: u8 = 63;
+/// With more the highest nibble would pass the greatest rank of 63.
+const CURRENT_MIN_MAX: u8 = 48;
+
 fn sketch(bytes: &[u8]) -> Result<HllSketch> {
+    // The crate takes the smallest register value, byte 6, and registers of a byte each on trust.
+    if bytes.len() > 7 && bytes[7] & 3 == REGISTERS {
+        let is_byte_wide = bytes[7] >> 2 & 3 == 2;
+        let too_large = is_byte_wide && bytes.get(REGISTERS_START..).unwrap_or_default().iter().any(|rank| *rank > RANK_MAX);
+        if bytes[6] > CURRENT_MIN_MAX || too_large {
+            return Err(damaged("HLLSketch", "register value"));
+        }
+    }
     HllSketch::deserialize(bytes).map_err(|error| damaged("HLLSketch", error))
 }
 

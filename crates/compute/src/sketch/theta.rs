@@ -151,7 +151,7 @@ impl ThetaSketch {
     /// The common form, read without detours.
     fn from_version3(bytes: &[u8]) -> Option<Self> {
         let word = |index: usize| Some(u64::from_le_bytes(bytes.get(index * 8..index * 8 + 8)?.try_into().ok()?));
-        let [preamble @ 2..=3, 3, 3, _, _, flags, ..] = *bytes else { return None };
+        let [preamble @ 2..=3, 3, 3, _, _, flags, _, _, ..] = *bytes else { return None };
         if flags & FLAGS != FLAGS || u16::from_le_bytes([bytes[6], bytes[7]]) != SEED_HASH {
             return None;
         }
