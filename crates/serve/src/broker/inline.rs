@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ovate_base::{DruidError, Result};
-use ovate_compute::column::MemoryTable;
-use ovate_compute::{ColumnSource, ColumnType, Value, Vector, value};
+use ovate_compute::{ColumnSource, value};
 use ovate_query::document::{InlineRows, JoinClause};
+use ovate_query::source::{inline_table, lookup_table, rows_table};
 use ovate_query::{DataSource, NativeQuery, QueryContext, QueryRows, SegmentRef};
 
 use super::Broker;
@@ -63,16 +63,16 @@ impl Broker {
                     (DataSource::Union(list), Base::Tables(names))
                 }
                 DataSource::Inline(rows) => {
-                    let table = inline_table(&rows)?;
+                    let table: Arc<dyn ColumnSource> = Arc::new(inline_table(&rows)?);
                     (DataSource::Inline(rows), Base::Memory(table))
                 }
                 DataSource::Lookup(name) => {
-                    let table = lookup_table(&name, context)?;
+                    let table: Arc<dyn ColumnSource> = Arc::new(lookup_table(&name, &context.eval)?);
                     (DataSource::Lookup(name), Base::Memory(table))
                 }
                 DataSource::Query(query) => {
                     let rows = self.subquery(*query, outer, context).await?;
-                    (empty_inline(), Base::Memory(memory_table(&rows)?))
+                    (empty_inline(), Base::Memory(Arc::new(rows_table(rows)?)))
                 }
                 DataSource::Unnest { base, virtual_column, unnest_filter } => {
                     let (inner, rows) = self.resolve(*base, outer, context).await?;
@@ -129,49 +129,6 @@ impl Broker {
 
 fn empty_inline() -> DataSource {
     DataSource::Inline(InlineRows { column_names: Vec::new(), column_types: None, rows: Vec::new() })
-}
-
-fn lookup_table(name: &str, context: &QueryContext) -> Result<Arc<dyn ColumnSource>> {
-    let lookup = context.eval.lookups.get(name).ok_or_else(|| DruidError::invalid_input(format!("Lookup [{name}] not found")))?;
-    let mut entries: Vec<(&String, &String)> = lookup.iter().collect();
-    entries.sort();
-    let strings = |pick: fn(&(&String, &String)) -> Arc<str>| Vector::String(entries.iter().map(|e| Some(pick(e))).collect());
-    let columns =
-        vec![("k".to_owned(), strings(|e| Arc::from(e.0.as_str()))), ("v".to_owned(), strings(|e| Arc::from(e.1.as_str())))];
-    Ok(Arc::new(MemoryTable::new(columns)?))
-}
-
-fn inline_table(inline: &InlineRows) -> Result<Arc<dyn ColumnSource>> {
-    if inline.column_names.is_empty() {
-        return Ok(Arc::new(MemoryTable::without_columns(u32::try_from(inline.rows.len()).unwrap_or(u32::MAX))));
-    }
-    let column = |(position, name): (usize, &String)| {
-        let given = inline.column_types.as_ref().and_then(|types| types[position].clone());
-        let values: Vec<Value> = inline.rows.iter().map(|row| value::from_json(&row[position])).collect();
-        let column_type = given.or_else(|| values.iter().find_map(Value::value_type)).unwrap_or(ColumnType::String);
-        (name.clone(), Vector::from_values(&column_type, values.into_iter().map(|v| v.cast(&column_type)).collect()))
-    };
-    Ok(Arc::new(MemoryTable::new(inline.column_names.iter().enumerate().map(column).collect())?))
-}
-
-/// The rows of a finished query as a table.
-fn memory_table(rows: &QueryRows) -> Result<Arc<dyn ColumnSource>> {
-    if rows.signature.is_empty() {
-        return Ok(Arc::new(MemoryTable::without_columns(u32::try_from(rows.row_count()).unwrap_or(u32::MAX))));
-    }
-    let column = |(position, (name, column_type)): (usize, &(Arc<str>, Option<ColumnType>))| {
-        let vector = match rows.batches.as_slice() {
-            [only] => only.columns[position].clone(),
-            batches => {
-                let values: Vec<Value> =
-                    batches.iter().flat_map(|b| (0..b.rows).map(|row| b.columns[position].value(row))).collect();
-                let known = column_type.clone().or_else(|| values.iter().find_map(Value::value_type));
-                Vector::from_values(&known.unwrap_or(ColumnType::String), values)
-            }
-        };
-        (name.to_string(), vector)
-    };
-    Ok(Arc::new(MemoryTable::new(rows.signature.iter().enumerate().map(column).collect())?))
 }
 
 fn inline_rows(rows: &QueryRows) -> InlineRows {
