@@ -1,0 +1,29 @@
+//! Every role in a process of its own answers as one process does.
+
+use std::time::Duration;
+
+use ovate_testkit::{Sandbox, SandboxSettings};
+use serde_json::json;
+
+use crate::tasks::{inline, rows};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn roles_in_processes_of_their_own_answer_the_same() {
+    let sandbox = Sandbox::start(SandboxSettings::spread(env!("CARGO_BIN_EXE_ovate"))).await;
+    let id = sandbox.submit(&inline("t", &rows(1000, 4), false)).await.expect("a task id");
+    let status = sandbox.wait_task(&id, MINUTE).await;
+    assert_eq!(status["statusCode"], "SUCCESS", "{status}");
+    assert_eq!(sandbox.wait_count("t", 1000, MINUTE).await, Some(1000));
+    let rows = sandbox.sql("SELECT lang, SUM(added), MAX(page) FROM t GROUP BY lang ORDER BY 2 DESC").await.expect("rows");
+    let sum = |which: usize| (0..1000usize).filter(|i| i % 3 == which).sum::<usize>();
+    assert_eq!(json!(rows), json!([["en", sum(0), "page9"], ["fr", sum(2), "page9"], ["de", sum(1), "page9"]]));
+    for role in ["coordinator", "overlord", "historical", "middleManager", "broker", "router"] {
+        assert_eq!(sandbox.get(role, "/status/health").await, Ok(json!(true)), "{role}");
+        assert_eq!(sandbox.get(role, "/status/selfDiscovered/status").await, Ok(json!({"selfDiscovered": true})), "{role}");
+    }
+    let servers = sandbox.sql("SELECT server_type, COUNT(*) FROM sys.servers GROUP BY 1 ORDER BY 1").await.expect("rows");
+    let expected = ["broker", "coordinator", "historical", "middle_manager", "overlord", "router"].map(|role| json!([role, 1]));
+    assert_eq!(json!(servers), json!(expected));
+}
