@@ -1,6 +1,7 @@
 //! The middle manager's side: a bounded number of slots, a peon process a task, logs and reports in the task's directory.
 //! The directory is the contract: `task.json` goes in; `status.json`, `report.json` and `log` come out.
 
+pub mod http;
 mod peon;
 mod process;
 #[cfg(test)]

@@ -80,7 +80,9 @@ impl ConfigArgs {
             .map_err(|e| DruidError::runtime(format!("cannot create {}: {e}", self.base_dir.display())))?;
         let base_dir = std::path::absolute(&self.base_dir)
             .map_err(|e| DruidError::runtime(format!("cannot resolve {}: {e}", self.base_dir.display())))?;
-        Settings::new(roles, properties, &base_dir, self.conf.clone())
+        let mut settings = Settings::new(roles, properties, &base_dir, self.conf.clone())?;
+        settings.overrides = overrides;
+        Ok(settings)
     }
 }
 

@@ -48,6 +48,10 @@ pub struct Settings {
     pub query_timeout_ms: u64,
     /// Directory with `runtime.properties`, handed on to peons.
     pub conf_dir: Option<PathBuf>,
+    /// Folder that relative paths are below, absolute.
+    pub base_dir: PathBuf,
+    /// Properties of the command line, handed on to peons.
+    pub overrides: Vec<(String, String)>,
     /// All properties as given, for `/status/properties`.
     pub properties: Properties,
 }
@@ -82,6 +86,8 @@ impl Settings {
             query_timeout_ms: u64::try_from(properties.int("druid.server.http.defaultQueryTimeout", 300_000)?)
                 .map_err(|_| DruidError::invalid_input("druid.server.http.defaultQueryTimeout must not be negative"))?,
             conf_dir,
+            base_dir: base_dir.to_owned(),
+            overrides: Vec::new(),
             properties,
         })
     }

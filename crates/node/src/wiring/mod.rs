@@ -15,6 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use ovate_base::time::format_iso;
 use ovate_base::{DruidError, Result};
+use ovate_control::SegmentBell;
 use ovate_net::discovery::DruidNode;
 use ovate_net::server::BoundServer;
 use ovate_net::status::StatusInfo;
@@ -28,7 +29,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::config::Settings;
-use discovery::{LeaseElection, StoreDiscovery};
+use discovery::StoreDiscovery;
 
 /// The release of Druid whose interfaces we follow; clients compare it.
 pub const DRUID_VERSION: &str = "38.0.0";
@@ -43,6 +44,8 @@ pub struct Shared {
     pub discovery: Arc<dyn Discovery>,
     /// Data servers of this process by `host:port`, for the broker beside them.
     pub data_servers: Arc<RwLock<HashMap<String, Arc<dyn DataServer>>>>,
+    /// Rings when this process publishes segments.
+    pub bell: SegmentBell,
     pub shutdown: watch::Receiver<bool>,
 }
 
@@ -55,11 +58,6 @@ impl Shared {
     /// `http://host:port` of a role of this process.
     pub fn url(&self, role: NodeRole) -> String {
         format!("http://{}", self.name(role))
-    }
-
-    /// This process's part in the election of a role.
-    async fn election(&self, role: NodeRole) -> Result<Arc<dyn LeaderSelector>> {
-        Ok(LeaseElection::start(role, self.url(role), self.store.clone(), self.shutdown.clone()).await?)
     }
 }
 
@@ -98,6 +96,7 @@ impl Process {
             store,
             discovery,
             data_servers: Arc::default(),
+            bell: SegmentBell::default(),
             shutdown,
             settings,
         });

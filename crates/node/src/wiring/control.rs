@@ -1,0 +1,110 @@
+//! The roles that decide and the role that works: Coordinator, Overlord, MiddleManager.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ovate_base::{DruidError, Result};
+use ovate_control::overlord::RemoteRunner;
+use ovate_control::{Coordinator, CoordinatorSettings, LocalRunner, Overlord, OverlordSettings, StoreElection, TaskRunner};
+use ovate_ingest::worker::http::WorkerState;
+use ovate_ingest::worker::{Worker, WorkerConfig};
+use ovate_net::NodeRole;
+use ovate_store::{LocalTaskLogs, TaskLogs, now_ms};
+use serde_json::{Map, json};
+
+use super::{RoleService, Shared};
+
+/// Workers that must end before the process does.
+#[derive(Default)]
+pub struct TaskHandles {
+    worker: Option<Arc<Worker>>,
+}
+
+impl TaskHandles {
+    /// Stops the peons of this process.
+    pub async fn stop(&self) {
+        if let Some(worker) = &self.worker {
+            worker.stop().await;
+        }
+    }
+}
+
+fn task_logs(shared: &Shared) -> Arc<dyn TaskLogs> {
+    Arc::new(LocalTaskLogs::new(shared.settings.task_logs_dir.clone()))
+}
+
+/// Takes part in a role's election until the process stops.
+fn election(shared: &Shared, role: NodeRole) -> Arc<StoreElection> {
+    let election = StoreElection::new(shared.store.clone(), role.name(), &shared.url(role));
+    tokio::spawn(election.clone().run(shared.shutdown.clone()));
+    election
+}
+
+pub async fn coordinator(shared: &Arc<Shared>) -> Result<RoleService> {
+    let role = NodeRole::Coordinator;
+    let election = election(shared, role);
+    let coordinator = Coordinator::new(
+        CoordinatorSettings::default(),
+        shared.store.clone(),
+        election.clone(),
+        shared.discovery.clone(),
+        shared.client.clone(),
+        shared.bell.clone(),
+    );
+    tokio::spawn(coordinator.clone().run(shared.shutdown.clone()));
+    let routes = ovate_control::coordinator::routes(coordinator);
+    Ok(RoleService { role, routes, services: Map::new(), election: Some(election) })
+}
+
+pub async fn overlord(shared: &Arc<Shared>, handles: &mut TaskHandles) -> Result<RoleService> {
+    let role = NodeRole::Overlord;
+    let election = election(shared, role);
+    let logs = task_logs(shared);
+    let runner: Arc<dyn TaskRunner> = if shared.settings.port(NodeRole::MiddleManager).is_some() {
+        let worker = worker(shared, handles).await?;
+        Arc::new(LocalRunner::new(worker, logs.clone(), shared.name(NodeRole::MiddleManager)))
+    } else {
+        RemoteRunner::start(shared.client.clone(), shared.discovery.clone(), logs.clone(), shared.shutdown.clone())
+    };
+    let store = shared.store.clone();
+    let overlord = Overlord::new(OverlordSettings::default(), store, election.clone(), runner, logs, shared.bell.clone());
+    tokio::spawn(overlord.clone().run(shared.shutdown.clone()));
+    let routes = ovate_control::overlord::routes(overlord);
+    Ok(RoleService { role, routes, services: Map::new(), election: Some(election) })
+}
+
+pub async fn middle_manager(shared: &Arc<Shared>, handles: &mut TaskHandles) -> Result<RoleService> {
+    let role = NodeRole::MiddleManager;
+    let worker = worker(shared, handles).await?;
+    let capacity = worker.capacity();
+    let state = WorkerState { worker, name: shared.name(role), disabled: AtomicBool::new(false), life: now_ms() };
+    let routes = ovate_ingest::worker::http::routes(Arc::new(state));
+    let mut services = Map::new();
+    let service = json!({"type": "workerNodeService", "ip": shared.settings.host, "capacity": capacity, "version": "0",
+        "category": "_default_worker_category"});
+    services.insert("workerNodeService".to_owned(), service);
+    Ok(RoleService { role, routes, services, election: None })
+}
+
+/// The process's one worker, shared by an Overlord and a MiddleManager in it.
+async fn worker(shared: &Shared, handles: &mut TaskHandles) -> Result<Arc<Worker>> {
+    if let Some(worker) = &handles.worker {
+        return Ok(worker.clone());
+    }
+    let settings = &shared.settings;
+    let program = std::env::current_exe().map_err(|e| DruidError::runtime(format!("cannot find our own program file: {e}")))?;
+    let mut command = vec![program.display().to_string(), "internal".to_owned(), "peon".to_owned()];
+    command.extend(super::peon::arguments(shared));
+    let port = settings.port(NodeRole::MiddleManager).unwrap_or_else(|| NodeRole::MiddleManager.default_port());
+    let config = WorkerConfig {
+        capacity: settings.worker_capacity,
+        base_task_dir: settings.task_dir.clone(),
+        peon_command: command,
+        peon_env: Vec::new(),
+        host: settings.host.clone(),
+        port,
+    };
+    let worker = Worker::start(config).await?;
+    handles.worker = Some(worker.clone());
+    Ok(worker)
+}
