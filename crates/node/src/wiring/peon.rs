@@ -3,19 +3,20 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ovate_base::{DruidError, Result};
-use ovate_ingest::task::{HttpTaskActions, TaskActions};
+use ovate_base::Result;
+use ovate_ingest::task::{HttpTaskActions, OverlordFinder, TaskActions};
 use ovate_ingest::worker::{PeonFiles, PeonServices, run_peon};
 use ovate_net::{HttpClient, NodeRole};
 use ovate_store::{LocalDeepStorage, MetadataStore, now_ms};
+use parking_lot::RwLock;
 
 use super::{Shared, runtime};
 use crate::cli::ConfigArgs;
 
-/// How long a peon waits for an Overlord to be there.
-const FIND_OVERLORD: Duration = Duration::from_secs(60);
+/// How often the leading Overlord is looked up.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What a parent adds to its peons' command line, before the task's directory.
 pub fn arguments(shared: &Shared) -> Vec<String> {
@@ -35,7 +36,7 @@ pub fn run(dir: &Path, config: &ConfigArgs) -> Result<i32> {
     let settings = config.settings(&[NodeRole::Peon])?;
     runtime::server()?.block_on(async {
         let store = MetadataStore::open_sqlite(&settings.metadata_file).await?;
-        let overlord = find_overlord(&store).await?;
+        let overlord = follow_overlord(store).await?;
         let client = HttpClient::new()?;
         let services = PeonServices {
             actions: Box::new(move |task| -> Arc<dyn TaskActions> { Arc::new(HttpTaskActions::new(client, overlord, task)) }),
@@ -47,16 +48,21 @@ pub fn run(dir: &Path, config: &ConfigArgs) -> Result<i32> {
     })
 }
 
-/// The leading Overlord's `http://host:port`.
-async fn find_overlord(store: &MetadataStore) -> Result<String> {
-    let end = Instant::now() + FIND_OVERLORD;
-    loop {
-        if let Some(lease) = store.leader(NodeRole::Overlord.name(), now_ms()).await? {
-            return Ok(lease.holder);
+/// Keeps looking who leads; the first look is over when this returns.
+async fn follow_overlord(store: MetadataStore) -> Result<OverlordFinder> {
+    let look = |store: MetadataStore| async move {
+        store.leader(NodeRole::Overlord.name(), now_ms()).await.map(|lease| lease.map(|lease| lease.holder))
+    };
+    let known = Arc::new(RwLock::new(look(store.clone()).await?));
+    let followed = known.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // A store that is away for a moment says nothing about who leads.
+            if let Ok(leader) = look(store.clone()).await {
+                *followed.write() = leader;
+            }
         }
-        if Instant::now() > end {
-            return Err(DruidError::service_unavailable("no overlord leads; the task cannot ask for locks"));
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    });
+    Ok(Arc::new(move || known.read().clone()))
 }
