@@ -5,6 +5,7 @@ mod actions;
 mod http;
 mod lockbox;
 mod queue;
+mod remote;
 mod runner;
 mod segments;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use tracing::{error, info};
 pub(crate) use http::history_range;
 pub use http::routes;
 pub use lockbox::{Decision, LockRequest, Lockbox};
+pub use remote::RemoteRunner;
 pub use runner::{LocalRunner, RunnerTask, TaskRunner, WorkerInfo};
 
 use crate::SegmentBell;

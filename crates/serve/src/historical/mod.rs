@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
 use ovate_query::{NativeQuery, QueryContext, SegmentDescriptor, SharedDictionaries};
 
-pub use http::routes;
+pub use http::{HistoricalState, routes};
 pub use load::{LoadSettings, SegmentLoader};
 pub use served::{ServedSegment, ServedSegments};
 

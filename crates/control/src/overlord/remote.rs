@@ -1,0 +1,297 @@
+//! Runs tasks on middle managers over HTTP (`HttpRemoteTaskRunner`): follows every announced worker, gives a task to the one
+//! with the most free slots, and calls a task lost when its worker stays away too long.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use ovate_base::time::format_iso;
+use ovate_base::{DruidError, Result};
+use ovate_net::{Discovery, HttpClient, NodeRole};
+use ovate_store::meta::{TaskState, TaskStatus};
+use ovate_store::{TaskLogs, now_ms};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::runner::{RunnerTask, TaskRunner, WorkerInfo};
+
+/// How long a long poll is held open.
+const POLL: Duration = Duration::from_secs(60);
+/// Deadline of an ordinary call.
+const CALL: Duration = Duration::from_secs(30);
+/// Wait after a failed call, and between two looks at discovery.
+const RETRY: Duration = Duration::from_millis(500);
+/// How long a worker may be away before its tasks count as lost (`druid.indexer.runner.taskCleanupTimeout` in spirit).
+const LOST_AFTER: Duration = Duration::from_secs(60);
+
+/// One worker as last seen.
+struct WorkerState {
+    url: String,
+    capacity: usize,
+    disabled: bool,
+    tasks: HashMap<String, TaskStatus>,
+    last_completed: String,
+    /// Since when it does not answer.
+    away_since: Option<Instant>,
+}
+
+/// The runner; its followers run until the process stops.
+pub struct RemoteRunner {
+    client: HttpClient,
+    discovery: Arc<dyn Discovery>,
+    logs: Arc<dyn TaskLogs>,
+    workers: Mutex<HashMap<String, WorkerState>>,
+    changes: watch::Sender<u64>,
+}
+
+impl RemoteRunner {
+    /// Starts to follow workers until `shutdown` turns true.
+    pub fn start(
+        client: HttpClient,
+        discovery: Arc<dyn Discovery>,
+        logs: Arc<dyn TaskLogs>,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Arc<RemoteRunner> {
+        let runner = Arc::new(RemoteRunner { client, discovery, logs, workers: Mutex::default(), changes: watch::channel(0).0 });
+        let following = runner.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = shutdown.wait_for(|stop| *stop) => {}
+                () = following.follow_all() => {}
+            }
+        });
+        runner
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    async fn follow_all(self: Arc<Self>) {
+        let mut followed: HashMap<String, tokio::task::JoinHandle<()>> = HashMap::new();
+        loop {
+            if let Ok(nodes) = self.discovery.nodes(NodeRole::MiddleManager).await {
+                for node in &nodes {
+                    let name = node.druid_node.host_and_port();
+                    let capacity = node.services.get("workerNodeService").and_then(|s| s["capacity"].as_u64()).unwrap_or(1);
+                    if !followed.get(&name).is_some_and(|task| !task.is_finished()) {
+                        let work = self.clone().follow(name.clone(), node.druid_node.url(), capacity as usize);
+                        followed.insert(name, tokio::spawn(work));
+                    }
+                }
+            }
+            self.give_up_on_lost();
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Tasks of a worker that stays away fail, once; a peon that still runs is refused by the overlord from then on.
+    fn give_up_on_lost(&self) {
+        let mut lost = false;
+        for (name, worker) in self.workers.lock().iter_mut() {
+            if worker.away_since.is_some_and(|since| since.elapsed() > LOST_AFTER) {
+                for (id, status) in &mut worker.tasks {
+                    if status.status == TaskState::Running {
+                        warn!(task = %id, worker = %name, "the task's worker is lost");
+                        status.status = TaskState::Failed;
+                        status.error_msg = Some(format!("worker [{name}] did not answer for {} s", LOST_AFTER.as_secs()));
+                        lost = true;
+                    }
+                }
+            }
+        }
+        if lost {
+            self.changed();
+        }
+    }
+
+    async fn follow(self: Arc<Self>, name: String, url: String, capacity: usize) {
+        let mut position: Option<(i64, i64)> = None;
+        loop {
+            match self.poll(&name, &url, capacity, position).await {
+                Ok(next) => position = next,
+                Err(error) => {
+                    if let Some(worker) = self.workers.lock().get_mut(&name) {
+                        worker.away_since.get_or_insert_with(Instant::now);
+                    }
+                    warn!(worker = %name, "cannot follow the worker, trying again: {error}");
+                    position = None;
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn poll(&self, name: &str, url: &str, capacity: usize, position: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
+        let (counter, hash) = position.unwrap_or((-1, 0));
+        let path = format!("{url}/druid-internal/v1/worker?counter={counter}&hash={hash}&timeout={}", POLL.as_millis());
+        let bytes = self.client.send(self.client.raw().get(&path), &path, POLL + CALL).await?;
+        if bytes.is_empty() {
+            return Ok(position);
+        }
+        let answer: Value = ovate_net::body::parse_json(&bytes)?;
+        if answer["resetCounter"].as_bool() == Some(true) {
+            return Ok(None);
+        }
+        self.take_list(name, url, capacity, answer["requests"].as_array().map_or(&[], Vec::as_slice))?;
+        let number = |key: &str| answer["counter"][key].as_i64();
+        Ok(number("counter").zip(number("hash")))
+    }
+
+    fn take_list(&self, name: &str, url: &str, capacity: usize, items: &[Value]) -> Result<()> {
+        let (mut tasks, mut disabled) = (HashMap::new(), false);
+        for item in items {
+            match item["type"].as_str() {
+                Some("taskUpdate") => {
+                    let status: TaskStatus = serde_json::from_value(item["taskAnnouncement"]["taskStatus"].clone())
+                        .map_err(|e| DruidError::runtime(format!("damaged task status of worker [{name}]: {e}")))?;
+                    tasks.insert(status.id.clone(), status);
+                }
+                Some("metadata") => disabled = item["disabled"].as_bool().unwrap_or(false),
+                _ => {}
+            }
+        }
+        let mut workers = self.workers.lock();
+        let worker = workers.entry(name.to_owned()).or_insert_with(|| WorkerState {
+            url: url.to_owned(),
+            capacity,
+            disabled,
+            tasks: HashMap::new(),
+            last_completed: format_iso(now_ms()),
+            away_since: None,
+        });
+        worker.tasks = tasks;
+        worker.disabled = disabled;
+        worker.capacity = capacity;
+        worker.away_since = None;
+        drop(workers);
+        self.changed();
+        Ok(())
+    }
+
+    /// Name and address of the worker that has a task.
+    fn worker_of(&self, task_id: &str) -> Option<(String, String)> {
+        let workers = self.workers.lock();
+        let (name, worker) = workers.iter().find(|(_, worker)| worker.tasks.contains_key(task_id))?;
+        Some((name.clone(), worker.url.clone()))
+    }
+
+    async fn fetch(&self, url: String) -> Result<Option<Vec<u8>>> {
+        match self.client.send(self.client.raw().get(&url), &url, CALL).await {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(error) if error.http_status() == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn keep_files(&self, task_id: &str, url: &str) -> Result<()> {
+        if let Some(log) = self.log(task_id, 0).await? {
+            let file = std::env::temp_dir().join(format!("ovate-log-{}", uuid::Uuid::new_v4()));
+            let wrote = tokio::fs::write(&file, log).await;
+            wrote.map_err(|e| DruidError::runtime(format!("cannot write [{}]: {e}", file.display())))?;
+            let kept = self.logs.push_log(task_id, &file).await;
+            let _ = tokio::fs::remove_file(&file).await;
+            kept?;
+        }
+        if let Some(report) = self.report(task_id).await? {
+            self.logs.push_report(task_id, &report).await?;
+        }
+        let forget = format!("{url}/druid-internal/v1/worker/forget/{task_id}");
+        self.client.send(self.client.raw().post(&forget), &forget, CALL).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl TaskRunner for RemoteRunner {
+    async fn assign(&self, task: &Value) -> Result<bool> {
+        let id = task["id"].as_str().unwrap_or_default().to_owned();
+        if self.worker_of(&id).is_some() {
+            return Ok(true);
+        }
+        let free = |worker: &WorkerState| {
+            let running = worker.tasks.values().filter(|status| status.status == TaskState::Running).count();
+            if worker.disabled || worker.away_since.is_some() { 0 } else { worker.capacity.saturating_sub(running) }
+        };
+        let chosen = {
+            let workers = self.workers.lock();
+            let best = workers.iter().max_by_key(|(_, worker)| free(worker)).filter(|(_, worker)| free(worker) > 0);
+            best.map(|(name, worker)| (name.clone(), worker.url.clone()))
+        };
+        let Some((name, url)) = chosen else { return Ok(false) };
+        let path = format!("{url}/druid-internal/v1/worker/assignTask");
+        // The answer may get lost after the worker took the task; asking again, anywhere, must not run it twice, so a
+        // failed call leaves the task with this worker until it says otherwise.
+        let status = TaskStatus {
+            id: id.clone(),
+            status: TaskState::Running,
+            duration: -1,
+            error_msg: None,
+            location: Default::default(),
+        };
+        if let Some(worker) = self.workers.lock().get_mut(&name) {
+            worker.tasks.insert(id, status);
+        }
+        self.client.post_json::<Value>(&path, task, CALL).await.map(|_| true)
+    }
+
+    async fn shutdown(&self, task_id: &str, reason: &str) {
+        let Some((name, url)) = self.worker_of(task_id) else { return };
+        let path = format!("{url}/druid/worker/v1/task/{task_id}/shutdown");
+        if let Err(error) = self.client.send(self.client.raw().post(&path), &path, CALL).await {
+            warn!(task = task_id, worker = %name, reason, "cannot stop the task: {error}");
+        }
+    }
+
+    async fn tasks(&self) -> Vec<RunnerTask> {
+        let workers = self.workers.lock();
+        let all = workers.values().flat_map(|worker| worker.tasks.iter());
+        all.map(|(id, status)| RunnerTask { id: id.clone(), status: status.clone() }).collect()
+    }
+
+    async fn forget(&self, task_id: &str) {
+        let Some((name, url)) = self.worker_of(task_id) else { return };
+        if let Err(error) = self.keep_files(task_id, &url).await {
+            warn!(task = task_id, worker = %name, "cannot keep the task's log and report: {error}");
+        }
+        if let Some(worker) = self.workers.lock().get_mut(&name) {
+            worker.tasks.remove(task_id);
+            worker.last_completed = format_iso(now_ms());
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    async fn workers(&self) -> Vec<WorkerInfo> {
+        let workers = self.workers.lock();
+        let info = |(name, worker): (&String, &WorkerState)| WorkerInfo {
+            host: name.clone(),
+            capacity: worker.capacity,
+            running: worker.tasks.values().filter(|s| s.status == TaskState::Running).map(|s| s.id.clone()).collect(),
+            disabled: worker.disabled,
+            last_completed: worker.last_completed.clone(),
+        };
+        workers.iter().map(info).collect()
+    }
+
+    async fn log(&self, task_id: &str, offset: i64) -> Result<Option<Vec<u8>>> {
+        let Some((_, url)) = self.worker_of(task_id) else { return Ok(None) };
+        self.fetch(format!("{url}/druid/worker/v1/task/{task_id}/log?offset={offset}")).await
+    }
+
+    async fn report(&self, task_id: &str) -> Result<Option<Vec<u8>>> {
+        let Some((_, url)) = self.worker_of(task_id) else { return Ok(None) };
+        self.fetch(format!("{url}/druid/worker/v1/chat/{task_id}/liveReports")).await
+    }
+
+    async fn set_enabled(&self, worker_host: &str, enabled: bool) -> bool {
+        let url = self.workers.lock().get(worker_host).map(|worker| worker.url.clone());
+        let Some(url) = url else { return false };
+        let path = format!("{url}/druid/worker/v1/{}", if enabled { "enable" } else { "disable" });
+        self.client.send(self.client.raw().post(&path), &path, CALL).await.is_ok()
+    }
+}
