@@ -23,7 +23,7 @@ use ovate_store::deep::DeepStorage;
 use serde_json::Value;
 
 pub use actions::{SegmentAllocate, TaskAction, TaskActions};
-pub use http::HttpTaskActions;
+pub use http::{HttpTaskActions, OverlordFinder};
 pub use lock::{LockType, TaskLock};
 pub use report::{IngestionState, Reports, write_atomically};
 
