@@ -71,7 +71,8 @@ impl ConfigArgs {
     /// Reads and checks the configuration for these roles.
     pub fn settings(&self, roles: &[NodeRole]) -> Result<Settings> {
         let split = |text: &String| {
-            let (name, value) = text.split_once('=').ok_or_else(|| DruidError::invalid_input(format!("-P {text}: expected NAME=VALUE")))?;
+            let (name, value) =
+                text.split_once('=').ok_or_else(|| DruidError::invalid_input(format!("-P {text}: expected NAME=VALUE")))?;
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         };
         let overrides = self.properties.iter().map(split).collect::<Result<Vec<_>>>()?;

@@ -34,7 +34,8 @@ enum Output {
 /// Runs the command; prints to standard output.
 pub async fn run(args: SqlArgs) -> Result<()> {
     let statement = if args.statement == "-" {
-        std::io::read_to_string(std::io::stdin()).map_err(|e| DruidError::invalid_input(format!("cannot read standard input: {e}")))?
+        std::io::read_to_string(std::io::stdin())
+            .map_err(|e| DruidError::invalid_input(format!("cannot read standard input: {e}")))?
     } else {
         args.statement
     };

@@ -32,7 +32,10 @@ const EXAMPLES: [(&str, &str); 3] = [
         "Edits by hour",
         "SELECT TIME_FLOOR(__time, 'PT1H') AS \"hour\", COUNT(*) AS edits, SUM(added) AS added FROM site_edits GROUP BY 1 ORDER BY 1 LIMIT 6",
     ),
-    ("Busiest channels", "SELECT channel, COUNT(*) AS edits, SUM(delta) AS delta FROM site_edits GROUP BY channel ORDER BY edits DESC LIMIT 5"),
+    (
+        "Busiest channels",
+        "SELECT channel, COUNT(*) AS edits, SUM(delta) AS delta FROM site_edits GROUP BY channel ORDER BY edits DESC LIMIT 5",
+    ),
     (
         "People and robots",
         "SELECT isRobot, COUNT(*) AS edits, APPROX_COUNT_DISTINCT(\"user\") AS users, AVG(CAST(added AS DOUBLE)) AS added_mean FROM site_edits GROUP BY isRobot ORDER BY edits DESC",
@@ -159,7 +162,19 @@ async fn count(client: &HttpClient, url: &str) -> Option<i64> {
 
 /// An ordinary task over the file.
 fn task(file: &Path) -> Value {
-    let text = ["channel", "page", "user", "countryName", "regionName", "cityName", "comment", "namespace", "isRobot", "isNew", "isAnonymous"];
+    let text = [
+        "channel",
+        "page",
+        "user",
+        "countryName",
+        "regionName",
+        "cityName",
+        "comment",
+        "namespace",
+        "isRobot",
+        "isNew",
+        "isAnonymous",
+    ];
     let long = |name: &str| json!({"type": "long", "name": name});
     let mut dimensions: Vec<Value> = text.iter().map(|name| json!(name)).collect();
     dimensions.extend(["added", "deleted", "delta"].map(long));

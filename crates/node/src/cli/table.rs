@@ -17,8 +17,9 @@ impl Table {
     /// The first row holds the column names.
     pub fn new(rows: Vec<Vec<Value>>) -> Self {
         let width = rows.first().map_or(0, Vec::len);
-        let numeric =
-            (0..width).map(|c| rows.iter().skip(1).all(|row| matches!(row.get(c), Some(Value::Number(_) | Value::Null)))).collect();
+        let numeric = (0..width)
+            .map(|c| rows.iter().skip(1).all(|row| matches!(row.get(c), Some(Value::Number(_) | Value::Null))))
+            .collect();
         Table { cells: rows.iter().map(|row| row.iter().map(cell).collect()).collect(), numeric }
     }
 

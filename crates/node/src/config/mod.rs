@@ -99,8 +99,10 @@ impl Settings {
 
     /// Properties for `/status/properties`; whoever sees them must not see passwords (`druid.server.hiddenProperties`).
     pub fn shown_properties(&self) -> BTreeMap<String, String> {
-        let hidden = |name: &str| ["password", "secret", "accesskey", "key"].iter().any(|word| name.to_lowercase().contains(word));
-        let mask = |(name, value): (&str, &str)| (name.to_owned(), if hidden(name) { "<masked>".to_owned() } else { value.to_owned() });
+        let hidden =
+            |name: &str| ["password", "secret", "accesskey", "key"].iter().any(|word| name.to_lowercase().contains(word));
+        let mask =
+            |(name, value): (&str, &str)| (name.to_owned(), if hidden(name) { "<masked>".to_owned() } else { value.to_owned() });
         self.properties.iter().map(mask).collect()
     }
 }
@@ -128,14 +130,20 @@ fn ports(roles: &[NodeRole], properties: &Properties) -> Result<Vec<(NodeRole, u
     let port = |role: NodeRole| -> Result<(NodeRole, u16)> {
         let name = format!("druid.{}.plaintextPort", role.name());
         let Some(text) = properties.get(&name).or(own) else { return Ok((role, role.default_port())) };
-        text.trim().parse().map(|port| (role, port)).map_err(|_| DruidError::invalid_input(format!("[{text}] is not a port. property={name}")))
+        text.trim()
+            .parse()
+            .map(|port| (role, port))
+            .map_err(|_| DruidError::invalid_input(format!("[{text}] is not a port. property={name}")))
     };
     roles.iter().map(|role| port(*role)).collect()
 }
 
 fn positive(properties: &Properties, name: &str, default: usize) -> Result<usize> {
     let value = properties.int(name, default as i64)?;
-    usize::try_from(value).ok().filter(|n| *n > 0).ok_or_else(|| DruidError::invalid_input(format!("{name} must be positive, but is {value}")))
+    usize::try_from(value)
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| DruidError::invalid_input(format!("{name} must be positive, but is {value}")))
 }
 
 fn absolute(base_dir: &Path, path: &str) -> PathBuf {
@@ -147,7 +155,9 @@ fn metadata_file(properties: &Properties, base_dir: &Path) -> Result<PathBuf> {
     let uri = properties.text("druid.metadata.storage.connector.connectURI", "jdbc:sqlite:var/druid/metadata/ovate.db");
     match uri.strip_prefix("jdbc:sqlite:").or_else(|| uri.strip_prefix("sqlite:")) {
         Some(path) => Ok(absolute(base_dir, path)),
-        None => Err(DruidError::unsupported(format!("druid.metadata.storage.connector.connectURI={uri}; this build has jdbc:sqlite:PATH"))),
+        None => Err(DruidError::unsupported(format!(
+            "druid.metadata.storage.connector.connectURI={uri}; this build has jdbc:sqlite:PATH"
+        ))),
     }
 }
 

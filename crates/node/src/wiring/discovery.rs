@@ -50,7 +50,8 @@ impl StoreDiscovery {
     }
 
     async fn write(&self, node: &DiscoveredNode) -> Result<()> {
-        let payload = serde_json::to_string(node).map_err(|e| DruidError::runtime(format!("cannot write an announcement: {e}")))?;
+        let payload =
+            serde_json::to_string(node).map_err(|e| DruidError::runtime(format!("cannot write an announcement: {e}")))?;
         let name = node.druid_node.host_and_port();
         self.store.announce_node(node.node_type.name(), &name, &payload, now_ms() + TTL_MS).await
     }

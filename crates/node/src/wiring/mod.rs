@@ -100,7 +100,8 @@ impl Process {
             shutdown,
             settings,
         });
-        let mut process = Process { shared, stop, servers: Vec::new(), ready: Vec::new(), tasks: control::TaskHandles::default() };
+        let mut process =
+            Process { shared, stop, servers: Vec::new(), ready: Vec::new(), tasks: control::TaskHandles::default() };
         let services = process.services().await?;
         let local = services.iter().map(|s| (s.role, s.routes.clone(), s.election.clone())).collect::<Vec<_>>();
         for service in services {

@@ -26,8 +26,11 @@ pub fn deep_storage(shared: &Shared) -> Arc<dyn DeepStorage> {
 
 pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let settings = &shared.settings;
-    let locations: Vec<CacheLocation> =
-        settings.cache_locations.iter().map(|(path, max_bytes)| CacheLocation { path: path.clone(), max_bytes: *max_bytes }).collect();
+    let locations: Vec<CacheLocation> = settings
+        .cache_locations
+        .iter()
+        .map(|(path, max_bytes)| CacheLocation { path: path.clone(), max_bytes: *max_bytes })
+        .collect();
     let max_bytes: u64 = locations.iter().map(|location| location.max_bytes).sum();
     let info_dir = settings.properties.get("druid.segmentCache.infoDir").map(PathBuf::from);
     let cache = Arc::new(SegmentCache::open(locations, info_dir)?);
@@ -43,7 +46,8 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     shared.data_servers.write().insert(name, server);
     let lookups = Arc::new(LookupStore::default());
     tokio::spawn(until_shutdown(shared, lookups.clone().follow(shared.client.clone(), shared.discovery.clone())));
-    let routes = historical::routes(HistoricalState { historical, loader, lookups, query_memory_bytes: settings.query_memory_bytes });
+    let routes =
+        historical::routes(HistoricalState { historical, loader, lookups, query_memory_bytes: settings.query_memory_bytes });
     let tier = settings.properties.text("druid.server.tier", "_default_tier");
     let mut services = Map::new();
     let data = json!({"type": "dataNodeService", "tier": tier, "maxSize": max_bytes, "storageSize": max_bytes,

@@ -25,7 +25,11 @@ async fn malformed_requests_name_what_is_wrong_and_the_server_goes_on() {
         ("/druid/v2", json!({"queryType": "nope", "dataSource": "t"}), "nope"),
         ("/druid/v2", json!({"queryType": "timeseries", "dataSource": "t"}), "intervals"),
         ("/druid/v2", json!({"queryType": "timeseries", "dataSource": "t", "intervals": "tomorrow/never"}), "tomorrow"),
-        ("/druid/v2", json!({"queryType": "scan", "dataSource": "t", "intervals": "2024/2025", "filter": {"type": "odd"}}), "odd"),
+        (
+            "/druid/v2",
+            json!({"queryType": "scan", "dataSource": "t", "intervals": "2024/2025", "filter": {"type": "odd"}}),
+            "odd",
+        ),
         ("/druid/v2/sql", json!({"query": "SELECT nothing FROM t"}), "nothing"),
         ("/druid/v2/sql", json!({"query": "SELECT 1 FROM absent"}), "absent"),
         ("/druid/v2/sql", json!({"query": "SELEC 1"}), "SELEC"),

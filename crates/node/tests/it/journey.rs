@@ -16,7 +16,10 @@ async fn rows_of_a_task_are_answered_by_sql_and_native_queries() {
     let status = sandbox.wait_task(&id, MINUTE).await;
     assert_eq!(status["statusCode"], "SUCCESS", "{status}");
     assert_eq!(sandbox.wait_count("t", 1000, MINUTE).await, Some(1000));
-    let sums = sandbox.sql("SELECT lang, COUNT(*), SUM(added) FROM t WHERE page <> 'page3' GROUP BY lang ORDER BY lang").await.expect("rows");
+    let sums = sandbox
+        .sql("SELECT lang, COUNT(*), SUM(added) FROM t WHERE page <> 'page3' GROUP BY lang ORDER BY lang")
+        .await
+        .expect("rows");
     let expected = |which: usize| {
         let kept = (0..1000usize).filter(|i| i % 3 == which && i % 17 != 3);
         (kept.clone().count(), kept.sum::<usize>())
@@ -58,7 +61,8 @@ async fn the_quickstart_file_has_its_rows() {
     let status = sandbox.wait_task(&id, MINUTE).await;
     assert_eq!(status["statusCode"], "SUCCESS", "{status}");
     assert_eq!(sandbox.wait_count("wikiticker", 39_244, MINUTE).await, Some(39_244));
-    let top = sandbox.sql("SELECT page, COUNT(*) AS n FROM wikiticker GROUP BY page ORDER BY n DESC LIMIT 1").await.expect("rows");
+    let top =
+        sandbox.sql("SELECT page, COUNT(*) AS n FROM wikiticker GROUP BY page ORDER BY n DESC LIMIT 1").await.expect("rows");
     assert_eq!(json!(top), json!([["Jeremy Corbyn", 314]]));
 }
 

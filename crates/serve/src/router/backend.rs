@@ -25,12 +25,16 @@ pub enum Backend {
 
 impl Backend {
     /// Sends the request on and gives the answer back as it streams in.
-    pub async fn forward(self, request: Request<Body>) -> Response {
+    pub async fn forward(self, mut request: Request<Body>) -> Response {
         match self {
-            Backend::Local(router) => match router.oneshot(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            Backend::Local(router) => {
+                // Path parameters of our own route would be taken for the other router's.
+                request.extensions_mut().clear();
+                match router.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
             Backend::Remote(client, url) => proxy::forward(&client, &url, request).await,
         }
     }
