@@ -230,6 +230,8 @@ impl TaskRunner for RemoteRunner {
             duration: -1,
             error_msg: None,
             location: Default::default(),
+            published: false,
+            restarts: 0,
         };
         if let Some(worker) = self.workers.lock().get_mut(&name) {
             worker.tasks.insert(id, status);
