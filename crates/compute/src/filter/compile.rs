@@ -63,7 +63,7 @@ pub(super) fn leaf<'a>(spec: &'a FilterSpec, context: &EvalContext) -> Result<Op
             (dimension, with(Test::Bound(bound), null, extraction)?)
         }
         FilterSpec::Like { dimension, pattern, escape, extraction } => {
-            (dimension, with(like_test(LikePattern::parse(pattern, *escape)?), Tri::Unknown, extraction)?)
+            (dimension, with(like_test(LikePattern::new(pattern, *escape)), Tri::Unknown, extraction)?)
         }
         FilterSpec::Regex { dimension, pattern, extraction } => {
             let regex = java_regex(pattern)?;

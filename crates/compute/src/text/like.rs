@@ -1,7 +1,6 @@
 //! SQL LIKE patterns as Druid's `LikeDimFilter.LikeMatcher`: `%` is any text, `_` any character, an optional escape.
 
 use memchr::memmem::Finder;
-use ovate_base::{DruidError, Result};
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
@@ -30,16 +29,13 @@ impl Part {
 }
 
 impl LikePattern {
-    /// Compiles a pattern. An escape must stand before `%`, `_` or itself.
-    pub fn parse(pattern: &str, escape: Option<char>) -> Result<Self> {
+    /// Compiles a pattern. What follows an escape stands for itself, whatever it is.
+    pub fn new(pattern: &str, escape: Option<char>) -> Self {
         let mut parts = Vec::new();
         let mut chars = pattern.chars();
         while let Some(c) = chars.next() {
             if Some(c) == escape {
-                match chars.next() {
-                    Some(next) if next == '%' || next == '_' || Some(next) == escape => parts.push(Part::Text(next)),
-                    _ => return Err(DruidError::invalid_input(format!("Invalid escape in LIKE pattern [{pattern}]"))),
-                }
+                parts.extend(chars.next().map(Part::Text));
                 continue;
             }
             match c {
@@ -59,7 +55,7 @@ impl LikePattern {
             _ => None,
         };
         let inner = inner.map(|text| Finder::new(text.as_bytes()).into_owned());
-        Ok(LikePattern { prefix, rest, inner })
+        LikePattern { prefix, rest, inner }
     }
 
     /// The literal text before the first wildcard.
@@ -121,11 +117,11 @@ mod tests {
 
     #[test]
     fn wildcards_match_as_in_sql() {
-        let like = |pattern: &str, text: &str| LikePattern::parse(pattern, Some('\\')).unwrap().matches(text);
+        let like = |pattern: &str, text: &str| LikePattern::new(pattern, Some('\\')).matches(text);
         assert!(like("foo%", "foobar") && like("%bar", "foobar") && like("%o_a%", "foobar") && like("%", ""));
         assert!(like("a%b%c", "aXbYbZc") && like("_é_", "aéb") && like("50\\%", "50%"));
         assert!(like("%oba%", "foobar") && like("f%ob%", "foobar") && !like("f%f%", "foobar"));
         assert!(!like("foo", "foobar") && !like("f_", "f") && !like("50\\%", "50x") && !like("%a%b", "ba"));
-        assert!(LikePattern::parse("a\\b", Some('\\')).is_err());
+        assert!(like("a\\b", "ab") && like("a\\\\b", "a\\b"));
     }
 }

@@ -34,10 +34,11 @@ pub(super) fn column(
     let inferred = expression.output_type(&|name| source.capabilities(name));
     let column_type = declared.cloned().or(inferred).unwrap_or(ColumnType::Double);
     if let Some(value) = expression.literal().filter(|_| !expression.is_volatile()) {
-        let value = value.cast(&column_type);
-        let vector = match &value {
+        let value = if column_type == ColumnType::String { text_or_texts(value) } else { value.cast(&column_type) };
+        let vector = match value {
             Value::Null => Vector::from_values(&column_type, vec![Value::Null; source.row_count() as usize]),
-            value => Vector::constant(value, source.row_count() as usize),
+            Value::Array(_) => Vector::Any { column_type: column_type.clone(), values: vec![value; source.row_count() as usize] },
+            value => Vector::constant(&value, source.row_count() as usize),
         };
         return Ok(Arc::new(MemoryColumn::new(vector)?));
     }

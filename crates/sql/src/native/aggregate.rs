@@ -169,7 +169,8 @@ impl Aggregations<'_, '_> {
             };
             fields.push(json!({"type": "default", "dimension": column, "outputName": column, "outputType": output}));
         }
-        self.push(json!({"type": "cardinality", "name": name, "fields": fields, "byRow": true, "round": true}), filter);
+        let by_row = fields.len() > 1;
+        self.push(json!({"type": "cardinality", "name": name, "fields": fields, "byRow": by_row, "round": true}), filter);
         Ok(())
     }
 

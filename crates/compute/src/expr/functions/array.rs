@@ -20,9 +20,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::simple("array_offset", (2, 2), Output::Of(element_type), |args| Ok(element(args, 0))).arrays(FIRST),
     Function::simple("array_ordinal", (2, 2), Output::Of(element_type), |args| Ok(element(args, 1))).arrays(FIRST),
     Function::simple("array_contains", (2, 2), Output::Long, contains).arrays(ALL),
-    Function::simple("mv_contains", (2, 2), Output::Long, contains).arrays(ALL),
+    // A multi-value row without values holds null.
+    Function::simple("mv_contains", (2, 2), Output::Long, |args| contains(&[harmonized(args), args[1].clone()])).arrays(ALL),
     Function::simple("array_overlap", (2, 2), Output::Long, overlap).arrays(ALL),
-    Function::simple("mv_overlap", (2, 2), Output::Long, overlap).arrays(ALL),
+    Function::simple("mv_overlap", (2, 2), Output::Long, |args| {
+        // As IN: where nothing matches, a null on the left leaves the answer open, unless null is wanted.
+        let left = harmonized(args);
+        let answer = overlap(&[left.clone(), args[1].clone()])?;
+        let nulls = |value: &Value| value.as_array().is_some_and(|array| array.iter().any(Value::is_null));
+        Ok(if answer == Value::Long(0) && nulls(&left) && !nulls(&args[1]) { Value::Null } else { answer })
+    })
+    .arrays(ALL),
     Function::simple("scalar_in_array", (2, 2), Output::Long, |args| {
         let Some(array) = elements(args, 1) else { return Ok(Value::Null) };
         let found = holds(&array, &args[0]);
@@ -44,8 +52,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .arrays(FIRST),
     Function::simple("array_concat", (2, 2), Output::Of(first_array), |args| {
         Ok(match (elements(args, 0), elements(args, 1)) {
-            (None, None) => Value::Null,
-            (Some(one), None) | (None, Some(one)) => Value::Array(one),
+            (None, _) => Value::Null,
+            (Some(one), None) => Value::Array(one),
             (Some(a), Some(b)) => same_type(&a, a.iter().chain(b.iter()).cloned().collect()),
         })
     })
@@ -57,8 +65,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .arrays(FIRST),
     Function::simple("array_set_add_all", (2, 2), Output::Of(first_array), |args| {
         Ok(match (elements(args, 0), elements(args, 1)) {
-            (None, None) => Value::Null,
-            (Some(one), None) | (None, Some(one)) => Value::Array(one),
+            (None, _) => Value::Null,
+            (Some(one), None) => Value::Array(one),
             (Some(a), Some(b)) => set(&a, a.iter().chain(b.iter()).cloned().collect()),
         })
     })
@@ -66,6 +74,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::simple("array_slice", (2, 3), Output::Of(first_array), slice).arrays(FIRST),
     Function::simple("array_to_string", (2, 2), Output::String, |args| {
         let Some(array) = elements(args, 0) else { return Ok(Value::Null) };
+        if let [Value::Null] = array.as_ref() {
+            return Ok(Value::Null);
+        }
         let separator = text(args, 1).unwrap_or_else(|| Arc::from(""));
         let parts: Vec<Arc<str>> = array.iter().map(|e| e.as_text().unwrap_or_else(|| Arc::from("null"))).collect();
         Ok(Value::from(parts.join(separator.as_ref())))
@@ -79,13 +90,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .arrays(FIRST),
     Function::simple("mv_to_array", (1, 1), Output::StringArray, |args| Ok(args[0].cast(&ColumnType::array(ColumnType::String))))
         .arrays(FIRST),
-    Function::simple("mv_harmonize_nulls", (1, 1), Output::StringArray, |args| {
-        Ok(match elements(args, 0) {
-            Some(array) if !array.is_empty() => Value::Array(array),
-            _ => Value::Array(Arc::from([Value::Null])),
-        })
-    })
-    .arrays(FIRST),
+    Function::simple("mv_harmonize_nulls", (1, 1), Output::StringArray, |args| Ok(harmonized(args))).arrays(FIRST),
     Function::simple("array_quantile", (2, 2), Output::Double, quantile).arrays(FIRST),
 ];
 
@@ -121,6 +126,14 @@ fn element_type(types: &[Option<ColumnType>], _args: &[Node]) -> Option<ColumnTy
     match types.first()?.as_ref()? {
         ColumnType::Array(element) => Some(element.as_ref().clone()),
         scalar => Some(scalar.clone()),
+    }
+}
+
+/// The first argument as an array; null and no elements are one null.
+fn harmonized(args: &[Value]) -> Value {
+    match elements(args, 0) {
+        Some(array) if !array.is_empty() => Value::Array(array),
+        _ => Value::Array(Arc::from([Value::Null])),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let pattern = literal_text(literals, 1, "pattern")?;
         let escape = literal_text(literals, 2, "escape")?.and_then(|text| text.chars().next());
         let Some(pattern) = pattern else { return Ok(closure(|_, _| Ok(Value::Null))) };
-        let pattern = LikePattern::parse(&pattern, escape)?;
+        let pattern = LikePattern::new(&pattern, escape);
         Ok(closure(move |args, _| Ok(text(args, 0).map_or(Value::Null, |text| boolean(pattern.matches(&text))))))
     }),
     Function::prepared("lookup", (2, 3), Output::String, |literals| {

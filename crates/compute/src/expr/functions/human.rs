@@ -26,7 +26,16 @@ fn format(args: &[Value], step: f64, units: &[&str]) -> Result<Value> {
             return Err(DruidError::invalid_input(format!("precision [{shown}] must be in the range of [0,3]")));
         }
     };
-    let Some(number) = args[0].as_long() else { return Ok(Value::Null) };
+    let number = match &args[0] {
+        Value::Null => return Ok(Value::Null),
+        Value::Long(_) | Value::Double(_) => args[0].as_long().unwrap_or(0),
+        other => {
+            let kind = other.value_type().map(|t| t.to_string()).unwrap_or_default();
+            return Err(DruidError::invalid_input(format!(
+                "Function needs a number as its first argument but got {kind} instead"
+            )));
+        }
+    };
     let negative = number < 0;
     let mut rest = number.unsigned_abs() as f64;
     if rest < step {

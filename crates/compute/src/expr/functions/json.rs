@@ -56,7 +56,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::simple("parse_json", (1, 1), Output::Json, |args| parse(args, true)),
     Function::simple("try_parse_json", (1, 1), Output::Json, |args| parse(args, false)),
-    Function::simple("to_json_string", (1, 1), Output::String, |args| Ok(Value::from(value::json_text(&document(&args[0]))))),
+    Function::simple("to_json_string", (1, 1), Output::String, |args| match document(&args[0]).as_ref() {
+        Json::Null => Ok(Value::Null),
+        json => Ok(Value::from(value::json_text(json))),
+    }),
     Function::prepared("json_keys", (2, 2), Output::StringArray, |literals| {
         let path = path(literals, 1)?;
         Ok(closure(move |args, _| {

@@ -110,7 +110,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::simple("safe_divide", (2, 2), Output::Of(both_numbers), |args| match (&args[0], &args[1]) {
         (Value::Long(_), Value::Long(0)) => Ok(Value::Null),
         (Value::Long(x), Value::Long(y)) => Ok(Value::Long(x.wrapping_div(*y))),
-        (x, y) => Ok(nullable(x.as_double().zip(y.as_double()).filter(|(_, y)| *y != 0.0).map(|(x, y)| x / y))),
+        // Zero by zero is zero for doubles and null for longs, as Druid has it.
+        (x, y) => Ok(nullable(x.as_double().zip(y.as_double()).and_then(|(x, y)| match (x == 0.0, y == 0.0) {
+            (true, true) => Some(0.0),
+            (false, true) => None,
+            _ => Some(x / y),
+        }))),
     }),
     Function::simple("round", (1, 2), Output::Of(same_number), round),
     bitwise!("bitwiseand", |x, y| x & y),

@@ -249,8 +249,8 @@ impl Unit {
             Unit::Week => i64::from(civil.week().1),
             Unit::Month => i64::from(civil.month),
             Unit::Quarter => (i64::from(civil.month) - 1) / 3 + 1,
-            Unit::Year => civil.year,
-            Unit::IsoYear => civil.week().0,
+            // Druid's ISOYEAR is the calendar year, not that of the ISO week.
+            Unit::Year | Unit::IsoYear => civil.year,
             Unit::Decade => civil.year.div_euclid(10),
             // Years 1 to 100 are the first century.
             Unit::Century => (civil.year + 99).div_euclid(100),
