@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ovate_base::{DruidError, Interval, Result};
+use ovate_base::{Interval, Result};
 use ovate_compute::ColumnType;
 use ovate_compute::column::{Column, ColumnCapabilities, ColumnSource};
 use ovate_compute::virtual_column::PathPart;
@@ -276,7 +276,8 @@ impl Table {
                 let type_name = json.get("typeName").and_then(|v| v.as_str());
                 let type_name = type_name.ok_or_else(|| damaged("complex part lacks typeName"))?;
                 if type_name == "json" {
-                    return Err(DruidError::unsupported("json column of the format before `nestedCommonFormat`"));
+                    let json = Arc::new(JsonColumn::read_legacy(cursor, &part, &self.files)?);
+                    return Ok(Opened { column: json.clone(), json: Some(json), dictionary: None });
                 }
                 Ok(ComplexColumn::read(cursor, &part, type_name)?.into())
             }

@@ -234,3 +234,82 @@ fn damaged_segments_of_39_fail_or_read_on_as_asked() {
         }
     });
 }
+
+/// Unpacks the segments of old formats and of a whole Druid's deep storage, which come without expected rows.
+fn unpack(archive: &Path, to: &Path) -> bool {
+    let bytes = std::fs::read(archive).unwrap();
+    // The zips are stored or deflated with sizes in their central directory; the system's python reads them all.
+    let script = "import sys,zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
+    !bytes.is_empty()
+        && std::process::Command::new("python3").arg("-c").arg(script).arg(archive).arg(to).status().is_ok_and(|s| s.success())
+}
+
+#[test]
+fn json_columns_of_old_formats_give_their_fields() {
+    let Some(root) = fixtures() else { return };
+    for (archive, rows) in [("nested_v3.index.zip", 5), ("nested_v4.index.zip", 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        if !unpack(&root.join(archive), dir.path()) {
+            eprintln!("skipped: {archive}: python3 cannot unpack it");
+            continue;
+        }
+        let segment = Segment::open(dir.path()).unwrap();
+        read_segment(&segment, true).unwrap();
+        let whole = segment.column("shipTo").unwrap().unwrap();
+        let whole = read_column(&whole, segment.row_count(), true).unwrap();
+        let path = PathPart::parse_json_path("$.address.city").unwrap();
+        let city = segment.nested_field("shipTo", &path).unwrap().unwrap();
+        let city = read_column(&city, segment.row_count(), true).unwrap();
+        assert!(whole.len() >= rows);
+        for (whole, city) in whole.iter().zip(&city) {
+            let Value::Json(document) = whole else { panic!("{whole:?}") };
+            assert!(agrees(city, &document["address"]["city"]), "{city:?} instead of {document}");
+        }
+    }
+}
+
+#[test]
+fn segments_of_a_whole_druid_read_to_the_end() {
+    let Some(root) = fixtures() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let archive = root.join("takeover/deep-storage.tar.gz");
+    let unpacked = std::process::Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(dir.path()).status();
+    if !unpacked.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: tar cannot unpack the deep storage");
+        return;
+    }
+    let (mut waiting, mut read) = (vec![dir.path().to_owned()], 0);
+    while let Some(dir) = waiting.pop() {
+        let entries: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        waiting.extend(entries.iter().filter(|path| path.is_dir()).cloned());
+        let zipped = entries.iter().find(|path| path.ends_with("index.zip"));
+        let folder = tempfile::tempdir().unwrap();
+        let segment = match zipped {
+            Some(zip) => {
+                assert!(unpack(zip, folder.path()));
+                folder.path().to_owned()
+            }
+            None if dir.join("version.bin").is_file() => dir,
+            None => continue,
+        };
+        let segment = Segment::open(&segment).unwrap();
+        assert!(segment.row_count() > 0 && !segment.interval().is_empty());
+        read_segment(&segment, true).unwrap();
+        for projection in segment.projections() {
+            read_segment(&segment.projection(&projection.name).unwrap().unwrap(), true).unwrap();
+        }
+        read += 1;
+    }
+    assert!(read > 20, "{read} segments");
+}
+
+#[test]
+fn an_early_v10_file_and_an_old_v9_directory_open() {
+    let Some(root) = fixtures() else { return };
+    let early = Segment::open(&root.join("v10_nested_empty_field_name.druid.segment")).unwrap();
+    read_segment(&early, true).unwrap();
+    for name in ["v8", "v9_damaged"] {
+        let outcome = Segment::open(&root.join(name)).and_then(|segment| read_segment(&segment, true));
+        eprintln!("{name}: {:?}", outcome.map(|columns| columns.len()));
+    }
+}

@@ -20,6 +20,7 @@ use crate::read::bitmap::BitmapKind;
 use crate::read::blob::{Blob, BlobReader};
 use crate::read::complex_column::check_rows;
 use crate::read::cursor::{At, ByteOrder, Cursor, Place, damaged};
+use crate::read::descriptor::{bitmap_kind, byte_order};
 use crate::read::dictionary::StringDictionary;
 use crate::read::files::Files;
 use crate::read::null_column::NullColumn;
@@ -52,20 +53,74 @@ struct Shared {
 struct Field {
     path: Vec<PathPart>,
     types: u8,
+    /// What follows the column's name in that of the field's file.
+    file: String,
 }
 
-/// Names and types of the fields.
-fn read_fields(cursor: &mut Cursor, part: &PartContext<'_>) -> Result<Vec<Field>> {
+/// Names and types of the fields. `version` 3 wrote paths as jq does and named the files by them.
+fn read_fields(cursor: &mut Cursor, part: &PartContext<'_>, version: u8) -> Result<Vec<Field>> {
     let names = StringDictionary::read(cursor, part.files, part.order, part.place)?;
     let mut fields = Vec::new();
     for i in 0..names.cardinality() {
         let types = cursor.u8()?;
         common_type(types)?;
         let name = names.get(i)?.ok_or_else(|| damaged("field without a name"))?;
-        let path = PathPart::parse_json_path(&name).map_err(|e| damaged(e.message))?;
-        fields.push(Field { path, types });
+        fields.push(match version {
+            3 => Field { path: parse_jq(&name)?, types, file: format!("_{name}") },
+            _ => Field { path: parse_stored(&name)?, types, file: format!(".__field_{i}") },
+        });
     }
     Ok(fields)
+}
+
+/// Reads a path as Druid names fields. Unlike a user's JSONPath it may have empty names after a dot, which earlier writers
+/// spelled so (`$..a`), and quotes and brackets inside quoted names.
+fn parse_stored(path: &str) -> Result<Vec<PathPart>> {
+    let bad = || damaged(format!("bad path of a field. path={path}"));
+    let mut rest = path.strip_prefix('$').ok_or_else(bad)?;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix("['") {
+            let ends = |at: &usize| matches!(after.as_bytes().get(at + 2), None | Some(b'.' | b'['));
+            let end = after.match_indices("']").map(|(at, _)| at).find(ends).ok_or_else(bad)?;
+            parts.push(PathPart::Field(after[..end].to_owned()));
+            rest = &after[end + 2..];
+        } else if let Some(after) = rest.strip_prefix('[') {
+            let (index, after) = after.split_once(']').ok_or_else(bad)?;
+            parts.push(PathPart::Element(index.parse().map_err(|_| bad())?));
+            rest = after;
+        } else {
+            let after = rest.strip_prefix('.').ok_or_else(bad)?;
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            parts.push(PathPart::Field(after[..end].to_owned()));
+            rest = &after[end..];
+        }
+    }
+    Ok(parts)
+}
+
+/// Reads a path as jq writes it: `.` is the root, `."a"."b"[0]` goes down.
+fn parse_jq(path: &str) -> Result<Vec<PathPart>> {
+    let bad = || damaged(format!("bad path of a field. path={path}"));
+    let mut parts = Vec::new();
+    let mut rest = if path == "." { "" } else { path };
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix(".\"") {
+            let (name, after) = after.split_once('"').ok_or_else(bad)?;
+            parts.push(PathPart::Field(name.to_owned()));
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix('[') {
+            let (index, after) = after.split_once(']').ok_or_else(bad)?;
+            parts.push(PathPart::Element(index.parse().map_err(|_| bad())?));
+            rest = after;
+        } else {
+            let after = rest.strip_prefix('.').ok_or_else(bad)?;
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            parts.push(PathPart::Field(after[..end].to_owned()));
+            rest = &after[end..];
+        }
+    }
+    Ok(parts)
 }
 
 /// Whether a property of `columnFormatSpec`, a text or an object with a `type`, has this value.
@@ -87,8 +142,28 @@ impl JsonColumn {
         // A projection's column that shares its dictionaries has only the common header.
         let fields = match parts.parent.as_ref().and_then(|p| p.json.as_ref()) {
             Some(parent) if cursor.remaining() == 0 => parent.shared.fields.clone(),
-            _ => read_fields(cursor, part)?,
+            _ => read_fields(cursor, part, 5)?,
         };
+        Self::assemble(fields, parts, part, json, files)
+    }
+
+    /// Reads a column of the format before `nestedCommonFormat` (`NestedDataComplexTypeSerde`, versions 3 to 5), which is
+    /// a complex column with a header of its own.
+    pub(crate) fn read_legacy(cursor: &mut Cursor, part: &PartContext<'_>, files: &Arc<Files>) -> Result<Self> {
+        let version = cursor.u8()?;
+        if !(3..=5).contains(&version) {
+            return Err(damaged(format!("unknown version of a json column. version={version}")));
+        }
+        let header: Json = serde_json::from_slice(&cursor.sized("byte count of a header")?)
+            .map_err(|e| damaged(format!("header of a json column is not JSON: {e}")))?;
+        let name = header.get("fileNameBase").and_then(Json::as_str).ok_or_else(|| damaged("header lacks fileNameBase"))?;
+        let part = PartContext { order: byte_order(&header)?, bitmaps: bitmap_kind(&header)?, ..*part };
+        let fields = read_fields(cursor, &part, version)?;
+        let parts = Parts { files, name: name.to_owned(), parent: None };
+        Self::assemble(fields, parts, &part, &header, files)
+    }
+
+    fn assemble(fields: Vec<Field>, parts: Parts<'_>, part: &PartContext<'_>, json: &Json, files: &Arc<Files>) -> Result<Self> {
         let raw = match says(json, "objectStorageEncoding", "none") {
             true => None,
             false => Some(Blob::read(files, &format!("{}.__raw", parts.name), part.order)?),
@@ -146,7 +221,7 @@ impl Shared {
             return Ok(column.clone());
         }
         let open = || -> Result<Arc<dyn Column>> {
-            let file = self.files.require(&format!("{}.__field_{index}", self.name))?;
+            let file = self.files.require(&format!("{}{}", self.name, self.fields[index].file))?;
             let (rows, order, bitmaps, place) = (self.rows, self.order, self.bitmaps, &self.place);
             let part = PartContext { files: &self.files, rows, order, bitmaps, place };
             read_field(&mut Cursor::new(file), &part, self.fields[index].types, &self.values, self.null_only)
@@ -242,5 +317,29 @@ impl ColumnReader for JsonReader {
     fn values(&mut self, rows: Rows<'_>) -> Result<&[Value]> {
         self.fill(&rows).at(&self.shared.place)?;
         Ok(&self.values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_paths_may_have_empty_and_odd_names() {
+        let field = |name: &str| PathPart::Field(name.to_owned());
+        assert_eq!(parse_stored("$").unwrap(), []);
+        assert_eq!(parse_stored("$..a").unwrap(), [field(""), field("a")]);
+        assert_eq!(parse_stored("$.in[''][0]['it's']").unwrap(), [field("in"), field(""), PathPart::Element(0), field("it's")]);
+        assert!(parse_stored("a").is_err() && parse_stored("$['a").is_err());
+    }
+
+    #[test]
+    fn jq_paths_go_down_objects_and_arrays() {
+        let field = |name: &str| PathPart::Field(name.to_owned());
+        assert_eq!(parse_jq(".").unwrap(), []);
+        let path = parse_jq(r#"."phone.Numbers"[1]."type""#).unwrap();
+        assert_eq!(path, [field("phone.Numbers"), PathPart::Element(1), field("type")]);
+        assert_eq!(parse_jq(".a.b").unwrap(), [field("a"), field("b")]);
+        assert!(parse_jq("a").is_err() && parse_jq(".\"a").is_err() && parse_jq("[x]").is_err());
     }
 }
