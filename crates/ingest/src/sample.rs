@@ -22,7 +22,10 @@ const SEED: u64 = 20_260_912;
 
 const CHANNELS: [&str; 12] = ["en", "de", "fr", "es", "ja", "ru", "it", "zh", "pt", "pl", "nl", "sv"];
 const NAMESPACES: [&str; 8] = ["Main", "Talk", "User", "User talk", "Project", "File", "Category", "Template"];
-const COUNTRIES: [(&str, &[(&str, &[&str])]); 8] = [
+/// A country's regions, each with its cities.
+type Regions = &'static [(&'static str, &'static [&'static str])];
+
+const COUNTRIES: [(&str, Regions); 8] = [
     (
         "United States",
         &[("California", &["Los Angeles", "San Diego", "Oakland"]), ("Texas", &["Austin", "Houston"]), ("Ohio", &["Columbus"])],

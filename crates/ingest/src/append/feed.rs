@@ -42,7 +42,7 @@ const QUEUE_PER_THREAD: usize = 2;
 enum Unit {
     Text { entity: Arc<Entity>, header: Header, bytes: Vec<u8> },
     RowGroup { entity: Arc<Entity>, file: ParquetFile, number: usize },
-    Segment(SegmentInput),
+    Segment(Box<SegmentInput>),
 }
 
 /// One parsing thread's work on batches.
@@ -91,7 +91,7 @@ fn hung_up() -> DruidError {
 fn read_units(input: &Input, sender: &SyncSender<Unit>, handle: &Handle, stop: &StopFlag) -> Result<()> {
     for segment in &input.segments {
         stop.check()?;
-        sender.send(Unit::Segment(segment.clone())).map_err(|_| hung_up())?;
+        sender.send(Unit::Segment(Box::new(segment.clone()))).map_err(|_| hung_up())?;
     }
     for entity in &input.entities {
         stop.check()?;
@@ -241,7 +241,7 @@ fn parse_units<F: Feed>(input: &Input, mut feed: F, receiver: &Mutex<Option<Rece
             }
             Ok(Unit::Segment(segment)) => {
                 let mut reader = SegmentReader::new(&segment, &input.wanted, input.filter.as_deref(), input.now_ms)?;
-                while let Some(batch) = reader.next()? {
+                while let Some(batch) = reader.next_batch()? {
                     stop.check()?;
                     feed.take(batch)?;
                 }
@@ -249,7 +249,7 @@ fn parse_units<F: Feed>(input: &Input, mut feed: F, receiver: &Mutex<Option<Rece
             Ok(Unit::RowGroup { entity, file, number }) => {
                 let InputFormat::Parquet { flatten, binary_as_string } = format_of(input)? else { continue };
                 let mut reader = file.read(number, flatten, *binary_as_string, &input.wanted)?;
-                while let Some(batch) = reader.next()? {
+                while let Some(batch) = reader.next_batch()? {
                     stop.check()?;
                     feed.take(with_system_fields(batch, &entity))?;
                 }

@@ -280,10 +280,10 @@ impl Seen {
 /// Several values in a row cannot be ordered into ranges.
 fn check_single_values(names: &[String], columns: &[Option<&Column>], selection: &[u32]) -> Result<()> {
     for (name, column) in names.iter().zip(columns) {
-        if let Some(Column::Values(values)) = column {
-            if selection.iter().any(|row| matches!(&values[*row as usize], Value::Array(list) if list.len() > 1)) {
-                return Err(ovate_base::DruidError::invalid_input(format!("cannot partition on multi-value dimension [{name}]")));
-            }
+        if let Some(Column::Values(values)) = column
+            && selection.iter().any(|row| matches!(&values[*row as usize], Value::Array(list) if list.len() > 1))
+        {
+            return Err(ovate_base::DruidError::invalid_input(format!("cannot partition on multi-value dimension [{name}]")));
         }
     }
     Ok(())

@@ -66,10 +66,10 @@ impl DelimitedReader {
             if let Ok(whole) = text.parse::<i64>() {
                 return Value::Long(whole);
             }
-            if text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
-                if let Some(number) = ovate_compute::value::parse_double(text) {
-                    return Value::Double(number);
-                }
+            if text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'))
+                && let Some(number) = ovate_compute::value::parse_double(text)
+            {
+                return Value::Double(number);
             }
         }
         Value::from(text)

@@ -139,7 +139,7 @@ pub struct ParquetReader {
 
 impl ParquetReader {
     /// The next batch, `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Batch>> {
+    pub fn next_batch(&mut self) -> Result<Option<Batch>> {
         let Some(next) = self.reader.next() else { return Ok(None) };
         let arrow = next.map_err(|e| broken(&self.path, &e))?;
         let mut batch = Batch { rows: arrow.num_rows(), ..Batch::default() };

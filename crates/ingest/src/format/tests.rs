@@ -148,7 +148,7 @@ fn parquet_columns_become_ours() {
     let file = parquet::ParquetFile::open(&path).unwrap();
     let InputFormat::Parquet { flatten, .. } = InputFormat::from_json(&json!({"type": "parquet"})).unwrap() else { panic!() };
     let mut reader = file.read(0, &flatten, false, &all()).unwrap();
-    let batch = reader.next().unwrap().unwrap();
+    let batch = reader.next_batch().unwrap().unwrap();
     assert_eq!(cells(&batch, "t"), ["1", "-", "-1"]);
     assert_eq!(cells(&batch, "n"), ["1", "-", "3"]);
     assert_eq!(cells(&batch, "d"), ["1.5", "2.0", "3.0"]);

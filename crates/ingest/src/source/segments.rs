@@ -97,7 +97,7 @@ impl SegmentReader {
     }
 
     /// The next batch, `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Batch>> {
+    pub fn next_batch(&mut self) -> Result<Option<Batch>> {
         while self.next < self.source.row_count() {
             let range = self.next..(self.next + BATCH_ROWS).min(self.source.row_count());
             self.next = range.end;

@@ -166,8 +166,7 @@ fn kind(task_type: &str, fields: &fields::Fields<'_>) -> Result<(String, TaskKin
             fields.refuse(&["firehose"])?;
             Ok((fields.text("dataSource")?.unwrap_or("none").to_owned(), TaskKind::Noop { run_time_ms }))
         }
-        "compact"
-        | "query_controller"
+        "query_controller"
         | "query_worker"
         | "index_kafka"
         | "index_kinesis"

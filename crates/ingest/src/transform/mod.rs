@@ -74,15 +74,15 @@ impl RowMaker {
         let none = Column::Null(batch.rows);
         let column = batch.column(&self.timestamp.column).unwrap_or(&none);
         let format = &self.timestamp.format;
-        if let (Column::Longs { values, nulls }, TimestampFormat::Auto | TimestampFormat::Millis) = (column, format) {
-            if nulls.flags().is_none() {
-                times.copy_from_slice(values);
-                return (times, good);
-            }
+        if let (Column::Longs { values, nulls }, TimestampFormat::Auto | TimestampFormat::Millis) = (column, format)
+            && nulls.flags().is_none()
+        {
+            times.copy_from_slice(values);
+            return (times, good);
         }
-        for row in 0..batch.rows {
+        for (row, time) in times.iter_mut().enumerate() {
             match self.time_of(column, row) {
-                Ok(time) => times[row] = time,
+                Ok(read) => *time = read,
                 Err(message) => bad.push((row, message)),
             }
         }
@@ -104,10 +104,11 @@ impl RowMaker {
             if text.is_empty() {
                 return Err("empty".to_owned());
             }
-            if matches!(format, TimestampFormat::Auto) && text.len() == 24 {
-                if let Ok(time) = ovate_base::time::parse_instant(text) {
-                    return Ok(time);
-                }
+            if matches!(format, TimestampFormat::Auto)
+                && text.len() == 24
+                && let Ok(time) = ovate_base::time::parse_instant(text)
+            {
+                return Ok(time);
             }
             format.instant_of_text(text).map_err(|e| e.message)
         };
@@ -158,9 +159,9 @@ impl RowMaker {
 
     fn apply_filter(&self, batch: &Batch, timestamps: &[i64], good: &mut [bool]) -> Result<()> {
         let Some(filter) = &self.transform.filter else { return Ok(()) };
-        for row in 0..batch.rows {
-            if good[row] {
-                good[row] = filter.matches_row(&|name| rows::field(batch, timestamps, name, row), &self.context)?;
+        for (row, good) in good.iter_mut().enumerate() {
+            if *good {
+                *good = filter.matches_row(&|name| rows::field(batch, timestamps, name, row), &self.context)?;
             }
         }
         Ok(())

@@ -49,10 +49,10 @@ pub fn evaluate(expr: &Expr, batch: &mut Batch, timestamps: &[i64], good: &mut [
             })
             .collect();
         let inputs: Vec<(&str, &Vector)> = names.iter().map(String::as_str).zip(&vectors).collect();
-        if let Ok(vector) = expr.eval_vectors(&inputs, batch.rows, context) {
-            if vector.len() == batch.rows {
-                return Ok(column_of_vector(vector));
-            }
+        if let Ok(vector) = expr.eval_vectors(&inputs, batch.rows, context)
+            && vector.len() == batch.rows
+        {
+            return Ok(column_of_vector(vector));
         }
     }
     let mut column = Column::Null(0);

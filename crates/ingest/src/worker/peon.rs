@@ -38,10 +38,13 @@ impl PeonFiles {
     }
 }
 
+/// Makes a task's door to the overlord.
+pub type ActionsMaker = Box<dyn FnOnce(&TaskSpec) -> Arc<dyn TaskActions> + Send>;
+
 /// What the binary gives a peon besides its files.
 pub struct PeonServices {
     /// Makes the task's door to the overlord.
-    pub actions: Box<dyn FnOnce(&TaskSpec) -> Arc<dyn TaskActions> + Send>,
+    pub actions: ActionsMaker,
     pub storage: Arc<dyn DeepStorage>,
     pub threads: usize,
     pub memory_bytes: usize,

@@ -75,18 +75,16 @@ impl<'a> Scanner<'a> {
     pub fn string(&mut self) -> Result<Cow<'a, str>, ScanError> {
         self.expect(b'"', "a string must start with a double quote")?;
         let start = self.at;
-        loop {
-            let stop = self.at + quiet_bytes(&self.bytes[self.at..]);
-            self.at = stop;
-            match self.bytes.get(stop) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(Cow::Borrowed(&self.text[start..stop]));
-                }
-                Some(b'\\') => return self.escaped(start),
-                Some(_) => return self.error("illegal control character in a string"),
-                None => return self.error("the end came inside a string"),
+        let stop = start + quiet_bytes(&self.bytes[start..]);
+        self.at = stop;
+        match self.bytes.get(stop) {
+            Some(b'"') => {
+                self.at += 1;
+                Ok(Cow::Borrowed(&self.text[start..stop]))
             }
+            Some(b'\\') => self.escaped(start),
+            Some(_) => self.error("illegal control character in a string"),
+            None => self.error("the end came inside a string"),
         }
     }
 
