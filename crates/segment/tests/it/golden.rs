@@ -308,8 +308,9 @@ fn an_early_v10_file_and_an_old_v9_directory_open() {
     let Some(root) = fixtures() else { return };
     let early = Segment::open(&root.join("v10_nested_empty_field_name.druid.segment")).unwrap();
     read_segment(&early, true).unwrap();
-    for name in ["v8", "v9_damaged"] {
-        let outcome = Segment::open(&root.join(name)).and_then(|segment| read_segment(&segment, true));
-        eprintln!("{name}: {:?}", outcome.map(|columns| columns.len()));
-    }
+    // Older Druids held null and the empty string for the same, so a row without values is in the bitmap of "".
+    let old = Segment::open(&root.join("v8")).unwrap();
+    let columns = read_segment(&old, false).unwrap();
+    assert!(old.capabilities("dim0").unwrap().multi_value && columns.iter().all(|(_, rows)| rows.len() == 6));
+    assert!(Segment::open(&root.join("v9_damaged")).and_then(|segment| read_segment(&segment, true)).is_err());
 }

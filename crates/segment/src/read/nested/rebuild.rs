@@ -25,7 +25,7 @@ pub(crate) fn rebuild(document: &mut Json, path: &[PathPart], value: &Value) {
                 place = object.entry(name.clone()).or_insert(Json::Null);
             }
             PathPart::Element(index) => {
-                if !(0..ELEMENT_MAX).contains(&i64::from(*index)) {
+                if !(0..ELEMENT_MAX).contains(index) {
                     return;
                 }
                 if !place.is_array() {
