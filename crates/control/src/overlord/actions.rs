@@ -13,12 +13,14 @@ use ovate_store::now_ms;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::lockbox::{APPEND_VERSION, Decision, LockRequest};
+use super::lockbox::{Decision, LockRequest};
 use super::queue::Entry;
 use super::{Overlord, Term};
 
 /// How often a waiting `lockAcquire` looks whether its task is still active.
 const LOCK_WAIT_STEP: Duration = Duration::from_secs(5);
+/// How long one allocation waits for its lock before it has the task ask again.
+const ALLOCATE_WAIT_MS: u64 = 90_000;
 
 impl Overlord {
     /// Performs `{"task":…,"action":…}`; gives what stands under `result`.
@@ -29,10 +31,16 @@ impl Overlord {
         let asked = self.active(&term, task_id)?;
         match action {
             TaskAction::LockTryAcquire { lock_type, interval } => {
-                lock_json(self.try_lock(&term, &asked, stored_type(lock_type), interval).await?)
+                Ok(match self.try_lock(&term, &asked, stored_type(lock_type), interval).await? {
+                    Attempt::Granted(lock) => json!(lock),
+                    Attempt::Conflict(_) => Value::Null,
+                })
             }
             TaskAction::LockAcquire { lock_type, interval, timeout_ms } => {
-                lock_json(self.wait_for_lock(&term, &asked, stored_type(lock_type), interval, timeout_ms).await?)
+                Ok(match self.wait_for_lock(&term, &asked, stored_type(lock_type), interval, timeout_ms).await? {
+                    Wait::Granted(lock) => json!(lock),
+                    Wait::TimedOut | Wait::Deadlock => Value::Null,
+                })
             }
             TaskAction::LockList => {
                 let lockbox = term.lockbox.lock().await;
@@ -96,7 +104,7 @@ impl Overlord {
         entry.ok_or_else(|| DruidError::invalid_input(format!("Task [{task_id}] is not active")))
     }
 
-    async fn try_lock(&self, term: &Term, entry: &Entry, lock_type: LockType, interval: Interval) -> Result<Option<TaskLock>> {
+    async fn try_lock(&self, term: &Term, entry: &Entry, lock_type: LockType, interval: Interval) -> Result<Attempt> {
         let request = LockRequest {
             task_id: entry.row.id.clone(),
             group_id: entry.group_id().to_owned(),
@@ -109,19 +117,20 @@ impl Overlord {
         // Under the lockbox, so that a task that is being ended cannot take new locks.
         self.active(term, &entry.row.id)?;
         match lockbox.decide(&request, now_ms()) {
-            Decision::Held(lock) => Ok(Some(lock)),
+            Decision::Held(lock) => Ok(Attempt::Granted(lock)),
             Decision::Grant { lock, revoke } => {
                 let row_id = term.store.add_lock(&request.task_id, &lock, &revoke).await?;
                 lockbox.granted(LockRow { row_id, task_id: request.task_id, lock: lock.clone() }, &revoke);
-                Ok(Some(lock))
+                Ok(Attempt::Granted(lock))
             }
-            Decision::Conflict(_) => Ok(None),
+            Decision::Conflict(holders) => Ok(Attempt::Conflict(holders)),
             Decision::Revoked => {
                 Err(DruidError::conflict(format!("The lock of task [{}] on [{interval}] was revoked", entry.row.id)))
             }
         }
     }
 
+    /// Waits until a lock is granted or the time is over (0: for ever), unless waiting could never end.
     async fn wait_for_lock(
         &self,
         term: &Term,
@@ -129,18 +138,23 @@ impl Overlord {
         lock_type: LockType,
         interval: Interval,
         timeout_ms: u64,
-    ) -> Result<Option<TaskLock>> {
+    ) -> Result<Wait> {
         let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms));
+        let waiter = Waiter { term, task_id: &entry.row.id };
         loop {
             let released = term.lock_released.notified();
-            if let Some(lock) = self.try_lock(term, entry, lock_type, interval).await? {
-                return Ok(Some(lock));
+            let holders = match self.try_lock(term, entry, lock_type, interval).await? {
+                Attempt::Granted(lock) => return Ok(Wait::Granted(lock)),
+                Attempt::Conflict(holders) => holders,
+            };
+            if !waiter.may_wait_for(holders) {
+                return Ok(Wait::Deadlock);
             }
             let step = Instant::now() + LOCK_WAIT_STEP;
             let until = deadline.map_or(step, |deadline| deadline.min(step));
             let _ = tokio::time::timeout_at(until, released).await;
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(None);
+                return Ok(Wait::TimedOut);
             }
         }
     }
@@ -173,7 +187,14 @@ impl Overlord {
         };
         let lock_type = stored_type(allocate.lock_type);
         for chunk in chunks.into_iter().filter(|chunk| chunk.encloses(&row)) {
-            let Some(lock) = self.try_lock(term, entry, lock_type, chunk).await? else { continue };
+            let lock = match self.wait_for_lock(term, entry, lock_type, chunk, ALLOCATE_WAIT_MS).await? {
+                Wait::Granted(lock) => lock,
+                Wait::Deadlock => return Ok(Value::Null),
+                // Tasks ask again for as long as they want to wait.
+                Wait::TimedOut => {
+                    return Err(DruidError::service_unavailable(format!("another task holds the lock for interval [{chunk}]")));
+                }
+            };
             let request = AllocateRequest {
                 data_source: allocate.data_source.as_str().into(),
                 interval: chunk,
@@ -242,6 +263,52 @@ impl Overlord {
             self.bell.ring();
         }
         Ok(json!(result))
+    }
+}
+
+/// The answer to one request for a lock.
+enum Attempt {
+    Granted(TaskLock),
+    /// The tasks that hold what conflicts.
+    Conflict(Vec<String>),
+}
+
+/// The end of waiting for a lock.
+enum Wait {
+    Granted(TaskLock),
+    TimedOut,
+    /// A holder waits for a lock of the asking task.
+    Deadlock,
+}
+
+/// A task that waits; it is noted until dropped.
+struct Waiter<'a> {
+    term: &'a Term,
+    task_id: &'a str,
+}
+
+impl Waiter<'_> {
+    /// Notes whom the task waits for; false when one of them waits for it, by however many steps.
+    fn may_wait_for(&self, holders: Vec<String>) -> bool {
+        let mut waiting = self.term.waiting.lock();
+        let mut seen: BTreeSet<String> = BTreeSet::new();
+        let mut next = holders.clone();
+        while let Some(task) = next.pop() {
+            if task == self.task_id {
+                return false;
+            }
+            if seen.insert(task.clone()) {
+                next.extend(waiting.get(&task).into_iter().flatten().cloned());
+            }
+        }
+        waiting.insert(self.task_id.to_owned(), holders);
+        true
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.term.waiting.lock().remove(self.task_id);
     }
 }
 
@@ -320,10 +387,6 @@ fn metadata_change(start: Value, end: Value) -> Option<MetadataChange> {
     (!end.is_null()).then(|| MetadataChange { expected: (!start.is_null()).then_some(start), new: end })
 }
 
-fn lock_json(lock: Option<TaskLock>) -> Result<Value> {
-    Ok(json!(lock))
-}
-
 fn stored_type(lock_type: ovate_ingest::LockType) -> LockType {
     match lock_type {
         ovate_ingest::LockType::Exclusive => LockType::Exclusive,
@@ -332,5 +395,3 @@ fn stored_type(lock_type: ovate_ingest::LockType) -> LockType {
         ovate_ingest::LockType::Append => LockType::Append,
     }
 }
-
-const _: () = assert!(APPEND_VERSION.len() == 24, "an append version is an instant");

@@ -11,6 +11,7 @@ mod segments;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub(crate) struct Term {
     lockbox: Mutex<Lockbox>,
     /// Wakes who waits for a lock.
     lock_released: Notify,
+    /// Which tasks wait for locks of which others, to notice circles.
+    waiting: parking_lot::Mutex<HashMap<String, Vec<String>>>,
     queue: parking_lot::Mutex<Queue>,
     /// Wakes the manager.
     queue_changed: Notify,
@@ -135,6 +138,7 @@ impl Overlord {
             store,
             lockbox: Mutex::new(Lockbox::new(rows)),
             lock_released: Notify::new(),
+            waiting: parking_lot::Mutex::default(),
             queue: parking_lot::Mutex::new(Queue::new(tasks)),
             queue_changed: Notify::new(),
         });
