@@ -27,6 +27,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How long a worker may be away before its tasks count as lost (`druid.indexer.runner.taskCleanupTimeout` in spirit).
 const LOST_AFTER: Duration = Duration::from_secs(60);
 
+/// How long workers have to be announced before it is believed that there are no others.
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// One worker as last seen.
 struct WorkerState {
     url: String,
@@ -45,6 +48,7 @@ pub struct RemoteRunner {
     logs: Arc<dyn TaskLogs>,
     workers: Mutex<HashMap<String, WorkerState>>,
     changes: watch::Sender<u64>,
+    started: Instant,
 }
 
 impl RemoteRunner {
@@ -55,7 +59,14 @@ impl RemoteRunner {
         logs: Arc<dyn TaskLogs>,
         mut shutdown: watch::Receiver<bool>,
     ) -> Arc<RemoteRunner> {
-        let runner = Arc::new(RemoteRunner { client, discovery, logs, workers: Mutex::default(), changes: watch::channel(0).0 });
+        let runner = Arc::new(RemoteRunner {
+            client,
+            discovery,
+            logs,
+            workers: Mutex::default(),
+            changes: watch::channel(0).0,
+            started: Instant::now(),
+        });
         let following = runner.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -251,6 +262,18 @@ impl TaskRunner for RemoteRunner {
         let workers = self.workers.lock();
         let all = workers.values().flat_map(|worker| worker.tasks.iter());
         all.map(|(id, status)| RunnerTask { id: id.clone(), status: status.clone() }).collect()
+    }
+
+    /// When every announced worker has told its tasks, and workers that are starting had time to be announced.
+    async fn settled(&self) -> bool {
+        let since = self.started.elapsed();
+        if since >= LOST_AFTER {
+            return true;
+        }
+        let Ok(nodes) = self.discovery.nodes(NodeRole::MiddleManager).await else { return false };
+        let workers = self.workers.lock();
+        let told = |name: String| workers.get(&name).is_some_and(|worker| worker.away_since.is_none());
+        since >= SETTLING && nodes.iter().all(|node| told(node.druid_node.host_and_port()))
     }
 
     async fn forget(&self, task_id: &str) {
