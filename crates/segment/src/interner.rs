@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use crate::order::utf16_byte_order;
 use crate::write::data::ByteTable;
 
 const HASHER: FixedState = FixedState::with_seed(0x0A7E);
@@ -69,24 +70,57 @@ impl ByteInterner {
 
 /// Codes in ascending order of their values, as Java sorts strings.
 pub(crate) fn sorted_codes(values: &ByteTable) -> Vec<u32> {
-    // A prefix of eight bytes decides most comparisons without touching the arena.
-    let mut keyed: Vec<(u64, u32)> = (0..values.len() as u32).map(|code| (prefix(values.get(code as usize)), code)).collect();
-    keyed.sort_unstable_by(|(a, left), (b, right)| {
-        a.cmp(b).then_with(|| crate::order::utf16_byte_order(values.get(*left as usize), values.get(*right as usize)))
-    });
+    let mut keyed: Vec<(u64, u32)> = (0..values.len() as u32).map(|code| (0, code)).collect();
+    sort_from(&mut keyed, 0, values);
     keyed.into_iter().map(|(_, code)| code).collect()
 }
 
-/// The first bytes up to one that the UTF-16 order would move, big endian: smaller prefixes are smaller strings.
-fn prefix(value: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    for (slot, byte) in bytes.iter_mut().zip(value) {
-        if *byte >= 0xEE {
-            // EE, EF and F0 to F4 compare in an order of their own: give them all one prefix and let the values decide.
-            *slot = 0xEE;
+/// Sorts values that agree in their first `depth` bytes: by the next eight bytes that are not common to all, then each run
+/// of equal ones from there on. Arena reads are few and in long strides, whatever prefixes the values share.
+fn sort_from(run: &mut [(u64, u32)], depth: usize, values: &ByteTable) {
+    const SMALL: usize = 24;
+    let value = |entry: &(u64, u32)| values.get(entry.1 as usize);
+    if run.len() < SMALL {
+        run.sort_unstable_by(|a, b| utf16_byte_order(value(a), value(b)));
+        return;
+    }
+    let first = value(&run[0]);
+    let mut common = first.len();
+    for entry in run.iter() {
+        let other = value(entry);
+        let limit = common.min(other.len());
+        common = (depth..limit).find(|at| other[*at] != first[*at]).unwrap_or(limit);
+        if common <= depth {
             break;
         }
-        *slot = *byte;
+    }
+    let depth = common.max(depth);
+    run.iter_mut().for_each(|entry| entry.0 = key_at(values.get(entry.1 as usize), depth));
+    run.sort_unstable_by_key(|entry| entry.0);
+    let mut start = 0;
+    while start < run.len() {
+        let mut end = start + 1;
+        while end < run.len() && run[end].0 == run[start].0 {
+            end += 1;
+        }
+        if end - start > 1 {
+            let ties = &mut run[start..end];
+            if ties.iter().all(|entry| value(entry).len() >= depth + 8) {
+                sort_from(ties, depth + 8, values);
+            } else {
+                // Some end here: a padded zero looks like a zero byte.
+                ties.sort_unstable_by(|a, b| utf16_byte_order(value(a), value(b)));
+            }
+        }
+        start = end;
+    }
+}
+
+/// Eight bytes as a number that compares as the text does: leads EE and EF sort behind F0 to F4, the surrogates of UTF-16.
+fn key_at(value: &[u8], depth: usize) -> u64 {
+    let mut bytes = [0; 8];
+    for (slot, byte) in bytes.iter_mut().zip(value.get(depth..).unwrap_or_default()) {
+        *slot = if matches!(byte, 0xEE | 0xEF) { byte + 10 } else { *byte };
     }
     u64::from_be_bytes(bytes)
 }
@@ -108,12 +142,25 @@ mod tests {
 
     #[test]
     fn codes_sort_in_java_order() {
-        let texts =
-            ["b", "", "a\u{10000}", "a\u{e000}", "a", "aa", "a\0", "a\u{ffff}x", "longer than eight", "longer than eighty"];
+        let mut texts: Vec<String> =
+            ["b", "", "a\u{10000}", "a\u{e000}", "a", "aa", "a\0", "a\u{ffff}x", "longer than eight", "longer than eighty"]
+                .map(str::to_owned)
+                .to_vec();
+        for i in 0..3000u32 {
+            texts.push(format!("https://example.org/{}/{}", i % 7, i * 7919 % 3000));
+            texts.push(format!("x{}{}", char::from_u32(0xD000 + i * 37 % 0x700).unwrap(), i));
+            texts.push(format!("x{}\u{10001}{}", "\u{fffd}".repeat(i as usize % 5), i));
+            texts.push("y".repeat(i as usize % 40) + &"\0".repeat(i as usize % 3));
+        }
+        texts.sort_by_key(|text| text.len() % 13);
+        let mut seen = std::collections::HashSet::new();
+        texts.retain(|text| seen.insert(text.clone()));
         let mut interner = ByteInterner::default();
-        texts.iter().for_each(|t| drop(interner.intern(t.as_bytes())));
-        let sorted: Vec<&str> = sorted_codes(interner.values()).iter().map(|c| texts[*c as usize]).collect();
-        let mut expected = texts.to_vec();
+        for text in &texts {
+            interner.intern(text.as_bytes());
+        }
+        let sorted: Vec<&String> = sorted_codes(interner.values()).iter().map(|c| &texts[*c as usize]).collect();
+        let mut expected: Vec<&String> = texts.iter().collect();
         expected.sort_by(|a, b| crate::order::utf16_order(a, b));
         assert_eq!(sorted, expected);
     }

@@ -295,5 +295,11 @@ impl MetricColumn {
 }
 
 fn append_numbers<T: NumberKind>(store: &mut NumberStore<T>, vector: &Vector, convert: impl Fn(&Value) -> Option<T>) {
-    (0..vector.len()).for_each(|row| store.push(convert(&vector.value(row))));
+    let input = match vector {
+        Vector::Long { values, nulls } => InputColumn::Longs { values, nulls: nulls.as_deref() },
+        Vector::Float { values, nulls } => InputColumn::Floats { values, nulls: nulls.as_deref() },
+        Vector::Double { values, nulls } => InputColumn::Doubles { values, nulls: nulls.as_deref() },
+        _ => return (0..vector.len()).for_each(|row| store.push(convert(&vector.value(row)))),
+    };
+    read_number(input, Selection::All(vector.len()), |_, value| store.push(value), |_, _| {});
 }
