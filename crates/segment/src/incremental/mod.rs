@@ -41,7 +41,7 @@ pub struct IncrementalIndex {
     /// By name, ascending, as segments store them.
     metrics: Vec<Metric>,
     rollup: Option<RowTable>,
-    /// Input fields that never become dimensions.
+    /// Input fields that are dimensions already, or never become one.
     known: std::collections::HashSet<String>,
     input_rows: u64,
     /// The last snapshot, good until rows are added.
@@ -66,6 +66,7 @@ impl IncrementalIndex {
                 return Err(DruidError::invalid_input(format!("column [{name}] is specified more than once")));
             }
         }
+        known.extend(dimensions.iter().map(|dimension| dimension.schema.name.to_string()));
         let rollup = schema.rollup.then(RowTable::default);
         Ok(IncrementalIndex { schema, times: Vec::new(), dimensions, metrics, rollup, known, input_rows: 0, snapshot: None })
     }
@@ -151,9 +152,10 @@ impl IncrementalIndex {
             Discovery::Auto => DimensionKind::Auto { cast_to: None },
         };
         for (name, _) in batch.columns {
-            if self.known.contains(*name) || self.dimensions.iter().any(|d| &*d.schema.name == *name) {
+            if self.known.contains(*name) {
                 continue;
             }
+            self.known.insert((*name).to_owned());
             self.dimensions.push(Dimension::new(DimensionSchema::new(name, kind.clone()), self.times.len()));
         }
     }

@@ -133,7 +133,8 @@ impl IndexSpec {
                 "autoColumnFormatSpec" | "stringColumnFormatSpec" | "segmentLoader" | "columnFormatSpec" => {
                     return Err(DruidError::unsupported(format!("indexSpec [{name}] is not supported")));
                 }
-                _ => return Err(DruidError::invalid_input(format!("unknown property [{name}] in indexSpec"))),
+                // Druid's mapper ignores properties that it does not know.
+                _ => {}
             }
         }
         if spec.dimension_compression == Compression::None {
