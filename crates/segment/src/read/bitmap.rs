@@ -3,8 +3,10 @@
 
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use croaring::bitmap::Deserializer;
 use croaring::{Bitmap, Portable};
 use ovate_base::Result;
 use ovate_compute::{BitmapIndex, Rows};
@@ -103,18 +105,33 @@ fn push_literal(mut bits: u32, start: u32, ids: &mut Vec<u32>) {
 
 /// Bitmaps by dictionary code, as stored behind a dictionary column.
 pub(crate) struct StoredBitmaps {
-    pub(crate) list: GenericIndexed,
-    pub(crate) kind: BitmapKind,
-    pub(crate) rows: u32,
-    pub(crate) place: Place,
+    list: GenericIndexed,
+    kind: BitmapKind,
+    rows: u32,
+    place: Place,
+    /// One bit a code: these bytes were once decoded with all checks.
+    checked: OnceLock<Box<[AtomicU64]>>,
 }
 
 impl StoredBitmaps {
+    pub(crate) fn new(list: GenericIndexed, kind: BitmapKind, rows: u32, place: Place) -> Self {
+        StoredBitmaps { list, kind, rows, place, checked: OnceLock::new() }
+    }
+
     fn decode(&self, code: u32) -> Result<Bitmap> {
-        match self.list.get(code)? {
-            None => Ok(Bitmap::new()),
-            Some(bytes) => self.kind.decode(bytes, self.rows),
+        let Some(bytes) = self.list.get(code)? else { return Ok(Bitmap::new()) };
+        if self.kind != BitmapKind::Roaring || bytes.is_empty() {
+            return self.kind.decode(bytes, self.rows);
         }
+        let words = || (0..self.list.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let (word, bit) = (&self.checked.get_or_init(words)[code as usize / 64], 1u64 << (code % 64));
+        if word.load(Ordering::Acquire) & bit != 0 {
+            // SAFETY: the very same bytes, which never change, passed the checks of `decode` before.
+            return Ok(unsafe { <Portable as Deserializer>::try_deserialize_unchecked(bytes) });
+        }
+        let bitmap = self.kind.decode(bytes, self.rows)?;
+        word.fetch_or(bit, Ordering::Release);
+        Ok(bitmap)
     }
 }
 

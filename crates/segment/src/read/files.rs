@@ -32,8 +32,11 @@ impl Files {
 
     /// Bytes of a column: its own file and its parts (`<column>.__…`, `<column>_header`, `<column>_value_…`).
     pub(crate) fn column_bytes(&self, column: &str) -> u64 {
+        // Another column may be called like the first half of a spilled list.
+        let spilled = ["_header", "_value_0"].iter().all(|end| self.entries.contains_key(&format!("{column}{end}")));
         let is_part = |name: &str| match name.strip_prefix(column) {
-            Some(rest) => rest.is_empty() || rest.starts_with(".__") || rest == "_header" || rest.starts_with("_value_"),
+            Some("") => true,
+            Some(rest) => rest.starts_with(".__") || spilled && (rest == "_header" || rest.starts_with("_value_")),
             None => false,
         };
         let from = self.entries.range(column.to_owned()..);

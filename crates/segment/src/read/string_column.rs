@@ -101,7 +101,7 @@ impl StringColumn {
         if list.len() < codes {
             return Err(damaged(format!("bitmaps are fewer than dictionary values. bitmaps={} values={codes}", list.len())));
         }
-        Ok(Arc::new(StoredBitmaps { list, kind: part.bitmaps, rows: part.rows, place: part.place.clone() }))
+        Ok(Arc::new(StoredBitmaps::new(list, part.bitmaps, part.rows, part.place.clone())))
     }
 
     /// A column may have more rows than the segment, never fewer.
