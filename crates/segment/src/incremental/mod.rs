@@ -44,6 +44,8 @@ pub struct IncrementalIndex {
     /// Input fields that are dimensions already, or never become one.
     known: std::collections::HashSet<String>,
     input_rows: u64,
+    /// A batch failed halfway: some columns have rows that others lack.
+    broken: bool,
     /// The last snapshot, good until rows are added.
     snapshot: Option<Arc<dyn ColumnSource>>,
 }
@@ -68,7 +70,17 @@ impl IncrementalIndex {
         }
         known.extend(dimensions.iter().map(|dimension| dimension.schema.name.to_string()));
         let rollup = schema.rollup.then(RowTable::default);
-        Ok(IncrementalIndex { schema, times: Vec::new(), dimensions, metrics, rollup, known, input_rows: 0, snapshot: None })
+        Ok(IncrementalIndex {
+            schema,
+            times: Vec::new(),
+            dimensions,
+            metrics,
+            rollup,
+            known,
+            input_rows: 0,
+            broken: false,
+            snapshot: None,
+        })
     }
 
     /// Number of rows stored; with rollup fewer than were added.
@@ -119,6 +131,7 @@ impl IncrementalIndex {
 
     /// Adds the batch's selected rows.
     pub fn add_batch(&mut self, batch: &RowBatch<'_>) -> Result<AddResult> {
+        self.check_whole()?;
         let selection = check(batch)?;
         let mut result = AddResult { rows: selection.len(), problems: Vec::new() };
         if selection.len() == 0 {
@@ -138,10 +151,19 @@ impl IncrementalIndex {
         self.schema.query_granularity.bucket_starts(&original, &mut times);
         // A bucket may begin before the segment does.
         times.iter_mut().for_each(|time| *time = (*time).max(self.schema.min_timestamp));
+        self.broken = true;
         let rows = self.commit(&times)?;
         self.add_metrics(&input, selection, &original, &rows, &mut result.problems)?;
+        self.broken = false;
         self.input_rows += selection.len() as u64;
         Ok(result)
+    }
+
+    fn check_whole(&self) -> Result<()> {
+        if self.broken {
+            return Err(DruidError::runtime("an earlier batch failed halfway; the in-memory index cannot be used any more"));
+        }
+        Ok(())
     }
 
     /// Columns that the schema does not know become dimensions, if it says so.
@@ -237,6 +259,7 @@ impl IncrementalIndex {
     /// The rows as a table in the order and with the dictionaries of a segment: what `persist` would write, as an input of
     /// `merge` without the way over the disk.
     pub fn freeze(&mut self) -> Result<Arc<dyn ColumnSource>> {
+        self.check_whole()?;
         let prepared = prepare_strings(&self.dimensions);
         let order = segment_order(&self.times, &self.dimensions, &prepared);
         let order = order.as_deref();
@@ -262,6 +285,7 @@ impl IncrementalIndex {
 
     /// The rows as a table that no longer changes, ordered by time only. Costs a copy, unless nothing was added since.
     pub fn snapshot(&mut self) -> Result<Arc<dyn ColumnSource>> {
+        self.check_whole()?;
         if let Some(snapshot) = &self.snapshot {
             return Ok(snapshot.clone());
         }
@@ -283,6 +307,7 @@ impl IncrementalIndex {
 
     /// Writes the rows as a segment into `dir`, sorted by time and dimensions. The index stays as it is.
     pub fn persist(&mut self, dir: &Path, spec: &IndexSpec) -> Result<WriteReport> {
+        self.check_whole()?;
         let prepared = prepare_strings(&self.dimensions);
         let order = segment_order(&self.times, &self.dimensions, &prepared);
         let order = order.as_deref();

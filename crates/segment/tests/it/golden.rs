@@ -25,7 +25,7 @@ fn waits(name: &str) -> Option<&'static str> {
 }
 
 /// Compares a value with the JSON that Druid's reader gave.
-fn agrees(value: &Value, expected: &Json) -> bool {
+pub fn agrees(value: &Value, expected: &Json) -> bool {
     match (value, expected) {
         (Value::Null, Json::Null) => true,
         (Value::Null, Json::Object(object)) => object.get("base64").is_some_and(|b| b == ""),

@@ -6,3 +6,4 @@ mod mutation;
 mod support;
 mod write_golden;
 mod write_matrix;
+mod write_merge;
