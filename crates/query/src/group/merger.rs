@@ -151,21 +151,23 @@ impl KeyValues {
             }
             (KeyValues::String(interner), Vector::Codes { dictionary, codes }) => {
                 // Few groups of a large dictionary are not worth a map.
-                let mapped = if codes.len() > dictionary.cardinality() as usize / 64 { dictionary.cardinality() } else { 0 };
-                let mut map = vec![u32::MAX; mapped as usize];
-                ids.reserve(codes.len());
-                for code in codes {
-                    let known = map.get(*code as usize).copied().unwrap_or(u32::MAX);
-                    if known != u32::MAX {
-                        ids.push(known);
-                        continue;
-                    }
-                    let id = interner.intern(dictionary.get(*code)?.as_deref().map(str::as_bytes));
-                    if let Some(entry) = map.get_mut(*code as usize) {
-                        *entry = id;
-                    }
-                    ids.push(id);
+                if codes.len() <= dictionary.cardinality() as usize / 64 {
+                    return interner.intern_all(codes.iter().map(|code| dictionary.get(*code)), &mut |id| ids.push(id));
                 }
+                let mut map = vec![u32::MAX; dictionary.cardinality() as usize];
+                let mut met = Vec::new();
+                for code in codes {
+                    let entry = map.get_mut(*code as usize).ok_or_else(|| DruidError::runtime("dictionary code out of range"))?;
+                    if *entry == u32::MAX {
+                        *entry = 0;
+                        met.push(*code);
+                    }
+                }
+                let mut order = met.iter();
+                interner.intern_all(met.iter().map(|code| dictionary.get(*code)), &mut |id| {
+                    map[*order.next().expect("as many numbers as codes") as usize] = id;
+                })?;
+                ids.extend(codes.iter().map(|code| map[*code as usize]));
             }
             (KeyValues::String(interner), Vector::String(values)) => {
                 ids.extend(values.iter().map(|value| interner.intern(value.as_deref().map(str::as_bytes))));

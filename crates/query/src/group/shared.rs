@@ -81,10 +81,11 @@ impl SharedDictionary {
             if values.memory_bytes() > self.bytes_max {
                 return Ok(false);
             }
-            for code in missing {
-                let id = values.intern(dictionary.get(code)?.as_deref().map(str::as_bytes));
-                map[code as usize].store(id, Ordering::Release);
-            }
+            let mut codes = missing.iter();
+            values.intern_all(missing.iter().map(|code| dictionary.get(*code)), &mut |id| {
+                let code = codes.next().expect("as many numbers as codes");
+                map[*code as usize].store(id, Ordering::Release);
+            })?;
         }
         codes.iter_mut().for_each(|code| *code = map[*code as usize].load(Ordering::Acquire));
         Ok(true)
@@ -108,8 +109,9 @@ impl SharedDictionary {
 
     /// The numbers of these values; new ones where they were not met yet.
     pub fn intern_all<'a>(&self, values: impl Iterator<Item = Result<Option<Cow<'a, str>>>>) -> Result<Vec<u32>> {
-        let mut own = self.values.write();
-        values.map(|value| Ok(own.intern(value?.as_deref().map(str::as_bytes)))).collect()
+        let mut ids = Vec::new();
+        self.values.write().intern_all(values, &mut |id| ids.push(id))?;
+        Ok(ids)
     }
 
     /// The number of null.

@@ -71,6 +71,9 @@ impl GroupTable {
         if key_count == 1 {
             table.index = Index::Packed { shifts: vec![0], table: PackedTable::new() };
         }
+        if let Index::Packed { table, .. } = &mut table.index {
+            table.reserve(10_000);
+        }
         table
     }
 

@@ -18,7 +18,7 @@ use crate::source::{Layers, push_filter_down};
 /// From this many groups in all partials on, merging is cut into parts.
 const PARTITIONED_FROM: usize = 50_000;
 /// Groups in a part; a table of so many fits the second-level cache.
-const PART_ROWS: usize = 60_000;
+const PART_ROWS: usize = 20_000;
 
 /// Runs over segments of the query's base table on up to `threads` threads and merges.
 pub fn run_segments(query: &NativeQuery, segments: &[SegmentRef], context: &QueryContext, threads: usize) -> Result<Partial> {
