@@ -210,7 +210,13 @@ pub fn array_element_type(elements: &[Value]) -> ColumnType {
 pub fn from_json(json: &Json) -> Value {
     match json {
         Json::Array(items) if items.iter().all(|i| !i.is_object() && !i.is_array()) => {
-            Value::Array(unify_elements(items.iter().map(json_scalar).collect()))
+            // Booleans are 1 and 0 among numbers, but words among words.
+            let words = items.iter().any(Json::is_string);
+            let element = |item: &Json| match item {
+                Json::Bool(value) if words => Value::from(if *value { "true" } else { "false" }),
+                other => json_scalar(other),
+            };
+            Value::Array(unify_elements(items.iter().map(element).collect()))
         }
         Json::Array(_) | Json::Object(_) => Value::Json(Arc::new(json.clone())),
         scalar => json_scalar(scalar),

@@ -1,7 +1,9 @@
-//! Expressions bound to the columns of a source. One over a single dictionary column is evaluated once an entry.
+//! Expressions bound to the columns of a source. One over a single dictionary column is evaluated once an entry, one over a
+//! multi-value column once a distinct row.
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use ovate_base::Result;
 
 use super::batch::{self, Batch, Operand, distinct_codes, spread};
@@ -12,6 +14,7 @@ use crate::column::convert::VectorReader;
 use crate::column::{ColumnReader, ColumnSource, Dictionary, Rows};
 use crate::context::EvalContext;
 use crate::types::ColumnType;
+use crate::value::Value;
 use crate::vector::Vector;
 
 /// Dictionaries up to this size are evaluated whole at the first batch; larger ones by the codes of each batch.
@@ -28,6 +31,16 @@ pub struct BoundExpr {
 enum Input {
     Columns(Vec<(Arc<str>, VectorReader)>),
     Coded(Coded),
+    MultiCoded(MultiCoded),
+}
+
+/// The one column of the expression, whose rows hold several values: evaluated once a distinct row of each batch.
+struct MultiCoded {
+    name: Arc<str>,
+    reader: Box<dyn ColumnReader>,
+    dictionary: Arc<dyn Dictionary>,
+    /// Texts of codes that were met.
+    texts: HashMap<u32, Value>,
 }
 
 /// The one column of the expression.
@@ -58,6 +71,12 @@ impl BoundExpr {
         if let [(name, Some(column))] = columns.as_slice() {
             let capabilities = column.capabilities();
             let single = capabilities.column_type == ColumnType::String && capabilities.dictionary && !capabilities.multi_value;
+            let multi = capabilities.column_type == ColumnType::String && capabilities.dictionary && capabilities.multi_value;
+            if let (true, Some(dictionary)) = (multi && !matches!(node, Node::Column(_)), column.dictionary()) {
+                let reader = column.reader()?;
+                let input = Input::MultiCoded(MultiCoded { name: name.clone(), reader, dictionary, texts: HashMap::new() });
+                return Ok(BoundExpr { node, input, context: context.clone(), output_type });
+            }
             if let (true, Some(dictionary)) = (single && !matches!(node, Node::Column(_)), column.dictionary()) {
                 let whole = dictionary.cardinality() <= WHOLE_DICTIONARY_MAX;
                 let reader = column.reader()?;
@@ -91,6 +110,7 @@ impl BoundExpr {
                 Ok(batch::eval(node, &batch)?.into_vector(len, output_type.as_ref()))
             }
             Input::Coded(coded) => coded.eval(rows, node, context, output_type.as_ref()),
+            Input::MultiCoded(coded) => coded.eval(rows, node, context, output_type.as_ref()),
         }
     }
 }
@@ -117,6 +137,35 @@ impl Coded {
         }
         let (distinct, positions) = distinct_codes(codes);
         Ok(spread(&on_codes(distinct)?, positions))
+    }
+}
+
+impl MultiCoded {
+    fn eval(&mut self, rows: Rows<'_>, node: &Node, context: &EvalContext, output_type: Option<&ColumnType>) -> Result<Vector> {
+        let MultiCoded { name, reader, dictionary, texts } = self;
+        let multi = reader.multi_codes(rows)?;
+        let keys: Vec<&[u32]> = multi.offsets.windows(2).map(|pair| &multi.codes[pair[0] as usize..pair[1] as usize]).collect();
+        let (distinct, positions) = distinct_codes(&keys);
+        let mut text = |code: &u32| -> Result<Value> {
+            if let Some(known) = texts.get(code) {
+                return Ok(known.clone());
+            }
+            let value = dictionary.get(*code)?.map_or(Value::Null, |text| Value::from(text.as_ref()));
+            texts.insert(*code, value.clone());
+            Ok(value)
+        };
+        let mut values = Vec::with_capacity(distinct.len());
+        for codes in distinct {
+            values.push(match codes {
+                [] => Value::Null,
+                [one] => text(one)?,
+                many => Value::Array(many.iter().map(&mut text).collect::<Result<_>>()?),
+            });
+        }
+        let len = values.len();
+        let column = Operand::Vector(Arc::new(Vector::Any { column_type: ColumnType::String, values }));
+        let batch = Batch::new(vec![(name.clone(), column)], len, context);
+        Ok(spread(&batch::eval(node, &batch)?.into_vector(len, output_type), positions))
     }
 }
 

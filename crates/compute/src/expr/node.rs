@@ -255,15 +255,18 @@ fn write_literal(f: &mut fmt::Formatter<'_>, literal: &Literal) -> fmt::Result {
         Value::Double(value) => f.write_str(&double_to_text(*value)),
         Value::String(text) => write!(f, "'{}'", escape(text)),
         Value::Array(elements) => {
-            if let Some(column_type) = &literal.column_type {
-                write!(f, "{column_type}")?;
+            let several = literal.column_type == Some(ColumnType::String);
+            match &literal.column_type {
+                Some(ColumnType::String) => f.write_str("array_to_mv(ARRAY<STRING>")?,
+                Some(column_type) => write!(f, "{column_type}")?,
+                None => {}
             }
             f.write_str("[")?;
             for (index, element) in elements.iter().enumerate() {
                 f.write_str(if index > 0 { ", " } else { "" })?;
                 write_literal(f, &Literal { value: element.clone(), column_type: None })?;
             }
-            f.write_str("]")
+            f.write_str(if several { "])" } else { "]" })
         }
         Value::Json(json) => write!(f, "parse_json('{}')", escape(&json.to_string())),
         Value::Complex(name, _) => {

@@ -162,7 +162,7 @@ fn parse(args: &[Value], strict: bool) -> Result<Value> {
     }
 }
 
-/// Paths of all scalars, in the order of the document.
+/// Paths of all scalars and arrays of scalars, in the order of the document.
 fn literal_paths(json: &Json, at: &str, found: &mut Vec<String>) {
     match json {
         Json::Object(map) => {
@@ -172,6 +172,8 @@ fn literal_paths(json: &Json, at: &str, found: &mut Vec<String>) {
                 literal_paths(child, &path, found);
             }
         }
+        // An array of scalars is one value (`ARRAY` field of a nested column).
+        Json::Array(items) if items.iter().all(|item| !item.is_array() && !item.is_object()) => found.push(at.to_owned()),
         Json::Array(items) => {
             for (index, child) in items.iter().enumerate() {
                 literal_paths(child, &format!("{at}[{index}]"), found);
