@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::grouped::{GroupedPlan, run_once};
 use super::{QueryContext, SegmentRef, layered, run_layered};
-use crate::document::NativeQuery;
+use crate::document::{Direction, NativeQuery};
 use crate::group::{GroupMerger, partition};
 use crate::merge::merge;
 use crate::partial::{GroupsPartial, Partial};
@@ -28,11 +28,59 @@ pub fn run_segments(query: &NativeQuery, segments: &[SegmentRef], context: &Quer
     if matches!(query, NativeQuery::Timeseries(_) | NativeQuery::TopN(_) | NativeQuery::GroupBy(_)) {
         return run_grouped(query, &layers, segments, context, threads).map(Partial::Groups);
     }
-    let partials = on_threads(segments.len(), threads, &|at| {
-        let segment = layered(&segments[at], &layers, context)?;
-        run_layered(query, &segment, context)
-    })?;
+    let one = |segment: &SegmentRef| run_layered(query, &*layered(segment, &layers, context)?, context);
+    if let NativeQuery::Scan(scan) = query
+        && let Some(limit) = scan.limit
+        && (scan.order_by.is_empty() || scan.time_order().is_some())
+    {
+        let needed = usize::try_from(limit.saturating_add(scan.offset)).unwrap_or(usize::MAX);
+        return merge(query, first_rows(segments, threads, needed, scan.time_order(), &one)?, context);
+    }
+    let partials = on_threads(segments.len(), threads, &|at| one(&segments[at]))?;
     merge(query, partials, context)
+}
+
+/// Scans a few segments at a time, in the order of the rows wanted, until no later segment can add to the first `needed` rows.
+fn first_rows(
+    segments: &[SegmentRef],
+    threads: usize,
+    needed: usize,
+    order: Option<Direction>,
+    one: &(dyn Fn(&SegmentRef) -> Result<Partial> + Sync),
+) -> Result<Vec<Partial>> {
+    let mut sorted: Vec<&SegmentRef> = segments.iter().collect();
+    match order {
+        None => {}
+        Some(Direction::Ascending) => sorted.sort_by_key(|segment| segment.source.interval().start),
+        Some(Direction::Descending) => sorted.sort_by_key(|segment| std::cmp::Reverse(segment.source.interval().end)),
+    }
+    let (mut partials, mut rows, mut done) = (Vec::new(), 0, 0);
+    // The time that has been looked at as a whole.
+    let (mut earliest, mut latest) = (i64::MAX, i64::MIN);
+    while let Some(next) = sorted.get(done) {
+        let next = next.source.interval();
+        let beyond = match order {
+            None => true,
+            Some(Direction::Ascending) => next.start >= latest,
+            Some(Direction::Descending) => next.end <= earliest,
+        };
+        if rows >= needed && beyond {
+            break;
+        }
+        let batch = &sorted[done..(done + threads).min(sorted.len())];
+        for segment in batch {
+            let interval = segment.source.interval();
+            (earliest, latest) = (earliest.min(interval.start), latest.max(interval.end));
+        }
+        for partial in on_threads(batch.len(), threads, &|at| one(batch[at]))? {
+            if let Partial::Scan(scan) = &partial {
+                rows += scan.row_count();
+            }
+            partials.push(partial);
+        }
+        done += batch.len();
+    }
+    Ok(partials)
 }
 
 /// Does `count` pieces of work on some threads; results in the order of the pieces. The first error ends it.

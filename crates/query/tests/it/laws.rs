@@ -46,6 +46,8 @@ fn queries() -> Vec<Value> {
         with(base("topN"), json!({"dimension": "tags", "metric": "sum", "threshold": 2, "granularity": "all"})),
         json!({"queryType": "search", "dataSource": "t", "intervals": "1970-01-01/1970-01-03", "query": {"type": "all"}}),
         json!({"queryType": "timeBoundary", "dataSource": "t"}),
+        json!({"queryType": "scan", "dataSource": "t", "intervals": "1970-01-01/1970-01-04", "resultFormat": "compactedList",
+            "columns": ["__time"], "limit": 3, "offset": 1, "order": "descending"}),
         json!({"queryType": "scan", "dataSource": "t", "intervals": "1970-01-01/1970-01-03", "resultFormat": "compactedList",
             "columns": ["number", "city", "price"], "limit": 30, "offset": 2,
             "orderBy": [{"columnName": "number"}, {"columnName": "city", "order": "descending"}, {"columnName": "price"}]}),
