@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ovate_base::{Granularity, Result};
+use ovate_base::{DruidError, Granularity, Result};
 use ovate_compute::ordering::StringOrder;
 use ovate_compute::{ColumnType, TIME_COLUMN, Vector};
 
@@ -75,7 +75,7 @@ pub(super) fn first_rows(query: &GroupByQuery, columns: &ResultColumns<'_>, all:
     let needed = limit.limit.map(|n| usize::try_from(n.saturating_add(limit.offset)).unwrap_or(usize::MAX));
     let mut sort = Vec::new();
     for order in &limit.columns {
-        let Some(vector) = columns.get(&order.dimension)? else { continue };
+        let Some(vector) = columns.get(&order.dimension)? else { return Err(unknown_order(&order.dimension)) };
         let is_dimension = query.dimensions.iter().any(|spec| spec.output_name() == order.dimension);
         let comparator = if is_dimension { order.order } else { natural_unless_text(&vector, order.order) };
         sort.push(SortColumn::new(vector, order.direction, comparator));
@@ -99,6 +99,10 @@ fn having_rows(query: &GroupByQuery, columns: &ResultColumns<'_>) -> Result<Vec<
         None => Ok((0..columns.rows as u32).collect()),
         Some(having) => kept_rows(having, columns),
     }
+}
+
+fn unknown_order(column: &str) -> DruidError {
+    DruidError::invalid_input(format!("Unknown column in order clause[{column}]"))
 }
 
 /// Aggregators and post-aggregators have their own order; only texts follow the comparator.
@@ -142,7 +146,9 @@ fn limited(
     let needed = limit.limit.map(|n| usize::try_from(n.saturating_add(limit.offset)).unwrap_or(usize::MAX));
     let mut sort = Vec::new();
     for order in &limit.columns {
-        let Some(at) = signature.iter().position(|(name, _)| name.as_ref() == order.dimension) else { continue };
+        let Some(at) = signature.iter().position(|(name, _)| name.as_ref() == order.dimension) else {
+            return Err(unknown_order(&order.dimension));
+        };
         let is_dimension = at < query.dimensions.len() + usize::from(!all);
         let vector = whole.columns[at].clone();
         let comparator = if is_dimension { order.order } else { natural_unless_text(&vector, order.order) };

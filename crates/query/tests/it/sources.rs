@@ -48,3 +48,37 @@ fn inline_rows_take_declared_types() {
     assert_eq!(table.capabilities("a").unwrap().column_type, ovate_compute::ColumnType::Double);
     assert_eq!(table.capabilities("b").unwrap().column_type, ovate_compute::ColumnType::String);
 }
+
+fn rows_of(json: serde_json::Value) -> String {
+    match answer_of(&query(json), &[table(&five())]) {
+        Ok(json) => json[0]["events"].to_string(),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+#[test]
+fn left_join_keeps_rows_without_a_match() {
+    let right = json!({"type": "inline", "columnNames": ["name", "people"], "columnTypes": ["STRING", "LONG"],
+        "rows": [["ulm", 126], ["bonn", 331], ["ulm", 127], [null, 5]]});
+    let join = |kind: &str| {
+        json!({"queryType": "scan", "intervals": "1970/1971", "columns": ["city", "j.name", "j.people"], "resultFormat": "compactedList",
+            "dataSource": {"type": "join", "left": "t", "right": right, "rightPrefix": "j.", "condition": "(city == \"j.name\")",
+                "joinType": kind}})
+    };
+    expect_test::expect![[r#"[["ulm","ulm",126],["ulm","ulm",127],["bonn","bonn",331],[null,null,null],["ulm","ulm",126],["ulm","ulm",127],["köln",null,null]]"#]]
+        .assert_eq(&rows_of(join("LEFT")));
+    expect_test::expect![[r#"[["ulm","ulm",126],["ulm","ulm",127],["bonn","bonn",331],["ulm","ulm",126],["ulm","ulm",127]]"#]]
+        .assert_eq(&rows_of(join("INNER")));
+}
+
+#[test]
+fn unnest_gives_a_row_an_element() {
+    expect_test::expect![[r#"[["ulm","a"],["ulm","b"],[null,"b"],["ulm","a"],["köln","a"],["köln","c"]]"#]].assert_eq(&rows_of(
+        json!({
+            "queryType": "scan", "intervals": "1970/1971", "columns": ["city", "tag"], "resultFormat": "compactedList",
+            "orderBy": [{"columnName": "__time"}, {"columnName": "tag"}], "columns": ["city", "tag", "__time"],
+            "dataSource": {"type": "unnest", "base": "t",
+                "virtualColumn": {"type": "expression", "name": "tag", "expression": "\"tags\"", "outputType": "STRING"}},
+        }),
+    ));
+}
