@@ -1,6 +1,7 @@
 //! `control`: the Overlord, which takes tasks, grants locks and publishes segments, and the Coordinator, which has
 //! segments loaded where the rules want them. What they decide are pure functions; what they write carries their term.
 
+pub mod compaction;
 pub mod coordinator;
 mod http;
 pub mod leader;

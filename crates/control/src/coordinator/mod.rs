@@ -9,11 +9,12 @@ mod segments;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ovate_base::{DruidError, Result};
+use async_trait::async_trait;
+use ovate_base::{DataSegment, DruidError, Result};
 use ovate_net::{Discovery, HttpClient, LeaderSelector, Leadership, NodeRole};
 use ovate_store::{MetadataStore, now_ms};
 use parking_lot::RwLock;
@@ -28,6 +29,7 @@ pub use rules::{Rule, What, When};
 pub use segments::{SegmentView, UsedSegment};
 
 use crate::SegmentBell;
+use crate::compaction::{CompactionTasks, Compactor};
 
 /// Settings of a Coordinator.
 #[derive(Debug, Clone)]
@@ -53,6 +55,7 @@ pub struct Coordinator {
     client: HttpClient,
     bell: SegmentBell,
     inventory: Arc<Inventory>,
+    compactor: Compactor,
     term: RwLock<Option<Arc<Term>>>,
 }
 
@@ -65,6 +68,11 @@ pub(crate) struct Term {
     /// What the last round found.
     plan: RwLock<Plan>,
 }
+
+/// Between two looks for what to compact.
+const COMPACTION_PERIOD: Duration = Duration::from_secs(10);
+/// An overlord's answer has to come within this.
+const OVERLORD_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The name of the dynamic configuration in the store.
 pub(crate) const CONFIG: &str = "coordinator.config";
@@ -79,7 +87,17 @@ impl Coordinator {
         bell: SegmentBell,
     ) -> Arc<Coordinator> {
         let inventory = Arc::new(Inventory::new(client.clone(), discovery.clone()));
-        Arc::new(Coordinator { settings, store, selector, discovery, client, bell, inventory, term: RwLock::new(None) })
+        Arc::new(Coordinator {
+            settings,
+            store,
+            selector,
+            discovery,
+            client,
+            bell,
+            inventory,
+            compactor: Compactor::default(),
+            term: RwLock::new(None),
+        })
     }
 
     /// Leads whenever elected, until `shutdown` turns true.
@@ -105,6 +123,7 @@ impl Coordinator {
             tokio::select! {
                 () = self.inventory.run() => {}
                 () = self.coordinate(&term) => {}
+                () = self.compact_forever(&term) => {}
                 _ = leadership.wait_for(|now| *now != Some(office)) => info!("the coordinator's term is over"),
                 _ = shutdown.wait_for(|stop| *stop) => {}
             }
@@ -186,6 +205,22 @@ impl Coordinator {
         Ok(())
     }
 
+    /// Submits compaction tasks until dropped.
+    async fn compact_forever(&self, term: &Term) {
+        let mut reported = String::new();
+        loop {
+            tokio::time::sleep(COMPACTION_PERIOD).await;
+            let visible = |data_source: &str| visible(&term.view.read(), data_source);
+            if let Err(error) = self.compactor.run(&term.store, self, &visible).await {
+                let text = error.to_string();
+                if text != reported {
+                    warn!("cannot look for compaction: {text}");
+                }
+                reported = text;
+            }
+        }
+    }
+
     /// The dynamic configuration with defaults filled in (`CoordinatorDynamicConfig`).
     pub(crate) async fn config(&self, term: &Term) -> Result<Value> {
         let mut config = http::default_config();
@@ -197,11 +232,9 @@ impl Coordinator {
 
     /// Gives a task to the overlord; a follower among the overlords sends us on to the leader.
     pub(crate) async fn submit_task(&self, task: &Value) -> Result<Value> {
-        let nodes = self.discovery.nodes(NodeRole::Overlord).await?;
         let mut last = DruidError::service_unavailable("no overlord is there");
-        for node in nodes {
-            let url = format!("{}/druid/indexer/v1/task", node.druid_node.url());
-            match self.client.post_json(&url, task, Duration::from_secs(30)).await {
+        for base in self.overlords().await? {
+            match self.client.post_json(&format!("{base}/druid/indexer/v1/task"), task, OVERLORD_DEADLINE).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => last = error,
             }
@@ -209,10 +242,51 @@ impl Coordinator {
         Err(last)
     }
 
+    async fn ask_overlord(&self, path: &str) -> Result<Value> {
+        let mut last = DruidError::service_unavailable("no overlord is there");
+        for base in self.overlords().await? {
+            match self.client.get_json(&format!("{base}/druid/indexer/v1{path}"), OVERLORD_DEADLINE).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn overlords(&self) -> Result<Vec<String>> {
+        Ok(self.discovery.nodes(NodeRole::Overlord).await?.iter().map(|node| node.druid_node.url()).collect())
+    }
+
     /// The current term, or 503.
     pub(crate) fn term(&self) -> Result<Arc<Term>> {
         self.term.read().clone().ok_or_else(|| DruidError::service_unavailable("this coordinator does not lead (yet)"))
     }
+}
+
+#[async_trait]
+impl CompactionTasks for Coordinator {
+    async fn active(&self) -> Result<Vec<(String, String)>> {
+        let tasks = self.ask_overlord("/tasks?type=compact&max=0").await?;
+        let text = |task: &Value, key: &str| task[key].as_str().unwrap_or_default().to_owned();
+        Ok(tasks.as_array().into_iter().flatten().map(|task| (text(task, "id"), text(task, "dataSource"))).collect())
+    }
+
+    async fn capacity(&self) -> Result<u64> {
+        let capacity = self.ask_overlord("/totalWorkerCapacity").await?;
+        Ok(capacity["currentClusterCapacity"].as_u64().unwrap_or(0))
+    }
+
+    async fn submit(&self, task: &Value) -> Result<()> {
+        self.submit_task(task).await.map(|_| ())
+    }
+}
+
+/// Visible segments of a data source.
+pub(crate) fn visible(view: &SegmentView, data_source: &str) -> Vec<Arc<DataSegment>> {
+    let Some(timeline) = view.timeline(data_source) else { return Vec::new() };
+    let mut seen = HashSet::new();
+    let chunks = timeline.visible().into_iter().flat_map(|holder| holder.chunks);
+    chunks.map(|chunk| chunk.object.segment.clone()).filter(|segment| seen.insert(segment.id())).collect()
 }
 
 async fn poll(term: &Term, full: bool) -> Result<()> {

@@ -219,8 +219,14 @@ impl Overlord {
         segments: &[Value],
         metadata: Option<MetadataChange>,
     ) -> Result<Value> {
-        let segments = parse_segments(segments)?;
+        let mut segments = parse_segments(segments)?;
         let task_id = &entry.row.id;
+        // Compaction marks what it has made, so that it is not compacted again.
+        if let Some(fingerprint) = entry.row.payload["context"]["indexingStateFingerprint"].as_str() {
+            for segment in &mut segments {
+                segment.indexing_state_fingerprint.get_or_insert_with(|| fingerprint.to_owned());
+            }
+        }
         // Held until the transaction ends: nobody can revoke or release the locks meanwhile.
         let lockbox = term.lockbox.lock().await;
         self.active(term, task_id)?;

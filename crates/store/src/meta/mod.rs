@@ -11,6 +11,7 @@ mod publish;
 mod rules;
 mod schema;
 mod segments;
+mod states;
 mod supervisors;
 mod tasks;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use lease::{Fence, Lease};
 pub use pending::AllocateRequest;
 pub use publish::{MetadataChange, PublishRequest, PublishResult};
 pub use segments::{SegmentChange, UnusedFilter};
+pub use states::indexing_state_fingerprint;
 pub use supervisors::SupervisorVersion;
 pub use types::{
     LockRow, LockType, PendingSegment, SegmentIdWithShardSpec, TaskLocation, TaskLock, TaskRow, TaskState, TaskStatus,

@@ -44,6 +44,10 @@ const TABLES: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS idx_{audit}_key_created ON {audit}(audit_key, created_date)",
     "CREATE INDEX IF NOT EXISTS idx_{audit}_type_created ON {audit}(type, created_date)",
     "CREATE INDEX IF NOT EXISTS idx_{audit}_created ON {audit}(created_date)",
+    "CREATE TABLE IF NOT EXISTS {indexingStates} (created_date VARCHAR(255) NOT NULL, datasource VARCHAR(255) NOT NULL, \
+     fingerprint VARCHAR(255) NOT NULL, payload {payload} NOT NULL, used BOOLEAN NOT NULL, pending BOOLEAN NOT NULL, \
+     used_status_last_updated VARCHAR(255) NOT NULL, PRIMARY KEY (fingerprint))",
+    "CREATE INDEX IF NOT EXISTS idx_{indexingStates}_used ON {indexingStates}(used, used_status_last_updated)",
     "CREATE TABLE IF NOT EXISTS {ovate_lease} (role VARCHAR(255) NOT NULL, holder VARCHAR(255) NOT NULL, term BIGINT NOT NULL, \
      expires_ms BIGINT NOT NULL, PRIMARY KEY (role))",
     "CREATE TABLE IF NOT EXISTS {ovate_nodes} (role VARCHAR(255) NOT NULL, name VARCHAR(255) NOT NULL, payload VARCHAR(4096) NOT NULL, \

@@ -1,32 +1,128 @@
-//! The older compaction endpoints: nothing is configured, and configuring is refused.
+//! The older compaction endpoints of the Coordinator (`CoordinatorCompactionConfigsResource`, `CompactionResource`).
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use ovate_base::DruidError;
-use ovate_net::ApiError;
-use serde_json::json;
+use ovate_net::{ApiResult, JsonBody};
+use ovate_store::meta::indexing_state_fingerprint;
+use serde_json::{Map, Value, json};
 
-use super::super::Coordinator;
+use super::super::{Coordinator, visible};
+use super::Params;
+use crate::compaction::{ClusterConfig, DataSourceConfig, Totals, chunks};
+use crate::http::audit_info;
 
 pub(super) fn routes() -> Router<Arc<Coordinator>> {
-    let empty = || async {
-        Json(
-            json!({"compactionConfigs": [], "compactionTaskSlotRatio": 0.1, "maxCompactionTaskSlots": 2147483647, "engine": "native", "useSupervisors": false}),
-        )
-    };
     Router::new()
-        .route("/config/compaction", get(empty).post(refuse))
-        .route("/config/compaction/taskslots", post(refuse))
-        .route("/config/compaction/{ds}", get(|| async { StatusCode::NOT_FOUND }).delete(|| async { StatusCode::NOT_FOUND }))
-        .route("/config/compaction/{ds}/history", get(|| async { Json(json!([])) }))
-        .route("/compaction/status", get(|| async { Json(json!({"latestStatus": []})) }))
-        .route("/compaction/progress", get(|| async { StatusCode::NOT_FOUND }))
+        .route("/config/compaction", get(list).post(put))
+        .route("/config/compaction/taskslots", post(task_slots))
+        .route("/config/compaction/cluster", post(cluster))
+        .route("/config/compaction/{ds}", get(one).delete(delete))
+        .route("/config/compaction/{ds}/history", get(history))
+        .route("/compaction/status", get(status))
+        .route("/compaction/progress", get(progress))
         .route("/duties", get(|| async { Json(json!({"dutyGroups": []})) }))
 }
 
-async fn refuse() -> ApiError {
-    ApiError(DruidError::unsupported("automatic compaction is not supported"))
+async fn list(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Json<Value>> {
+    let store = &coordinator.term()?.store;
+    let mut out = Map::new();
+    out.insert("compactionConfigs".into(), Value::Array(DataSourceConfig::listed(store).await?));
+    out.extend(ClusterConfig::read(store).await?.json);
+    Ok(Json(Value::Object(out)))
+}
+
+async fn put(
+    State(coordinator): State<Arc<Coordinator>>,
+    headers: HeaderMap,
+    JsonBody(config): JsonBody<Value>,
+) -> ApiResult<Json<Value>> {
+    let config = DataSourceConfig::from_json(&config)?;
+    config.put_listed(&coordinator.term()?.store, &audit_info(&headers)).await?;
+    Ok(Json(json!({"success": true})))
+}
+
+async fn one(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>) -> ApiResult<Response> {
+    let found =
+        DataSourceConfig::listed(&coordinator.term()?.store).await?.into_iter().find(|config| config["dataSource"] == *name);
+    Ok(found.map_or_else(|| StatusCode::NOT_FOUND.into_response(), |config| Json(config).into_response()))
+}
+
+async fn delete(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let removed = DataSourceConfig::remove_listed(&coordinator.term()?.store, &name, &audit_info(&headers)).await?;
+    Ok(if removed { Json(json!({"success": true})).into_response() } else { StatusCode::NOT_FOUND.into_response() })
+}
+
+async fn task_slots(
+    State(coordinator): State<Arc<Coordinator>>,
+    headers: HeaderMap,
+    Query(params): Params,
+) -> ApiResult<Json<Value>> {
+    let mut given = Map::new();
+    let bad = |name: &str| DruidError::invalid_input(format!("{name} must be a number"));
+    if let Some(ratio) = params.get("ratio") {
+        given.insert("compactionTaskSlotRatio".into(), json!(ratio.parse::<f64>().map_err(|_| bad("ratio"))?));
+    }
+    if let Some(max) = params.get("max") {
+        given.insert("maxCompactionTaskSlots".into(), json!(max.parse::<u64>().map_err(|_| bad("max"))?));
+    }
+    ClusterConfig::update(&coordinator.term()?.store, &given, &audit_info(&headers)).await?;
+    Ok(Json(json!({"success": true})))
+}
+
+async fn cluster(
+    State(coordinator): State<Arc<Coordinator>>,
+    headers: HeaderMap,
+    JsonBody(given): JsonBody<Map<String, Value>>,
+) -> ApiResult<Json<Value>> {
+    ClusterConfig::update(&coordinator.term()?.store, &given, &audit_info(&headers)).await?;
+    Ok(Json(json!({"success": true})))
+}
+
+async fn history(State(_): State<Arc<Coordinator>>) -> Json<Value> {
+    Json(json!([]))
+}
+
+/// Totals of all configured data sources.
+async fn totals(coordinator: &Coordinator) -> ApiResult<Vec<(String, Totals)>> {
+    let term = coordinator.term()?;
+    let configs = DataSourceConfig::active(&term.store).await?;
+    let view = term.view.read();
+    let total = |config: &DataSourceConfig| {
+        let fingerprint = indexing_state_fingerprint(&config.data_source, &config.state());
+        Totals::of(&chunks(&visible(&view, &config.data_source), config, &fingerprint))
+    };
+    Ok(configs.values().map(|config| (config.data_source.clone(), total(config))).collect())
+}
+
+async fn status(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> ApiResult<Response> {
+    let totals = totals(&coordinator).await?;
+    let wanted = params.get("dataSource");
+    let found: Vec<Value> = totals
+        .into_iter()
+        .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name))
+        .map(|(name, totals)| totals.to_json(&name))
+        .collect();
+    if wanted.is_some() && found.is_empty() {
+        return Ok((StatusCode::NOT_FOUND, Json(json!({"error": "unknown data source"}))).into_response());
+    }
+    Ok(Json(json!({"latestStatus": found})).into_response())
+}
+
+async fn progress(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> ApiResult<Response> {
+    let wanted = params.get("dataSource").ok_or_else(|| DruidError::invalid_input("dataSource is missing"))?;
+    let totals = totals(&coordinator).await?;
+    Ok(match totals.iter().find(|(name, _)| name == wanted) {
+        Some((_, totals)) => Json(json!({"remainingSegmentSize": totals.needed_bytes()})).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({"error": "unknown data source"}))).into_response(),
+    })
 }

@@ -1,70 +1,112 @@
-//! Compaction and supervisor endpoints that consoles ask for. Compaction is not there yet: reading answers that nothing
-//! is configured, changing is refused by name.
+//! Compaction configurations on the Overlord (`OverlordCompactionResource`): each data source's is the supervisor
+//! `autocompact__<dataSource>`.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::http::HeaderMap;
+use axum::routing::get;
 use axum::{Json, Router};
-use ovate_base::DruidError;
-use ovate_net::{ApiError, ApiResult};
-use serde_json::{Value, json};
+use ovate_base::{DruidError, Result};
+use ovate_net::{ApiResult, JsonBody};
+use ovate_store::meta::indexing_state_fingerprint;
+use serde_json::{Map, Value, json};
 
-use super::super::Overlord;
+use super::super::{Overlord, actions};
+use super::supervisors;
+use crate::compaction::{ClusterConfig, DataSourceConfig, SUPERVISOR_PREFIX, Totals, chunks};
+use crate::http::audit_info;
 
 pub(super) fn routes() -> Router<Arc<Overlord>> {
     Router::new()
-        .route("/compaction/isSupervisorEnabled", get(|| async { Json(false) }))
-        .route("/compaction/config/cluster", get(|| async { Json(cluster_config()) }).post(no_compaction))
-        .route("/compaction/config/datasources", get(|| async { Json(json!({"compactionConfigs": []})) }))
-        .route("/compaction/config/datasources/{ds}", get(no_config).post(no_compaction).delete(no_config))
-        .route("/compaction/config/datasources/{ds}/history", get(|| async { Json(json!({"entries": []})) }))
-        .route("/compaction/status/datasources", get(|| async { Json(json!({"latestStatus": []})) }))
-        .route("/compaction/status/datasources/{ds}", get(no_config))
-        .route("/supervisor", get(|| async { Json(json!([])) }).post(no_supervisors))
-        .route("/supervisor/history", get(supervisor_history))
-        .route("/supervisor/{id}", get(no_supervisor))
-        .route("/supervisor/{id}/{what}", get(no_supervisor).post(no_supervisor))
-        .route("/supervisor/suspendAll", post(|| async { Json(json!({"status": "success"})) }))
-        .route("/supervisor/resumeAll", post(|| async { Json(json!({"status": "success"})) }))
-        .route("/supervisor/terminateAll", post(|| async { Json(json!({"status": "success"})) }))
+        .route("/compaction/isSupervisorEnabled", get(|| async { Json(true) }))
+        .route("/compaction/config/cluster", get(cluster).post(set_cluster))
+        .route("/compaction/config/datasources", get(list))
+        .route("/compaction/config/datasources/{ds}", get(one).post(put).delete(delete))
+        .route("/compaction/config/datasources/{ds}/history", get(history))
+        .route("/compaction/status/datasources", get(statuses))
+        .route("/compaction/status/datasources/{ds}", get(status))
 }
 
-fn cluster_config() -> Value {
-    json!({
-        "compactionTaskSlotRatio": 0.1,
-        "maxCompactionTaskSlots": 2147483647,
-        "compactionPolicy": null,
-        "useSupervisors": false,
-        "engine": "native",
-        "storeCompactionStatePerSegment": true,
-    })
+async fn cluster(State(overlord): State<Arc<Overlord>>) -> ApiResult<Json<Value>> {
+    Ok(Json(Value::Object(ClusterConfig::read(&overlord.term()?.store).await?.json)))
 }
 
-async fn no_compaction() -> ApiError {
-    ApiError(DruidError::unsupported("automatic compaction is not supported"))
+async fn set_cluster(
+    State(overlord): State<Arc<Overlord>>,
+    headers: HeaderMap,
+    JsonBody(given): JsonBody<Map<String, Value>>,
+) -> ApiResult<Json<Value>> {
+    ClusterConfig::update(&overlord.term()?.store, &given, &audit_info(&headers)).await?;
+    Ok(Json(json!({"success": true})))
 }
 
-async fn no_supervisors() -> ApiError {
-    ApiError(DruidError::unsupported("supervisors are not supported"))
+/// Configurations in force.
+async fn active(overlord: &Overlord) -> Result<Vec<DataSourceConfig>> {
+    Ok(DataSourceConfig::active(&overlord.term()?.store).await?.into_values().collect())
 }
 
-async fn no_config(Path(data_source): Path<String>) -> ApiError {
-    ApiError(DruidError::not_found(format!("Compaction config for datasource [{data_source}] not found")))
+fn missing(name: &str) -> DruidError {
+    DruidError::not_found(format!("Compaction config for datasource [{name}] not found"))
 }
 
-async fn no_supervisor(Path(path): Path<std::collections::HashMap<String, String>>) -> Response {
-    let id = path.get("id").map_or("", String::as_str);
-    (StatusCode::NOT_FOUND, Json(json!({"error": format!("[{id}] does not exist")}))).into_response()
+async fn list(State(overlord): State<Arc<Overlord>>) -> ApiResult<Json<Value>> {
+    let configs: Vec<Value> = active(&overlord).await?.into_iter().map(|config| Value::Object(config.json)).collect();
+    Ok(Json(json!({"compactionConfigs": configs})))
 }
 
-async fn supervisor_history(State(overlord): State<Arc<Overlord>>) -> ApiResult<Json<Value>> {
-    let history = overlord.term()?.store.supervisor_history().await?;
-    let shown = history.into_iter().map(|(id, versions)| {
-        let versions: Vec<Value> = versions.iter().map(|v| json!({"spec": v.spec, "version": v.version})).collect();
-        (id, Value::Array(versions))
-    });
-    Ok(Json(Value::Object(shown.collect())))
+async fn one(State(overlord): State<Arc<Overlord>>, Path(name): Path<String>) -> ApiResult<Json<Value>> {
+    let found = active(&overlord).await?.into_iter().find(|config| config.data_source == name);
+    Ok(Json(Value::Object(found.ok_or_else(|| missing(&name))?.json)))
+}
+
+async fn put(
+    State(overlord): State<Arc<Overlord>>,
+    Path(name): Path<String>,
+    JsonBody(json): JsonBody<Value>,
+) -> ApiResult<Json<Value>> {
+    let config = DataSourceConfig::from_json(&json)?;
+    if config.data_source != name {
+        let message = format!("DataSource name in config[{}] does not match the name in the path[{name}]", config.data_source);
+        return Err(DruidError::invalid_input(message).into());
+    }
+    supervisors::put(&overlord, &json!({"type": "autocompact", "spec": json, "suspended": false})).await?;
+    Ok(Json(json!({"success": true})))
+}
+
+async fn delete(State(overlord): State<Arc<Overlord>>, Path(name): Path<String>, headers: HeaderMap) -> ApiResult<Json<Value>> {
+    let ended = supervisors::end(&overlord, &format!("{SUPERVISOR_PREFIX}{name}")).await?;
+    let removed = DataSourceConfig::remove_listed(&overlord.term()?.store, &name, &audit_info(&headers)).await?;
+    if !ended && !removed {
+        return Err(missing(&name).into());
+    }
+    Ok(Json(json!({"success": true})))
+}
+
+async fn history(State(overlord): State<Arc<Overlord>>, Path(name): Path<String>) -> ApiResult<Json<Value>> {
+    let mut history = overlord.term()?.store.supervisor_history().await?;
+    let versions = history.remove(&format!("{SUPERVISOR_PREFIX}{name}")).unwrap_or_default();
+    let entries: Vec<Value> =
+        versions.iter().map(|version| json!({"compactionConfig": version.spec["spec"], "auditTime": version.version})).collect();
+    Ok(Json(json!({"entries": entries})))
+}
+
+async fn snapshot(overlord: &Overlord, config: &DataSourceConfig) -> Result<Value> {
+    let used = overlord.term()?.store.used_segments(&config.data_source, &[]).await?;
+    let visible: Vec<Arc<_>> = actions::visible(used, &[]).into_iter().map(Arc::new).collect();
+    let fingerprint = indexing_state_fingerprint(&config.data_source, &config.state());
+    Ok(Totals::of(&chunks(&visible, config, &fingerprint)).to_json(&config.data_source))
+}
+
+async fn statuses(State(overlord): State<Arc<Overlord>>) -> ApiResult<Json<Value>> {
+    let mut all = Vec::new();
+    for config in active(&overlord).await? {
+        all.push(snapshot(&overlord, &config).await?);
+    }
+    Ok(Json(json!({"compactionSnapshots": all, "latestStatus": all})))
+}
+
+async fn status(State(overlord): State<Arc<Overlord>>, Path(name): Path<String>) -> ApiResult<Json<Value>> {
+    let found = active(&overlord).await?.into_iter().find(|config| config.data_source == name);
+    Ok(Json(snapshot(&overlord, &found.ok_or_else(|| missing(&name))?).await?))
 }

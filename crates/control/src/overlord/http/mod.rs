@@ -2,6 +2,7 @@
 
 mod compaction;
 mod data_sources;
+mod supervisors;
 mod tasks;
 mod workers;
 
@@ -55,6 +56,7 @@ pub fn routes(overlord: Arc<Overlord>) -> Router {
         .route("/datasources/{ds}/markUnused", post(data_sources::mark_unused))
         .route("/datasources/{ds}/segments/{id}", post(data_sources::mark_one_used).delete(data_sources::mark_one_unused))
         .merge(compaction::routes())
+        .merge(supervisors::routes())
         .layer(from_fn_with_state(selector, only_leader))
         .with_state(overlord);
     Router::new().nest("/druid/indexer/v1", routes)

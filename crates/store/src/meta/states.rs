@@ -1,0 +1,59 @@
+//! Indexing states (`druid_indexingStates`, 37): what compaction made of segments, named by a fingerprint that the segments
+//! carry.
+
+use ovate_base::Result;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use sqlx::Row as _;
+
+use super::{MetadataStore, commit, now_text, parse_json, sql_error, to_bytes};
+
+impl MetadataStore {
+    /// Notes a state under its fingerprint; one that is there stays.
+    pub async fn put_indexing_state(&self, data_source: &str, fingerprint: &str, state: &Value) -> Result<()> {
+        let mut tx = self.write().await?;
+        let sql = "INSERT INTO {indexingStates} (created_date, datasource, fingerprint, payload, used, pending, used_status_last_updated) \
+                   VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING";
+        let now = now_text();
+        let query = sqlx::query(self.sql(sql))
+            .bind(&now)
+            .bind(data_source)
+            .bind(fingerprint)
+            .bind(to_bytes(state))
+            .bind(true)
+            .bind(false)
+            .bind(&now);
+        query.execute(&mut *tx).await.map_err(sql_error)?;
+        commit(tx).await
+    }
+
+    /// The state of a fingerprint.
+    pub async fn indexing_state(&self, fingerprint: &str) -> Result<Option<Value>> {
+        let sql = self.sql("SELECT payload FROM {indexingStates} WHERE fingerprint = ?");
+        let row = sqlx::query(sql).bind(fingerprint).fetch_optional(&self.pool).await.map_err(sql_error)?;
+        row.map(|row| parse_json(row.try_get::<&[u8], _>(0).map_err(sql_error)?, "indexing state")).transpose()
+    }
+}
+
+/// SHA-256 in upper-case hex over the data source and the state (`DefaultIndexingStateFingerprintMapper`): properties in
+/// alphabetical order with `type` first, parts ended by FF.
+pub fn indexing_state_fingerprint(data_source: &str, state: &Value) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(data_source.as_bytes());
+    hasher.update([0xff]);
+    hasher.update(sorted(state).to_string().as_bytes());
+    hasher.update([0xff]);
+    hasher.finalize().iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut names: Vec<&String> = fields.keys().collect();
+            names.sort_by_key(|name| (name.as_str() != "type", name.as_str()));
+            Value::Object(names.into_iter().map(|name| (name.clone(), sorted(&fields[name]))).collect::<Map<_, _>>())
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
