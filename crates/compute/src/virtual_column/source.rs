@@ -159,8 +159,10 @@ fn nested(
 
 /// A field as the type that is wanted: arrays of several elements are no scalars.
 fn cast_field(column: Arc<dyn Column>, target: &ColumnType) -> Arc<dyn Column> {
-    let own = column.capabilities().column_type;
-    if own == *target {
+    let capabilities = column.capabilities();
+    let own = capabilities.column_type;
+    // A field of mixed types has no dictionary; its values are of their own types whatever the column says.
+    if own == *target && (own != ColumnType::String || capabilities.dictionary) {
         return column;
     }
     if own.is_numeric() && target.is_numeric() || own == ColumnType::String && target.is_numeric() {

@@ -19,6 +19,22 @@ fn natives(rel: &Rel) -> Vec<ColumnType> {
     rel.fields.iter().map(|f| f.sql_type.native()).collect()
 }
 
+/// What is unnested of a column. A multi-value string without values is null, and null is one value; an array without
+/// elements, or null, is none (Druid's `UnnestDimensionCursor` against `UnnestColumnValueSelectorCursor`).
+fn unnested(column: &Vector, rex: &Rex) -> Vector {
+    if !matches!(rex, Rex::Call { op: "MV_TO_ARRAY", .. }) {
+        return column.clone();
+    }
+    let one_null = || Value::Array(Arc::from([Value::Null]));
+    let values = column.to_values().into_iter().map(|value| match &value {
+        Value::Null => one_null(),
+        Value::Array(elements) if elements.is_empty() => one_null(),
+        _ => value,
+    });
+    let column_type = column.column_type().unwrap_or(ColumnType::array(ColumnType::String));
+    Vector::Any { column_type, values: values.collect() }
+}
+
 impl Executor<'_> {
     pub(super) fn run_other<'s>(&'s self, rel: &'s Rel) -> BoxFuture<'s, Result<Relation>> {
         Box::pin(async move {
@@ -46,7 +62,8 @@ impl Executor<'_> {
                 RelKind::Window { input, calls } => self.window(input, calls).await,
                 RelKind::Unnest { input, arrays, ordinality } => {
                     let (relation, places) = self.with_columns(input, arrays.iter()).await?;
-                    let lists: Vec<Vector> = places.iter().map(|p| relation.columns[*p].clone()).collect();
+                    let lists: Vec<Vector> =
+                        places.iter().zip(arrays).map(|(p, rex)| unnested(&relation.columns[*p], rex)).collect();
                     let width = input.fields.len();
                     let elements: Vec<ColumnType> =
                         rel.fields[width..width + arrays.len()].iter().map(|f| f.sql_type.native()).collect();

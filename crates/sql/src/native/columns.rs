@@ -41,6 +41,12 @@ impl<'a> Columns<'a> {
         if let Some((name, _, _)) = self.made.iter().find(|(_, made, _)| made == rex) {
             return Ok(name.clone());
         }
+        if let Rex::Call { op: "MV_FILTER_ONLY" | "MV_FILTER_NONE" | "MV_FILTER_REGEX" | "MV_FILTER_PREFIX", args, .. } = rex
+            && !matches!(args[0], Rex::Input(..) | Rex::Literal(..))
+        {
+            // What a filtered column reads is made first, or both would get the same name.
+            self.column(&args[0])?;
+        }
         let mut number = self.made.len();
         while self.names.iter().any(|n| *n == format!("v{number}"))
             || self.made.iter().any(|(n, _, _)| *n == format!("v{number}"))
