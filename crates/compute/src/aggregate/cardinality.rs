@@ -52,7 +52,9 @@ impl AggregatorFactory for Cardinality {
         columns
     }
     fn bind(&self, source: &Arc<dyn ColumnSource>, context: &EvalContext) -> Result<Box<dyn Aggregator>> {
-        let open = |field: &DimensionSpec| field.column(source, context);
+        // Complex columns have no dimension values (`DimensionHandlerUtils`); they count nothing.
+        let simple = |column: &Arc<dyn Column>| !matches!(column.capabilities().column_type, ColumnType::Complex(_));
+        let open = |field: &DimensionSpec| Ok(field.column(source, context)?.filter(simple));
         let columns: Vec<Option<Arc<dyn Column>>> = self.fields.iter().map(open).collect::<Result<_>>()?;
         if self.by_row { RowState::boxed(&columns) } else { SketchState::boxed(CardinalityKind, columns) }
     }
