@@ -56,7 +56,8 @@ impl GroupTable {
         } else if bits.iter().sum::<u32>() <= 64 {
             let mut shifts = vec![0u32; limits.len()];
             for i in 1..limits.len() {
-                shifts[i] = shifts[i - 1] + bits[i - 1];
+                // A key of one possible value has no bits; any place will do.
+                shifts[i] = (shifts[i - 1] + bits[i - 1]).min(63);
             }
             Index::Packed { shifts, table: PackedTable::new() }
         } else {

@@ -158,3 +158,45 @@ fn many_groups_on_threads_give_the_same_answer() {
         assert_eq!(finished(&query, again).unwrap(), expected);
     }
 }
+
+/// Puts `patch` in place of the `at`th value of a document, counted from the outside in.
+fn patched(value: &mut Value, at: &mut usize, patch: &Value) {
+    if *at == 0 {
+        *value = patch.clone();
+        *at = usize::MAX;
+        return;
+    }
+    *at -= 1;
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| {
+            if *at != usize::MAX {
+                patched(item, at, patch)
+            }
+        }),
+        Value::Object(map) => map.values_mut().for_each(|item| {
+            if *at != usize::MAX {
+                patched(item, at, patch)
+            }
+        }),
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn spoilt_documents_are_errors_or_run_but_never_panic(patches in prop::collection::vec((0usize..60, 0usize..12), 1..4)) {
+        let values = [json!(null), json!(-1), json!(0), json!(1e300), json!("x"), json!(""), json!([]), json!({}), json!(["city"]),
+            json!({"type": "x"}), json!(true), json!("day")];
+        for mut document in queries() {
+            for (at, value) in &patches {
+                patched(&mut document, &mut at.clone(), &values[*value]);
+            }
+            let Ok(query) = ovate_query::NativeQuery::from_json(&document) else { continue };
+            let written = query.to_json();
+            prop_assert_eq!(ovate_query::NativeQuery::from_json(&written).unwrap().to_json(), written);
+            let _ = answer_of(&query, &[table(&five())]);
+        }
+    }
+}

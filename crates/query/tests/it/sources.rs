@@ -73,12 +73,13 @@ fn left_join_keeps_rows_without_a_match() {
 
 #[test]
 fn unnest_gives_a_row_an_element() {
-    expect_test::expect![[r#"[["ulm","a",0],["ulm","b",0],[null,"b",86400000],["ulm","a",172800000],["köln","a",172800005],["köln","c",172800005]]"#]].assert_eq(&rows_of(
-        json!({
-            "queryType": "scan", "intervals": "1970/1971", "columns": ["city", "tag"], "resultFormat": "compactedList",
-            "orderBy": [{"columnName": "__time"}, {"columnName": "tag"}], "columns": ["city", "tag", "__time"],
-            "dataSource": {"type": "unnest", "base": "t",
-                "virtualColumn": {"type": "expression", "name": "tag", "expression": "\"tags\"", "outputType": "STRING"}},
-        }),
-    ));
+    expect_test::expect![[
+        r#"[["ulm","a",0],["ulm","b",0],[null,"b",86400000],["ulm","a",172800000],["köln","a",172800005],["köln","c",172800005]]"#
+    ]]
+    .assert_eq(&rows_of(json!({
+        "queryType": "scan", "intervals": "1970/1971", "columns": ["city", "tag"], "resultFormat": "compactedList",
+        "orderBy": [{"columnName": "__time"}, {"columnName": "tag"}], "columns": ["city", "tag", "__time"],
+        "dataSource": {"type": "unnest", "base": "t",
+            "virtualColumn": {"type": "expression", "name": "tag", "expression": "\"tags\"", "outputType": "STRING"}},
+    })));
 }
