@@ -194,10 +194,8 @@ fn lazy(function: LazyFn, args: &[Node], scope: &mut Scope<'_>, context: &EvalCo
         LazyFn::CaseSearched => {
             for pair in args.chunks(2) {
                 match pair {
-                    [condition, result] => {
-                        if eval(condition, scope, context)?.as_boolean() == Some(true) {
-                            return eval(result, scope, context);
-                        }
+                    [condition, result] if eval(condition, scope, context)?.as_boolean() == Some(true) => {
+                        return eval(result, scope, context);
                     }
                     [otherwise] => return eval(otherwise, scope, context),
                     _ => {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ovate_base::Result;
 
-use super::predicate::{Predicate, Test, TextBound, Tri, ValueRange, ValueSet};
+use super::predicate::{Predicate, Test, TextBound, TextTest, Tri, ValueRange, ValueSet};
 use super::{FilterSpec, SearchQuery, bloom};
 use crate::context::EvalContext;
 use crate::extraction::ExtractionFn;
@@ -112,7 +112,7 @@ fn like_test(pattern: LikePattern) -> Test {
 }
 
 /// The test of a search query on a text.
-pub fn search_test(query: &SearchQuery) -> Result<Box<dyn Fn(&str) -> bool + Send + Sync>> {
+pub fn search_test(query: &SearchQuery) -> Result<TextTest> {
     Ok(match query.clone() {
         SearchQuery::All => Box::new(|_| true),
         SearchQuery::Contains { value, case_sensitive: true } => Box::new(move |text| text.contains(&value)),

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 pub(crate) use bloom::decode_bloom;
 pub use compile::search_test;
+pub use predicate::TextTest;
 pub use row::RowFilter;
 
 use croaring::Bitmap;

@@ -42,7 +42,7 @@ impl Tri {
 }
 
 /// A test of one text.
-pub(super) type TextTest = Box<dyn Fn(&str) -> bool + Send + Sync>;
+pub type TextTest = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// A compiled leaf.
 pub(super) struct Predicate {

@@ -24,7 +24,7 @@ enum Node {
     Not(Box<Node>),
     IsTrue(Box<Node>),
     IsFalse(Box<Node>),
-    Leaf { column: String, predicate: Predicate, whole_arrays: bool },
+    Leaf { column: String, predicate: Box<Predicate>, whole_arrays: bool },
     Expression(Expr),
     Comparison(Vec<(String, Option<BoundExtraction>)>),
 }
@@ -69,7 +69,7 @@ fn node(spec: &FilterSpec, context: &EvalContext) -> Result<Node> {
                     FilterSpec::ArrayContains { .. } => true,
                     _ => false,
                 };
-                Node::Leaf { column: column.to_owned(), predicate, whole_arrays }
+                Node::Leaf { column: column.to_owned(), predicate: Box::new(predicate), whole_arrays }
             }
             None => unreachable!("every filter on one column compiles to a predicate"),
         },

@@ -258,7 +258,7 @@ fn ieee_remainder(x: f64, y: f64) -> f64 {
     // Reduce below 2y first, exactly.
     let rest = if y <= f64::MAX / 2.0 { size % (2.0 * y) } else { size };
     let half = y / 2.0;
-    let result = if rest > y + half || (rest == y + half) {
+    let result = if rest >= y + half {
         rest - 2.0 * y
     } else if rest > half {
         rest - y

@@ -62,7 +62,7 @@ pub(super) struct Function {
     pub output: Output,
     /// Never folded.
     pub volatile: bool,
-    pub build: fn(&[Option<&Value>]) -> Result<Arc<dyn Callable>>,
+    build: Prepared,
     simple: Option<Simple>,
 }
 

@@ -274,10 +274,8 @@ impl Callable for Extract {
         let (Operand::Vector(vector), Part::Fixed(zone)) = (&args[0], &self.zone) else { return Ok(None) };
         let Vector::Long { values, nulls } = vector.as_ref() else { return Ok(None) };
         let zone = zone.clone().unwrap_or(Zone::UTC);
-        Ok(Some(Vector::Long {
-            values: values.iter().map(|millis| self.unit.of(*millis, &zone)).collect(),
-            nulls: nulls.clone(),
-        }))
+        let mut fields = Fields { unit: self.unit, zone, quarter: i64::MIN, offset: 0, day: i64::MIN, of_day: 0 };
+        Ok(Some(Vector::Long { values: values.iter().map(|millis| fields.of(*millis)).collect(), nulls: nulls.clone() }))
     }
 }
 
