@@ -58,7 +58,7 @@ impl Value {
             Value::Double(value) => Some(*value as i64),
             Value::String(text) => text_to_long(text),
             Value::Array(elements) if elements.len() == 1 => elements[0].as_long(),
-            Value::Json(json) => json_scalar(json).as_long(),
+            Value::Json(json) if !json.is_array() && !json.is_object() => json_scalar(json).as_long(),
             _ => None,
         }
     }
@@ -71,7 +71,7 @@ impl Value {
             Value::Double(value) => Some(*value),
             Value::String(text) => parse_double(text),
             Value::Array(elements) if elements.len() == 1 => elements[0].as_double(),
-            Value::Json(json) => json_scalar(json).as_double(),
+            Value::Json(json) if !json.is_array() && !json.is_object() => json_scalar(json).as_double(),
             _ => None,
         }
     }
@@ -118,7 +118,8 @@ impl Value {
             Value::String(text) => Some(text.eq_ignore_ascii_case("true")),
             Value::Array(elements) if elements.len() == 1 => elements[0].as_boolean(),
             Value::Array(_) => Some(false),
-            Value::Json(json) => json_scalar(json).as_boolean(),
+            Value::Json(json) if !json.is_array() && !json.is_object() => json_scalar(json).as_boolean(),
+            Value::Json(_) => Some(false),
         }
     }
 
