@@ -36,7 +36,7 @@ pub fn routes(coordinator: Arc<Coordinator>) -> Router {
         .merge(config::routes())
         .merge(compaction::routes())
         .merge(lookups::routes())
-        .layer(from_fn_with_state(selector, only_leader))
         .with_state(coordinator);
-    Router::new().nest("/druid/coordinator/v1", routes)
+    // Outside of the nesting, where the path is still whole.
+    Router::new().nest("/druid/coordinator/v1", routes).route_layer(from_fn_with_state(selector, only_leader))
 }

@@ -57,9 +57,9 @@ pub fn routes(overlord: Arc<Overlord>) -> Router {
         .route("/datasources/{ds}/segments/{id}", post(data_sources::mark_one_used).delete(data_sources::mark_one_unused))
         .merge(compaction::routes())
         .merge(supervisors::routes())
-        .layer(from_fn_with_state(selector, only_leader))
         .with_state(overlord);
-    Router::new().nest("/druid/indexer/v1", routes)
+    // Outside of the nesting, where the path is still whole.
+    Router::new().nest("/druid/indexer/v1", routes).route_layer(from_fn_with_state(selector, only_leader))
 }
 
 /// `POST /action`.
