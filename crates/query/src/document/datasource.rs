@@ -10,6 +10,8 @@ use super::NativeQuery;
 use super::fields::{Fields, unknown_type};
 
 /// A tree of tables and what is done to them before the query sees their rows.
+// One is held a query; boxing every variant would only blur the matches.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum DataSource {
     Table(String),

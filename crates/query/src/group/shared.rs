@@ -15,6 +15,10 @@ use super::BytesInterner;
 
 const UNKNOWN: u32 = u32::MAX;
 
+/// The shared number of each code of one segment.
+type CodeMap = Arc<Vec<AtomicU32>>;
+type MappedColumnCodes = (Weak<dyn Column>, CodeMap);
+
 /// The shared dictionaries of a server, by table and column.
 pub struct SharedDictionaries {
     columns: Mutex<HashMap<(String, String), Arc<SharedDictionary>>>,
@@ -59,7 +63,7 @@ impl Default for SharedDictionaries {
 pub(crate) struct SharedDictionary {
     values: RwLock<BytesInterner>,
     /// By the address of a segment's open column, with the column to tell whether it is still the same one.
-    maps: Mutex<HashMap<usize, (Weak<dyn Column>, Arc<Vec<AtomicU32>>)>>,
+    maps: Mutex<HashMap<usize, MappedColumnCodes>>,
     bytes_max: usize,
 }
 
@@ -91,7 +95,7 @@ impl SharedDictionary {
         Ok(true)
     }
 
-    fn map_of(&self, column: &Arc<dyn Column>, cardinality: u32) -> Arc<Vec<AtomicU32>> {
+    fn map_of(&self, column: &Arc<dyn Column>, cardinality: u32) -> CodeMap {
         let address = Arc::as_ptr(column).cast::<()>() as usize;
         let mut maps = self.maps.lock();
         if let Some((known, map)) = maps.get(&address)
@@ -102,7 +106,7 @@ impl SharedDictionary {
         }
         // Segments come and go; their maps go with them.
         maps.retain(|_, (column, _)| column.strong_count() > 0);
-        let map: Arc<Vec<AtomicU32>> = Arc::new((0..cardinality).map(|_| AtomicU32::new(UNKNOWN)).collect());
+        let map: CodeMap = Arc::new((0..cardinality).map(|_| AtomicU32::new(UNKNOWN)).collect());
         maps.insert(address, (Arc::downgrade(column), map.clone()));
         map
     }

@@ -57,10 +57,8 @@ fn analyze(query: &SegmentMetadataQuery, source: &dyn ColumnSource, name: &str) 
         error: None,
     };
     match &capabilities.column_type {
-        ColumnType::String => {
-            if wants_size || query.wants(AnalysisType::Cardinality) || query.wants(AnalysisType::MinMax) {
-                analyze_strings(query, source, name, &mut analysis)?;
-            }
+        ColumnType::String if wants_size || query.wants(AnalysisType::Cardinality) || query.wants(AnalysisType::MinMax) => {
+            analyze_strings(query, source, name, &mut analysis)?;
         }
         ColumnType::Long | ColumnType::Float | ColumnType::Double if wants_size => {
             analysis.size = rows * if name == TIME_COLUMN { NUMBER_TEXT_BYTES } else { 8 };
