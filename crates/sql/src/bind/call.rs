@@ -87,6 +87,16 @@ impl Binder<'_> {
                 Rex::Literal(value, _) => Rex::Literal(value, sql_type),
                 other => Rex::call(function.name, vec![other], sql_type),
             },
+            "TIME_IN_INTERVAL" => {
+                let text = args[1].literal_text().unwrap_or_default();
+                let interval = ovate_base::Interval::parse_in(text, &self.session.zone).map_err(|_| {
+                    error_at(format!("Function 'TIME_IN_INTERVAL' second argument is not a valid ISO8601 interval: [{text}]"), pos)
+                })?;
+                let at = |millis| Rex::Literal(Value::Long(millis), SqlType::Timestamp);
+                let from = Rex::call(">=", vec![args[0].clone(), at(interval.start)], SqlType::Boolean);
+                let to = Rex::call("<", vec![args[0].clone(), at(interval.end)], SqlType::Boolean);
+                super::expr::flatten("AND", vec![from, to])
+            }
             "MOD" => self.arithmetic("MOD", args[0].clone(), args[1].clone(), pos)?,
             op => Rex::call(op, args, sql_type),
         })

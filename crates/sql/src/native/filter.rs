@@ -77,8 +77,8 @@ impl FilterWriter<'_, '_> {
             "IS NOT FALSE" => Ok(json!({"type": "not", "field": {"type": "isfalse", "field": self.write(&args[0])?}})),
             "IS NULL" | "IS NOT NULL" => {
                 let Some(column) = self.operand(&args[0])? else { return self.expression(rex) };
-                let null = json!({"type": "null", "column": column});
-                Ok(if op == "IS NULL" { null } else { json!({"type": "not", "field": null}) })
+                let is_null = json!({"type": "null", "column": column});
+                Ok(if op == "IS NULL" { is_null } else { json!({"type": "not", "field": is_null}) })
             }
             "=" | "<>" | "<" | "<=" | ">" | ">=" => self.comparison(op, args, rex),
             "IS DISTINCT FROM" | "IS NOT DISTINCT FROM" => self.distinct_from(op, args, rex),
