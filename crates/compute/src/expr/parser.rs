@@ -13,7 +13,10 @@ use crate::types::ColumnType;
 use crate::value::{Value, unify_elements};
 
 /// Nesting that a text may have; deeper texts would exhaust the stack.
-const DEPTH_MAX: usize = 200;
+const DEPTH_MAX: usize = 100;
+
+/// Operators in a row, such as `a + b + c`, that a text may have: they nest to the left. `&&` and `||` have no bound.
+const CHAIN_MAX: usize = 100;
 
 /// Parses a text.
 pub(super) fn parse(text: &str) -> Result<Node> {
@@ -83,11 +86,25 @@ impl Parser<'_> {
             return Err(DruidError::invalid_input(format!("Expression is nested deeper than {DEPTH_MAX}")));
         }
         let mut left = self.unary()?;
+        let mut chain = 0;
         while let Some(symbol) = self.peek_symbol(0) {
             let Some((power, right_grouping)) = power(symbol).filter(|(power, _)| *power > least) else { break };
             self.at += 1;
-            let right = self.expression(if right_grouping { power - 1 } else { power })?;
-            left = eval::fold(binary(symbol, left, right));
+            if symbol == "&&" || symbol == "||" {
+                // A run of the same operator becomes a flat tree: filters may have thousands of terms.
+                let mut terms = vec![left, self.expression(power)?];
+                while self.take_symbol(symbol) {
+                    terms.push(self.expression(power)?);
+                }
+                left = balanced(symbol, terms);
+            } else {
+                let right = self.expression(if right_grouping { power - 1 } else { power })?;
+                left = eval::fold(binary(symbol, left, right));
+            }
+            chain += 1;
+            if chain > CHAIN_MAX {
+                return Err(DruidError::invalid_input(format!("Expression has more than {CHAIN_MAX} operators in a row")));
+            }
         }
         self.depth -= 1;
         Ok(left)
@@ -237,6 +254,19 @@ impl Parser<'_> {
         }
         let body = self.expression(0)?;
         Ok(Some(Lambda { params, body }))
+    }
+}
+
+/// The terms joined by `&&` or `||`, in order, in a tree of least height.
+fn balanced(symbol: &str, mut terms: Vec<Node>) -> Node {
+    if terms.len() > 2 {
+        let right = terms.split_off(terms.len().div_ceil(2));
+        return eval::fold(binary(symbol, balanced(symbol, terms), balanced(symbol, right)));
+    }
+    match (terms.pop(), terms.pop()) {
+        (Some(right), Some(left)) => eval::fold(binary(symbol, left, right)),
+        (Some(one), None) => one,
+        (None, _) => unreachable!("a run has terms"),
     }
 }
 

@@ -369,3 +369,38 @@ fn functions_map_over_multi_value_rows() {
     assert_eq!(answers("array_to_string(concat(m, '1'), ';')"), "'a1;b1' 'c1' null");
     assert_eq!(answers("array_contains(m, 'b')"), "1 0 null");
 }
+
+#[test]
+fn deep_texts_are_refused_or_evaluated_but_never_exhaust_the_stack() {
+    let context = EvalContext::at(0);
+    let long = |count: usize| vec!["x"; count].join(" + ");
+    let or = (0..5_000).map(|i| format!("x == {i}")).collect::<Vec<_>>().join(" || ");
+    let nested = |count: usize| format!("{}x{}", "abs(".repeat(count), ")".repeat(count));
+    for text in [long(100), nested(90), format!("{}x", "-".repeat(90)), format!("{}x{}", "(".repeat(90), ")".repeat(90)), or] {
+        let expression = Expr::parse(&text).unwrap();
+        assert!(expression.eval_row(&row, &context).is_ok());
+        let input = Vector::Long { values: vec![1, 2], nulls: None };
+        assert_eq!(expression.eval_vectors(&[("x", &input)], 2, &context).unwrap().len(), 2);
+        assert!(!expression.to_string().is_empty());
+    }
+    for text in
+        [long(100_000), nested(100_000), "-".repeat(100_000), "(".repeat(100_000), "[".repeat(100_000), "!(".repeat(100_000)]
+    {
+        assert!(Expr::parse(&text).is_err());
+    }
+}
+
+#[test]
+fn no_text_makes_the_parser_panic() {
+    let pieces = [
+        "x", "'a'", "1", "2.5e", "(", ")", "[", "]", ",", "->", "map(", "cast(", "&&", "-", "!", "\"q", "\\u12", "<LONG>",
+        "ARRAY<", "é", " ",
+    ];
+    let mut rng = StdRng::seed_from_u64(11);
+    for _ in 0..20_000 {
+        let text: String = (0..rng.random_range(1..12)).map(|_| pieces[rng.random_range(0..pieces.len())]).collect();
+        if let Ok(expression) = Expr::parse(&text) {
+            let _ = expression.eval_row(&row, &EvalContext::at(0));
+        }
+    }
+}
