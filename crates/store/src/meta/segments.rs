@@ -35,8 +35,9 @@ pub struct UnusedFilter {
 impl MetadataStore {
     /// Used segments of a data source whose interval overlaps any of `intervals` (all when empty), hidden ones too.
     pub async fn used_segments(&self, data_source: &str, intervals: &[Interval]) -> Result<Vec<DataSegment>> {
-        let sql = self.sql("SELECT payload FROM {segments} WHERE dataSource = ? AND used = ?");
-        let rows = sqlx::query(sql).bind(data_source).bind(true).fetch_all(&self.pool).await.map_err(sql_error)?;
+        let (from, to) = text_range(intervals);
+        let query = sqlx::query(self.sql(USED_OVERLAPPING)).bind(data_source).bind(true).bind(to).bind(from);
+        let rows = query.fetch_all(&self.pool).await.map_err(sql_error)?;
         overlapping(segments_of(&rows)?, intervals)
     }
 
@@ -185,8 +186,9 @@ impl MetadataStore {
 
     /// Used segments of a data source inside a transaction, overlapping `interval`.
     pub(super) async fn used_in(&self, tx: &mut Tx, data_source: &str, interval: Interval) -> Result<Vec<DataSegment>> {
-        let sql = self.sql("SELECT payload FROM {segments} WHERE dataSource = ? AND used = ?");
-        let rows = sqlx::query(sql).bind(data_source).bind(true).fetch_all(&mut **tx).await.map_err(sql_error)?;
+        let (from, to) = text_range(&[interval]);
+        let query = sqlx::query(self.sql(USED_OVERLAPPING)).bind(data_source).bind(true).bind(to).bind(from);
+        let rows = query.fetch_all(&mut **tx).await.map_err(sql_error)?;
         overlapping(segments_of(&rows)?, &[interval])
     }
 
@@ -220,6 +222,19 @@ impl MetadataStore {
             }
         }
         Ok(ids)
+    }
+}
+
+/// Times are compared as text, which is right for years of four digits; other rows are fetched and compared as numbers.
+const USED_OVERLAPPING: &str = "SELECT payload FROM {segments} WHERE dataSource = ? AND used = ? \
+                                AND ((start < ? AND {end} > ?) OR LENGTH(start) <> 24 OR LENGTH({end}) <> 24)";
+
+/// Texts before and after all times of the intervals; of everything when they are empty or beyond four digits.
+fn text_range(intervals: &[Interval]) -> (String, String) {
+    let cover = intervals.iter().copied().reduce(|all, one| all.cover(&one));
+    match cover.map(|cover| (format_iso(cover.start), format_iso(cover.end))) {
+        Some((from, to)) if from.len() == 24 && to.len() == 24 => (from, to),
+        _ => (String::new(), "A".to_owned()),
     }
 }
 
