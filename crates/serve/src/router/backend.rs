@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use ovate_base::{Category, DruidError, Persona, Result};
-use ovate_net::{Discovery, HttpClient, LeaderSelector, NodeRole};
+use ovate_net::{DiscoveredNode, Discovery, HttpClient, LeaderSelector, NodeRole};
 use parking_lot::RwLock;
 use tower::ServiceExt;
 
@@ -46,12 +47,18 @@ pub struct Backends {
     discovery: Arc<dyn Discovery>,
     local: RwLock<HashMap<NodeRole, (Router, Option<Arc<dyn LeaderSelector>>)>>,
     turn: AtomicUsize,
+    leaders: RwLock<HashMap<NodeRole, (String, Instant)>>,
 }
+
+/// How long an answer about who leads is believed.
+const LEADER_KNOWN: Duration = Duration::from_secs(1);
+/// One node has to say within this who leads.
+const LEADER_DEADLINE: Duration = Duration::from_secs(2);
 
 impl Backends {
     /// Nothing local yet; everything is found through `discovery`.
     pub fn new(client: HttpClient, discovery: Arc<dyn Discovery>) -> Self {
-        Backends { client, discovery, local: RwLock::default(), turn: AtomicUsize::new(0) }
+        Backends { client, discovery, local: RwLock::default(), turn: AtomicUsize::new(0), leaders: RwLock::default() }
     }
 
     /// Serves `role` from this process; for an elected role only while `selector` says that this process leads.
@@ -81,8 +88,35 @@ impl Backends {
             let message = format!("no {} is announced; is one running?", role.name());
             return Err(DruidError::new(Persona::Operator, Category::ServiceUnavailable, "general", message));
         }
-        // Followers redirect to their leader, so any node of an elected role is a way to it.
+        if matches!(role, NodeRole::Coordinator | NodeRole::Overlord)
+            && let Some(url) = self.leader(role, &nodes).await
+        {
+            return Ok(Backend::Remote(self.client.clone(), url));
+        }
+        // Nobody tells of a leader yet; any node of the role answers that as well as we could.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % nodes.len();
         Ok(Backend::Remote(self.client.clone(), nodes[turn].druid_node.url()))
+    }
+
+    /// The leader that the first node to answer names; asked for again when the answer is old.
+    async fn leader(&self, role: NodeRole, nodes: &[DiscoveredNode]) -> Option<String> {
+        if let Some((url, since)) = self.leaders.read().get(&role)
+            && since.elapsed() < LEADER_KNOWN
+        {
+            return Some(url.clone());
+        }
+        let path = if role == NodeRole::Coordinator { "coordinator" } else { "indexer" };
+        for node in nodes {
+            let url = format!("{}/druid/{path}/v1/leader", node.druid_node.url());
+            match self.client.get_text(&url, LEADER_DEADLINE).await {
+                Ok(leader) if leader.trim().starts_with("http") => {
+                    let leader = leader.trim().to_owned();
+                    self.leaders.write().insert(role, (leader.clone(), Instant::now()));
+                    return Some(leader);
+                }
+                _ => {}
+            }
+        }
+        None
     }
 }
