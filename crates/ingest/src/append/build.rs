@@ -81,17 +81,25 @@ pub fn build_segments(plans: Vec<SegmentPlan>, builder: &Builder<'_>) -> Result<
 }
 
 fn build(plan: SegmentPlan, builder: &Builder<'_>, dir: &Path) -> Result<Built> {
-    let disk = |e: std::io::Error| DruidError::runtime(format!("cannot write [{}]: {e}", dir.display()));
-    std::fs::create_dir_all(dir).map_err(disk)?;
-    let report = write(plan.parts, builder.schema, builder.spec, dir)?;
+    let mut parts = plan.parts;
+    // A part that is alone on disk is the segment.
+    let (dir, report) = match (parts.pop(), parts.is_empty()) {
+        (Some(Part::Disk { dir, report }), true) => (dir, report),
+        (last, _) => {
+            parts.extend(last);
+            std::fs::create_dir_all(dir).map_err(|e| DruidError::runtime(format!("cannot create [{}]: {e}", dir.display())))?;
+            (dir.to_owned(), write(parts, builder.schema, builder.spec, dir)?)
+        }
+    };
     let id = SegmentId::new(plan.data_source, plan.interval, plan.version, plan.shard_spec.partition_num());
     let mut segment = DataSegment::new(id, plan.shard_spec);
     segment.dimensions = report.dimensions;
     segment.metrics = report.metrics;
     segment.total_rows = Some(report.row_count as i64);
     segment.size = report.size_bytes as i64;
-    let segment = builder.handle.block_on(builder.storage.push(dir, &segment, plan.unique_path))?;
-    std::fs::remove_dir_all(dir).map_err(disk)?;
+    let segment = builder.handle.block_on(builder.storage.push(&dir, &segment, plan.unique_path))?;
+    // The task's directory is deleted anyway; this only frees the disk earlier.
+    let _ = std::fs::remove_dir_all(&dir);
     Ok(Built { segment, rows: report.row_count })
 }
 

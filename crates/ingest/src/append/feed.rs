@@ -4,7 +4,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 
 use ovate_base::{DruidError, Result};
 use ovate_compute::filter::FilterSpec;
@@ -51,71 +52,141 @@ pub trait Feed: Send {
     fn take(&mut self, batch: Batch) -> Result<()>;
 }
 
+/// What all threads of one run share.
+struct Run<'a> {
+    input: &'a Input,
+    handle: &'a Handle,
+    stop: &'a StopFlag,
+    failed: Mutex<Option<DruidError>>,
+    /// Some thread has failed, so the others may end.
+    over: AtomicBool,
+}
+
+impl Run<'_> {
+    fn fail(&self, error: DruidError) {
+        self.failed.lock().get_or_insert(error);
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// An error when the task was stopped or another thread has failed, whose own error is the one to tell.
+    fn check(&self) -> Result<()> {
+        if self.over.load(Ordering::Relaxed) {
+            return Err(DruidError::cancelled("input is no longer wanted"));
+        }
+        self.stop.check()
+    }
+}
+
+/// Takes units, from the reading thread to the parsing ones or within one.
+type SendUnit<'a> = &'a mut dyn FnMut(Unit) -> Result<()>;
+
+/// With this many files a thread, each thread reads files of its own, whole, so that rows of one file - often of one time
+/// chunk - stay together.
+const FILES_PER_THREAD: usize = 4;
+
 /// Reads everything, parsing on as many threads as there are feeds; gives the feeds back. Blocks; must not be called on
 /// one of the runtime's own threads.
 pub fn run_feed<F: Feed>(input: &Input, feeds: Vec<F>, handle: &Handle, stop: &StopFlag) -> Result<Vec<F>> {
-    let (sender, receiver) = sync_channel(feeds.len() * QUEUE_PER_THREAD);
-    let receiver = Mutex::new(Some(receiver));
-    let failed: Mutex<Option<DruidError>> = Mutex::new(None);
+    let run = Run { input, handle, stop, failed: Mutex::new(None), over: AtomicBool::new(false) };
+    let done = if input.segments.is_empty() && input.entities.len() >= feeds.len() * FILES_PER_THREAD {
+        by_file(&run, feeds)
+    } else {
+        by_unit(&run, feeds)
+    };
+    match run.failed.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(done),
+    }
+}
+
+/// Each thread takes the next file and reads it to its end.
+fn by_file<F: Feed>(run: &Run<'_>, feeds: Vec<F>) -> Vec<F> {
+    let queue = Mutex::new(run.input.entities.iter());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for feed in feeds {
-            scope.spawn(|| match parse_units(input, feed, &receiver, stop) {
-                Ok(feed) => done.lock().push(feed),
-                Err(error) => {
-                    failed.lock().get_or_insert(error);
-                    // Without a receiver the reading thread and the other parsers come to their ends. Whoever holds the
-                    // lock waits for the reading thread, which goes on meanwhile.
-                    receiver.lock().take();
+        for mut feed in feeds {
+            let (queue, done) = (&queue, &done);
+            scope.spawn(move || {
+                let mut reader = None;
+                loop {
+                    let next = queue.lock().next();
+                    let Some(entity) = next else { break };
+                    let result = entity_units(run, entity, &mut |unit| parse_unit(run, unit, &mut feed, &mut reader));
+                    if let Err(error) = result {
+                        return run.fail(error);
+                    }
                 }
+                done.lock().push(feed);
             });
         }
-        let read = read_units(input, &sender, handle, stop);
-        // Parsers that wait for more hold the receiver's lock until the sender is gone.
-        drop(sender);
-        if let Err(error) = read {
-            failed.lock().get_or_insert(error);
-        }
     });
-    match failed.into_inner() {
-        Some(error) => Err(error),
-        None => Ok(done.into_inner()),
-    }
+    done.into_inner()
 }
 
-/// Marks that the other side has hung up because it failed; its own error is the one to tell.
-fn hung_up() -> DruidError {
-    DruidError::cancelled("input is no longer wanted")
+/// One thread reads, the others parse what it has read.
+fn by_unit<F: Feed>(run: &Run<'_>, feeds: Vec<F>) -> Vec<F> {
+    let (sender, receiver) = sync_channel(feeds.len() * QUEUE_PER_THREAD);
+    let receiver = Mutex::new(receiver);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for mut feed in feeds {
+            let (receiver, done) = (&receiver, &done);
+            scope.spawn(move || {
+                let mut reader = None;
+                loop {
+                    let next = receiver.lock().recv();
+                    let Ok(unit) = next else { break };
+                    if run.over.load(Ordering::Relaxed) {
+                        continue; // so that the reading thread is not kept waiting
+                    }
+                    if let Err(error) = parse_unit(run, unit, &mut feed, &mut reader) {
+                        run.fail(error);
+                    }
+                }
+                done.lock().push(feed);
+            });
+        }
+        // Parsers run until the sender is gone, so sending cannot fail.
+        let mut send = |unit| sender.send(unit).map_err(|_| DruidError::cancelled("input is no longer wanted"));
+        if let Err(error) = read_units(run, &mut send) {
+            run.fail(error);
+        }
+        drop(sender);
+    });
+    done.into_inner()
 }
 
-fn read_units(input: &Input, sender: &SyncSender<Unit>, handle: &Handle, stop: &StopFlag) -> Result<()> {
-    for segment in &input.segments {
-        stop.check()?;
-        sender.send(Unit::Segment(Box::new(segment.clone()))).map_err(|_| hung_up())?;
+fn read_units(run: &Run<'_>, send: SendUnit<'_>) -> Result<()> {
+    for segment in &run.input.segments {
+        run.check()?;
+        send(Unit::Segment(Box::new(segment.clone())))?;
     }
-    for entity in &input.entities {
-        stop.check()?;
-        let Some(format) = &input.format else { break };
-        let entity = Arc::new(entity.clone());
-        let result = match format {
-            InputFormat::Parquet { .. } => parquet_units(&entity, &input.dir, sender, handle),
-            format => text_units(&entity, format, sender, handle, stop),
-        };
-        result?;
+    for entity in &run.input.entities {
+        entity_units(run, entity, send)?;
     }
     Ok(())
 }
 
-fn parquet_units(entity: &Arc<Entity>, dir: &Path, sender: &SyncSender<Unit>, handle: &Handle) -> Result<()> {
+/// All units of one entity.
+fn entity_units(run: &Run<'_>, entity: &Entity, send: SendUnit<'_>) -> Result<()> {
+    run.check()?;
+    let entity = Arc::new(entity.clone());
+    match format_of(run.input)? {
+        InputFormat::Parquet { .. } => parquet_units(run, &entity, send),
+        format => text_units(run, &entity, format, send),
+    }
+}
+
+fn parquet_units(run: &Run<'_>, entity: &Arc<Entity>, send: SendUnit<'_>) -> Result<()> {
     let local = match &entity.place {
         Place::File(path) => path.clone(),
-        Place::Http { .. } => fetch(entity, dir, handle)?,
+        Place::Http { .. } => fetch(entity, &run.input.dir, run.handle)?,
         Place::Inline(_) => return Err(DruidError::invalid_input("parquet cannot be read from an inline input source")),
     };
     let file = ParquetFile::open(&local)?;
     for number in 0..file.row_groups() {
-        let unit = Unit::RowGroup { entity: entity.clone(), file: file.clone(), number };
-        sender.send(unit).map_err(|_| hung_up())?;
+        run.check()?;
+        send(Unit::RowGroup { entity: entity.clone(), file: file.clone(), number })?;
     }
     Ok(())
 }
@@ -131,14 +202,8 @@ fn fetch(entity: &Entity, dir: &Path, handle: &Handle) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn text_units(
-    entity: &Arc<Entity>,
-    format: &InputFormat,
-    sender: &SyncSender<Unit>,
-    handle: &Handle,
-    stop: &StopFlag,
-) -> Result<()> {
-    let mut lines = LineChunks { stream: entity.open(handle)?, name: entity.name(), rest: Vec::new(), ended: false };
+fn text_units(run: &Run<'_>, entity: &Arc<Entity>, format: &InputFormat, send: SendUnit<'_>) -> Result<()> {
+    let mut lines = LineChunks { stream: entity.open(run.handle)?, name: entity.name(), rest: Vec::new(), ended: false };
     let wanted = header_lines(format);
     let mut first = Vec::new();
     while first.len() < wanted {
@@ -150,8 +215,8 @@ fn text_units(
     let head: Vec<&str> = first.iter().map(String::as_str).collect();
     let header = read_header(format, &head).map_err(|e| e.prefixed(entity.name()))?;
     while let Some(bytes) = lines.chunk()? {
-        stop.check()?;
-        sender.send(Unit::Text { entity: entity.clone(), header: header.clone(), bytes }).map_err(|_| hung_up())?;
+        run.check()?;
+        send(Unit::Text { entity: entity.clone(), header: header.clone(), bytes })?;
     }
     Ok(())
 }
@@ -221,39 +286,35 @@ impl LineChunks {
     }
 }
 
-fn parse_units<F: Feed>(input: &Input, mut feed: F, receiver: &Mutex<Option<Receiver<Unit>>>, stop: &StopFlag) -> Result<F> {
-    let mut reader: Option<Box<dyn TextReader>> = None;
-    loop {
-        stop.check()?;
-        let unit = match receiver.lock().as_ref() {
-            Some(receiver) => receiver.recv(),
-            None => return Ok(feed),
-        };
-        match unit {
-            Err(_) => return Ok(feed),
-            Ok(Unit::Text { entity, header, bytes }) => {
-                let reader = match &mut reader {
-                    Some(reader) => reader,
-                    None => reader.insert(text_reader(format_of(input)?, &input.wanted)?),
-                };
-                let batch = reader.read(&bytes, &header)?;
+/// Parses one unit into the feed; `reader` is the thread's own, made when first needed.
+fn parse_unit<F: Feed>(run: &Run<'_>, unit: Unit, feed: &mut F, reader: &mut Option<Box<dyn TextReader>>) -> Result<()> {
+    run.check()?;
+    let input = run.input;
+    match unit {
+        Unit::Segment(segment) => {
+            let mut reader = SegmentReader::new(&segment, &input.wanted, input.filter.as_deref(), input.now_ms)?;
+            while let Some(batch) = reader.next_batch()? {
+                run.check()?;
+                feed.take(batch)?;
+            }
+            Ok(())
+        }
+        Unit::Text { entity, header, bytes } => {
+            let reader = match reader {
+                Some(reader) => reader,
+                None => reader.insert(text_reader(format_of(input)?, &input.wanted)?),
+            };
+            let batch = reader.read(&bytes, &header)?;
+            feed.take(with_system_fields(batch, &entity))
+        }
+        Unit::RowGroup { entity, file, number } => {
+            let InputFormat::Parquet { flatten, binary_as_string } = format_of(input)? else { return Ok(()) };
+            let mut reader = file.read(number, flatten, *binary_as_string, &input.wanted)?;
+            while let Some(batch) = reader.next_batch()? {
+                run.check()?;
                 feed.take(with_system_fields(batch, &entity))?;
             }
-            Ok(Unit::Segment(segment)) => {
-                let mut reader = SegmentReader::new(&segment, &input.wanted, input.filter.as_deref(), input.now_ms)?;
-                while let Some(batch) = reader.next_batch()? {
-                    stop.check()?;
-                    feed.take(batch)?;
-                }
-            }
-            Ok(Unit::RowGroup { entity, file, number }) => {
-                let InputFormat::Parquet { flatten, binary_as_string } = format_of(input)? else { continue };
-                let mut reader = file.read(number, flatten, *binary_as_string, &input.wanted)?;
-                while let Some(batch) = reader.next_batch()? {
-                    stop.check()?;
-                    feed.take(with_system_fields(batch, &entity))?;
-                }
-            }
+            Ok(())
         }
     }
 }

@@ -1,12 +1,12 @@
-//! One thread's indexes, by time chunk and bucket. Spills all of them to disk when its share of the memory is used up, as
-//! Druid's appenderator persists all its sinks.
+//! One thread's indexes, by time chunk and bucket. Spills to disk when its share of the memory is used up; the chunk that
+//! rows are coming for now goes last.
 
 use std::path::{Path, PathBuf};
 
 use hashbrown::HashMap;
 use ovate_base::{Interval, Result};
 use ovate_segment::incremental::{IncrementalIndex, IndexSchema, RowBatch};
-use ovate_segment::write::IndexSpec;
+use ovate_segment::write::{IndexSpec, WriteReport};
 
 use super::lend::{Lender, coded_texts, inputs};
 use super::meter::{Meter, Phase};
@@ -23,7 +23,7 @@ pub struct PartKey {
 /// Rows that are ready to be merged into a segment.
 pub enum Part {
     Memory(Box<IncrementalIndex>),
-    Disk { dir: PathBuf, rows: u64 },
+    Disk { dir: PathBuf, report: WriteReport },
 }
 
 impl Part {
@@ -31,7 +31,7 @@ impl Part {
     pub fn rows(&self) -> u64 {
         match self {
             Part::Memory(index) => index.row_count() as u64,
-            Part::Disk { rows, .. } => *rows,
+            Part::Disk { report, .. } => report.row_count,
         }
     }
 }
@@ -107,7 +107,8 @@ impl Sink {
         let (now, later) = selection.split_at(room.min(selection.len()));
         let whole = now.len() == rows.batch.rows;
         let batch = RowBatch { timestamps: &rows.timestamps, columns, selection: (!whole).then_some(now) };
-        let result = index.add_batch(&batch)?;
+        let mut result = index.add_batch(&batch)?;
+        result.problems.sort_by_key(|problem| problem.row);
         let full = index.row_count() as u64 >= self.limits.rows_per_part;
         let mut with_error = 0;
         let mut problems = result.problems.iter().peekable();
@@ -125,7 +126,7 @@ impl Sink {
             let index = self.open.remove(&key).expect("just used");
             self.persist(key, index)?;
         } else {
-            self.spill_if_full()?;
+            self.spill_if_full(key)?;
         }
         Ok(later)
     }
@@ -137,28 +138,39 @@ impl Sink {
         (rows, bytes)
     }
 
-    fn spill_if_full(&mut self) -> Result<()> {
+    fn spill_if_full(&mut self, current: PartKey) -> Result<()> {
         let (rows, bytes) = self.in_memory();
         if rows < self.limits.rows_in_memory && bytes < self.limits.bytes_in_memory {
             return Ok(());
         }
+        // Chunks that time has passed are complete and become segments as they are; the current one may go on.
+        let current = self.open.remove_entry(&current);
         for (key, index) in std::mem::take(&mut self.open) {
             self.persist(key, index)?;
         }
-        Ok(())
+        match current {
+            Some((key, index)) => {
+                let (rows, bytes) = (index.row_count() as u64, index.memory_bytes() as u64);
+                if rows > self.limits.rows_in_memory / 2 || bytes > self.limits.bytes_in_memory / 2 {
+                    return self.persist(key, index);
+                }
+                self.open.insert(key, index);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn persist(&mut self, key: PartKey, mut index: IncrementalIndex) -> Result<()> {
-        let rows = index.row_count() as u64;
-        if rows == 0 {
+        if index.row_count() == 0 {
             return Ok(());
         }
         let dir = self.dir.join(self.persisted.to_string());
         self.persisted += 1;
         std::fs::create_dir_all(&dir)
             .map_err(|e| ovate_base::DruidError::runtime(format!("cannot create [{}]: {e}", dir.display())))?;
-        index.persist(&dir, &self.spec)?;
-        self.done.push((key, Part::Disk { dir, rows }));
+        let report = index.persist(&dir, &self.spec)?;
+        self.done.push((key, Part::Disk { dir, report }));
         Ok(())
     }
 

@@ -292,3 +292,29 @@ async fn segments_are_an_input_source() {
     world.succeed(again).await;
     assert_eq!(world.rows(&["page", "added"]), ["a|1", "b|2"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_files_are_read_whole_by_one_thread_each() {
+    let world = World::new();
+    let dir = world.dir.path().join("in");
+    std::fs::create_dir_all(&dir).unwrap();
+    for day in 1..=9 {
+        let rows: String =
+            (0..400).map(|i| format!("{{\"t\":\"2024-01-0{day}T00:00:00Z\",\"page\":\"p{i}\",\"added\":{day}}}\n")).collect();
+        std::fs::write(dir.join(format!("{day}.json")), rows).unwrap();
+    }
+    let source = json!({"type": "local", "baseDir": dir, "filter": "*.json", "systemFields": ["__file_path"]});
+    let task = set(task(""), "/spec/ioConfig/inputSource", source);
+    let task = set(
+        task,
+        "/spec/dataSchema/dimensionsSpec/dimensions",
+        json!(["page", {"type": "long", "name": "added"}, "__file_path"]),
+    );
+    let small = with(task, "/spec/tuningConfig", "maxRowsInMemory", json!(1000));
+    world.succeed(small.clone()).await;
+    assert_eq!(world.rows(&["added"]).len(), 3600);
+    assert_eq!(world.actions.used().len(), 9);
+    assert!(world.rows(&["added", "__file_path"])[0].ends_with("/in/1.json"));
+    std::fs::write(dir.join("a.json"), "{\"t\":1,\n".repeat(100)).unwrap();
+    assert!(world.fail(with(small, "/spec/tuningConfig", "maxParseExceptions", json!(3))).await.contains("Max parse"));
+}

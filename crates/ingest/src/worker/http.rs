@@ -66,7 +66,9 @@ async fn follow(State(state): Shared, Query(follow): Query<Follow>) -> ApiResult
         let now = *changes.borrow_and_update();
         return Ok(Json(full_list(&state, now)).into_response());
     };
-    let reset = || Json(json!({"resetCounter": true, "resetCause": "there are changes", "counter": null, "requests": null})).into_response();
+    let reset = || {
+        Json(json!({"resetCounter": true, "resetCause": "there are changes", "counter": null, "requests": null})).into_response()
+    };
     if follow.hash != state.life {
         return Ok(reset());
     }
@@ -117,7 +119,8 @@ struct Offset {
 async fn log(State(state): Shared, Path(id): Path<String>, Query(from): Query<Offset>) -> ApiResult<Vec<u8>> {
     let text = read(&state, &id, state.worker.log_file(&id)).await?;
     let length = text.len() as u64;
-    let start = if from.offset < 0 { length.saturating_sub(from.offset.unsigned_abs()) } else { length.min(from.offset.unsigned_abs()) };
+    let start =
+        if from.offset < 0 { length.saturating_sub(from.offset.unsigned_abs()) } else { length.min(from.offset.unsigned_abs()) };
     Ok(text[start as usize..].to_vec())
 }
 
