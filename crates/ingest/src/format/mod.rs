@@ -110,7 +110,8 @@ pub fn text_reader(format: &InputFormat, wanted: &Wanted) -> Result<Box<dyn Text
 
 /// Text of a chunk; what is no UTF-8 reads as replacement characters, as in Java.
 pub(crate) fn chunk_text(chunk: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(chunk)
+    // The check alone is several times quicker than the search for replacements.
+    std::str::from_utf8(chunk).map_or_else(|_| String::from_utf8_lossy(chunk), std::borrow::Cow::Borrowed)
 }
 
 /// Records longer than this are cut in reports.
