@@ -96,7 +96,7 @@ async fn sql(State(state): State<BrokerState>, headers: HeaderMap, request: Requ
     };
     // Work for a client that has gone away stops: the registration is dropped with the request.
     let _running = state.broker.running.register(&id);
-    let answer: SqlResponse = state.sql.execute(request, now_ms()).await?;
+    let answer = execute_sql(state.clone(), request).await?;
     let mut response =
         Response::new(Body::from_stream(futures::stream::iter(answer.body.into_iter().map(Ok::<Bytes, std::io::Error>))));
     let headers = response.headers_mut();
@@ -108,6 +108,22 @@ async fn sql(State(state): State<BrokerState>, headers: HeaderMap, request: Requ
         headers.insert("X-Druid-SQL-Header-Included", axum::http::HeaderValue::from_static("yes"));
     }
     Ok(response)
+}
+
+/// Runs a statement on a thread that may compute for long, so that the threads of other requests stay free.
+async fn execute_sql(state: BrokerState, request: SqlRequest) -> Result<SqlResponse, DruidError> {
+    let asked = request.context.get("timeout").and_then(|t| t.as_u64().or_else(|| t.as_str().and_then(|t| t.parse().ok())));
+    let timeout_ms = asked.unwrap_or(state.broker.timeout_ms());
+    let runtime = tokio::runtime::Handle::current();
+    let work = tokio::task::spawn_blocking(move || runtime.block_on(state.sql.execute(request, now_ms())));
+    let finished = if timeout_ms == 0 {
+        work.await
+    } else {
+        let limit = std::time::Duration::from_millis(timeout_ms);
+        let late = || DruidError::timeout(format!("Query timed out after {timeout_ms} ms; raise [timeout] in its context"));
+        tokio::time::timeout(limit, work).await.map_err(|_| late())?
+    };
+    finished.map_err(|e| DruidError::runtime(format!("the statement's thread failed: {e}")))?
 }
 
 /// The body as JSON, as text, or as a form field's raw text (SQW-01, SQW-02).

@@ -54,6 +54,11 @@ impl Broker {
         Broker { view, running: Arc::default(), lookups, settings }
     }
 
+    /// Milliseconds that a query without a timeout of its own may take; 0 for ever.
+    pub fn timeout_ms(&self) -> u64 {
+        self.settings.timeout_ms
+    }
+
     /// Runs a query of a client, or one that SQL was planned into: registered under its id, within its timeout.
     pub async fn run_native(&self, query: NativeQuery) -> Result<QueryRows> {
         // The id that a client may cancel: its SQL statement's, else the query's own.
