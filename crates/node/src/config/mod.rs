@@ -24,8 +24,6 @@ pub struct Settings {
     pub roles: Vec<(NodeRole, u16)>,
     /// SQLite file of the metadata store.
     pub metadata_file: PathBuf,
-    /// Prefix of its tables (`druid.metadata.storage.tables.base`).
-    pub metadata_tables: String,
     /// Local deep storage (`druid.storage.storageDirectory`).
     pub storage_dir: PathBuf,
     /// `druid.storage.zip`.
@@ -73,7 +71,6 @@ impl Settings {
             host,
             roles: ports(roles, &properties)?,
             metadata_file: metadata_file(&properties, base_dir)?,
-            metadata_tables: properties.text("druid.metadata.storage.tables.base", "druid").to_owned(),
             storage_dir: path("druid.storage.storageDirectory", "var/druid/segments"),
             storage_zip: properties.flag("druid.storage.zip", false)?,
             task_logs_dir: path("druid.indexer.logs.directory", "var/druid/indexing-logs"),
