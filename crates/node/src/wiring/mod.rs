@@ -33,6 +33,8 @@ use discovery::StoreDiscovery;
 
 /// The release of Druid whose interfaces we follow; clients compare it.
 pub const DRUID_VERSION: &str = "38.0.0";
+/// How long a start waits for an election.
+const ELECTION: Duration = Duration::from_secs(2);
 /// How long shutdown waits for the servers.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -142,6 +144,7 @@ impl Process {
         });
         self.ready.push(info.clone());
         let routes = routes.merge(status::routes(info));
+        wait_for_leader(&service).await;
         let (role, address, shutdown) = (service.role, server.address, self.shared.shutdown.clone());
         self.servers.push(tokio::spawn(async move {
             if let Err(failure) = server.serve(routes, shutdown).await {
@@ -167,6 +170,15 @@ impl Process {
             let _ = tokio::time::timeout(STOP, server).await;
         }
         self.shared.store.close().await;
+    }
+}
+
+/// Gives an election a moment to be decided, so that a role that answers can also work.
+async fn wait_for_leader(service: &RoleService) {
+    let Some(election) = &service.election else { return };
+    let end = tokio::time::Instant::now() + ELECTION;
+    while election.leader_url().is_none() && tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
