@@ -37,7 +37,5 @@ pub fn with_data(table: &str, data: &str, append: bool) -> Value {
 pub fn rows(count: usize, days: usize) -> Vec<Value> {
     let lang = |i: usize| ["en", "de", "fr"][i % 3];
     let day = |i: usize| format!("2024-01-{:02}T{:02}:{:02}:{:02}Z", 1 + i % days, i / 3600 % 24, i / 60 % 60, i % 60);
-    (0..count)
-        .map(|i| json!({"time": day(i), "page": format!("page{}", i % 17), "lang": lang(i), "added": i}))
-        .collect()
+    (0..count).map(|i| json!({"time": day(i), "page": format!("page{}", i % 17), "lang": lang(i), "added": i})).collect()
 }

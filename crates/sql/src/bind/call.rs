@@ -90,7 +90,10 @@ impl Binder<'_> {
             "TIME_IN_INTERVAL" => {
                 let text = args[1].literal_text().unwrap_or_default();
                 let interval = ovate_base::Interval::parse_in(text, &self.session.zone).map_err(|_| {
-                    error_at(format!("Function 'TIME_IN_INTERVAL' second argument is not a valid ISO8601 interval: [{text}]"), pos)
+                    error_at(
+                        format!("Function 'TIME_IN_INTERVAL' second argument is not a valid ISO8601 interval: [{text}]"),
+                        pos,
+                    )
                 })?;
                 let at = |millis| Rex::Literal(Value::Long(millis), SqlType::Timestamp);
                 let from = Rex::call(">=", vec![args[0].clone(), at(interval.start)], SqlType::Boolean);

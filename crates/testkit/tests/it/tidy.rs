@@ -24,8 +24,11 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 #[test]
 fn every_file_says_what_it_is() {
-    let bare: Vec<String> =
-        sources().iter().filter(|(path, text)| !path.ends_with("tests.rs") && !text.starts_with("//!")).map(|(path, _)| path.display().to_string()).collect();
+    let bare: Vec<String> = sources()
+        .iter()
+        .filter(|(path, text)| !path.ends_with("tests.rs") && !text.starts_with("//!"))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
     assert!(bare.is_empty(), "files without a //! header:\n{}", bare.join("\n"));
 }
 
