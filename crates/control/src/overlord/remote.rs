@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use ovate_base::time::format_iso;
-use ovate_base::{DruidError, Result};
+use ovate_base::{Category, DruidError, Result};
 use ovate_net::{Discovery, HttpClient, NodeRole};
 use ovate_store::meta::{TaskState, TaskStatus};
 use ovate_store::{TaskLogs, now_ms};
@@ -245,9 +245,19 @@ impl TaskRunner for RemoteRunner {
             restarts: 0,
         };
         if let Some(worker) = self.workers.lock().get_mut(&name) {
-            worker.tasks.insert(id, status);
+            worker.tasks.insert(id.clone(), status);
         }
-        self.client.post_json::<Value>(&path, task, CALL).await.map(|_| true)
+        match self.client.post_json::<Value>(&path, task, CALL).await {
+            Ok(_) => Ok(true),
+            // It said no, so it does not have the task: full by its own count, or just disabled.
+            Err(error) if matches!(error.category, Category::CapacityExceeded) => {
+                if let Some(worker) = self.workers.lock().get_mut(&name) {
+                    worker.tasks.remove(&id);
+                }
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn shutdown(&self, task_id: &str, reason: &str) {
