@@ -35,12 +35,20 @@ impl Broker {
     async fn scatter_table(&self, query: Arc<NativeQuery>, table: &str, context: &QueryContext) -> Result<Vec<Partial>> {
         let mut wanted = self.pieces(table, query.intervals()).await?;
         let mut partials = Vec::new();
-        for round in 0..ROUNDS_MAX {
+        // Servers that have failed this query, as a whole or for one segment, are not asked again.
+        let mut tried: HashMap<SegmentDescriptor, Vec<String>> = HashMap::new();
+        for _ in 0..ROUNDS_MAX {
             if wanted.is_empty() {
                 return Ok(partials);
             }
             context.check()?;
-            let work = share(&wanted, round).into_iter().map(|share| self.ask(query.clone(), table, share, context));
+            let Some(shares) = share(&wanted, &tried) else { break };
+            for share in &shares {
+                for segment in &share.segments {
+                    tried.entry(segment.clone()).or_default().push(share.server.name().to_owned());
+                }
+            }
+            let work = shares.into_iter().map(|share| self.ask(query.clone(), table, share, context));
             let mut missing = Vec::new();
             for answer in try_join_all(work).await? {
                 partials.extend(answer.partial);
@@ -81,16 +89,21 @@ impl Broker {
     }
 }
 
-/// Spreads the pieces over the servers that have them; another round takes the next replica.
-fn share(pieces: &[Piece], round: usize) -> Vec<Share> {
-    let mut shares: HashMap<&str, Share> = HashMap::new();
+/// Spreads the pieces over the servers that have them and were not tried for them; `None` when a piece has no such server.
+fn share(pieces: &[Piece], tried: &HashMap<SegmentDescriptor, Vec<String>>) -> Option<Vec<Share>> {
+    let mut shares: HashMap<String, Share> = HashMap::new();
     for (number, piece) in pieces.iter().enumerate() {
+        let segment = descriptor(&piece.served.segment, piece.interval);
         let servers = &piece.served.servers;
-        let server = &servers[(number + round) % servers.len()];
-        let share = shares.entry(server.name()).or_insert_with(|| Share { server: server.clone(), segments: Vec::new() });
-        share.segments.push(descriptor(&piece.served.segment, piece.interval));
+        let failed = tried.get(&segment);
+        let turns = (0..servers.len()).map(|turn| &servers[(number + turn) % servers.len()]);
+        let mut fresh = turns.filter(|server| failed.is_none_or(|failed| !failed.iter().any(|name| name == server.name())));
+        let server = fresh.next()?;
+        let share =
+            shares.entry(server.name().to_owned()).or_insert_with(|| Share { server: server.clone(), segments: Vec::new() });
+        share.segments.push(segment);
     }
-    shares.into_values().collect()
+    Some(shares.into_values().collect())
 }
 
 fn unavailable(missing: &[SegmentId]) -> DruidError {
