@@ -12,6 +12,7 @@ use ovate_segment::incremental::IndexSchema;
 use ovate_segment::merge::{MergeSchema, merge};
 use ovate_segment::write::{IndexSpec, WriteReport};
 use ovate_store::deep::DeepStorage;
+use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::sink::Part;
@@ -43,6 +44,8 @@ pub struct Builder<'a> {
     pub storage: &'a dyn DeepStorage,
     pub handle: &'a Handle,
     pub threads: usize,
+    /// `lastCompactionState` of the segments (`storeCompactionState` of the context).
+    pub compaction_state: Option<Value>,
     pub stop: &'a StopFlag,
 }
 
@@ -93,6 +96,7 @@ fn build(plan: SegmentPlan, builder: &Builder<'_>, dir: &Path) -> Result<Built> 
     };
     let id = SegmentId::new(plan.data_source, plan.interval, plan.version, plan.shard_spec.partition_num());
     let mut segment = DataSegment::new(id, plan.shard_spec);
+    segment.last_compaction_state = builder.compaction_state.clone();
     segment.dimensions = report.dimensions;
     segment.metrics = report.metrics;
     segment.total_rows = Some(report.row_count as i64);

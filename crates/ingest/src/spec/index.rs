@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::dimensions::DimensionsSpec;
 use super::fields::Fields;
 use super::granularity::GranularitySpec;
-use super::io::{InputSource, IoConfig};
+use super::io::IoConfig;
 use super::timestamp::TimestampSpec;
 use super::transform::TransformSpec;
 use super::tuning::TuningConfig;
@@ -60,9 +60,17 @@ impl IndexSpecs {
         Ok(IndexSpecs { schema, io, tuning })
     }
 
-    /// True when the rows come from segments (`druid` input source), whose time column is `__time`.
-    pub fn reads_segments(&self) -> bool {
-        matches!(self.io.source, InputSource::Druid { .. })
+    /// What segments made by this spec say of themselves, so that compaction knows whether they are as wanted
+    /// (`CompactionState`).
+    pub fn compaction_state(&self) -> Value {
+        json!({
+            "partitionsSpec": self.tuning.partitions.to_json(),
+            "dimensionsSpec": self.schema.dimensions.to_json(),
+            "metricsSpec": self.schema.metrics.iter().map(AggregatorSpec::to_json).collect::<Vec<_>>(),
+            "transformSpec": if self.schema.transform.is_empty() { Value::Null } else { self.schema.transform.to_json() },
+            "indexSpec": self.tuning.index_spec.to_json(),
+            "granularitySpec": self.schema.granularity.to_json(),
+        })
     }
 }
 

@@ -262,8 +262,12 @@ fn json_format(fields: &Fields<'_>) -> Result<InputFormat> {
         }
     }
     // Lines are objects for us in any case, and several objects may stand in one line.
-    fields.flag("assumeNewlineDelimited", false)?;
-    fields.flag("useJsonNodeReader", false)?;
+    if fields.flag("assumeNewlineDelimited", false)? && fields.flag("useJsonNodeReader", false)? {
+        return Err(DruidError::invalid_input(
+            "[useJsonNodeReader] cannot be true when [assumeNewlineDelimited] is, in [inputFormat]",
+        ));
+    }
+    fields.ignore(&["useJsonNodeReader"]);
     Ok(InputFormat::Json {
         flatten: FlattenSpec::from_json(fields.get("flattenSpec"))?,
         keep_null_columns: fields.flag("keepNullColumns", false)?,

@@ -65,6 +65,7 @@ impl TaskSpec {
             Some(_) => return Err(DruidError::invalid_input("[context] of a task must be an object")),
         };
         let (data_source, kind) = kind(&task_type, &fields)?;
+        check_lock_type(&context, &kind)?;
         if let Some(given) = fields.text("dataSource")?.filter(|given| *given != data_source) {
             return Err(DruidError::invalid_input(format!(
                 "[dataSource] of the task is [{given}], that of its spec [{data_source}]"
@@ -183,6 +184,23 @@ fn kind(task_type: &str, fields: &fields::Fields<'_>) -> Result<(String, TaskKin
         | "index_hadoop"
         | "index_realtime" => Err(DruidError::unsupported(format!("task type [{task_type}] is not supported"))),
         other => Err(DruidError::invalid_input(format!("unknown task type [{other}]"))),
+    }
+}
+
+/// `taskLockType` of the context has to suit what the task does.
+fn check_lock_type(context: &Map<String, Value>, kind: &TaskKind) -> Result<()> {
+    let Some(name) = context.get("taskLockType").filter(|name| !name.is_null()) else { return Ok(()) };
+    let lock_type = crate::task::LockType::parse(name.as_str().unwrap_or_default())
+        .map_err(|_| DruidError::invalid_input(format!("unknown [taskLockType] {name} in [context]")))?;
+    let append = matches!(kind, TaskKind::Index(specs) if specs.io.append_to_existing);
+    match (lock_type, append) {
+        (crate::task::LockType::Append, false) => {
+            Err(DruidError::invalid_input("[taskLockType] APPEND in [context] needs [appendToExisting] in [ioConfig]"))
+        }
+        (crate::task::LockType::Replace, true) => Err(DruidError::invalid_input(
+            "[taskLockType] REPLACE in [context] and [appendToExisting] in [ioConfig] exclude each other",
+        )),
+        _ => Ok(()),
     }
 }
 

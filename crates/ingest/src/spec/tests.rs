@@ -45,6 +45,10 @@ fn contradictions_are_refused_by_name() {
     refused(|j| j["spec"]["dataSchema"]["metricsSpec"] = json!([{"type": "count", "name": "page"}]), "page");
     refused(|j| j["spec"]["ioConfig"]["inputFormat"] = json!({"type": "csv", "findColumnsFromHeader": false}), "columns");
     refused(|j| j["spec"]["dataSchema"]["granularitySpec"] = json!({"type": "arbitrary"}), "intervals");
+    refused(|j| j["context"] = json!({"taskLockType": "APPEND"}), "taskLockType");
+    refused(|j| j["context"] = json!({"taskLockType": "MINE"}), "MINE");
+    let both = json!({"type": "json", "assumeNewlineDelimited": true, "useJsonNodeReader": true});
+    refused(|j| j["spec"]["ioConfig"]["inputFormat"] = both, "useJsonNodeReader");
 }
 
 #[test]

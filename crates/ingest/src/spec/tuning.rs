@@ -20,6 +20,26 @@ pub enum PartitionsSpec {
 /// `DynamicPartitionsSpec.DEFAULT_MAX_ROWS_PER_SEGMENT`, also the target of hashed partitions.
 pub const DEFAULT_ROWS_PER_SEGMENT: u64 = 5_000_000;
 
+impl PartitionsSpec {
+    /// The form that Druid writes.
+    pub fn to_json(&self) -> Value {
+        match self {
+            PartitionsSpec::Dynamic { max_rows_per_segment } => {
+                json!({"type": "dynamic", "maxRowsPerSegment": max_rows_per_segment, "maxTotalRows": null})
+            }
+            PartitionsSpec::Hashed { num_shards, target_rows, dimensions } => json!({
+                "type": "hashed", "numShards": num_shards, "partitionDimensions": dimensions, "partitionFunction": "murmur3_32_abs",
+                "maxRowsPerSegment": if num_shards.is_some() { Value::Null } else { json!(target_rows) }}),
+            PartitionsSpec::Range { dimensions, target_rows, max_rows, single: false } => json!({
+                "type": "range", "targetRowsPerSegment": target_rows, "maxRowsPerSegment": max_rows, "partitionDimensions": dimensions,
+                "assumeGrouped": false}),
+            PartitionsSpec::Range { dimensions, target_rows, max_rows, single: true } => json!({
+                "type": "single_dim", "targetRowsPerSegment": target_rows, "maxRowsPerSegment": max_rows,
+                "partitionDimension": dimensions.first(), "assumeGrouped": false}),
+        }
+    }
+}
+
 /// Checked `tuningConfig`.
 #[derive(Debug, Clone)]
 pub struct TuningConfig {
@@ -28,14 +48,12 @@ pub struct TuningConfig {
     /// `None`: the process' budget decides; `Some(u64::MAX)` for -1, no limit.
     pub max_bytes_in_memory: Option<u64>,
     pub index_spec: IndexSpec,
-    pub index_spec_json: Value,
     pub log_parse_exceptions: bool,
     pub max_parse_exceptions: u64,
     pub max_saved_parse_exceptions: usize,
     pub max_concurrent_sub_tasks: usize,
     pub await_availability_ms: u64,
     pub force_guaranteed_rollup: bool,
-    pub partitions_json: Value,
 }
 
 /// Properties that steer only Druid's own processes: sub-tasks, chat handlers, threads, off-heap media.
@@ -82,7 +100,6 @@ impl TuningConfig {
             IndexSpec::from_json(intermediate)?;
         }
         let config = TuningConfig {
-            partitions_json: fields.get("partitionsSpec").cloned().unwrap_or(Value::Null),
             partitions,
             max_rows_in_memory: if max_rows <= 0 { u64::MAX } else { max_rows as u64 },
             max_bytes_in_memory: match max_bytes {
@@ -91,7 +108,6 @@ impl TuningConfig {
                 n => Some(n as u64),
             },
             index_spec: IndexSpec::from_json(&index_spec_json)?,
-            index_spec_json,
             log_parse_exceptions: fields.flag("logParseExceptions", false)?,
             max_parse_exceptions: if report { 0 } else { max_parse.max(0) as u64 },
             max_saved_parse_exceptions: if report { max_saved.min(1) } else { max_saved }.max(0) as usize,

@@ -101,6 +101,7 @@ impl Run<'_> {
             storage: &*self.env.storage,
             handle: &self.handle,
             threads: self.env.threads,
+            compaction_state: self.task.context_flag("storeCompactionState").then(|| self.specs.compaction_state()),
             stop: &self.env.stop,
         };
         let built = build_segments(plans, &builder)?;

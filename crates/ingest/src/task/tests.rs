@@ -267,8 +267,10 @@ async fn compaction_joins_segments_and_keeps_their_rows() {
     world.succeed(with(hourly, "/spec/ioConfig", "appendToExisting", json!(true))).await;
     assert_eq!(world.actions.visible().len(), 6);
     let compact = json!({"type": "compact", "dataSource": "wiki", "interval": "2024-01-01/2024-01-03", "tuningConfig": {"type": "index_parallel"}});
-    world.succeed(compact.clone()).await;
+    world.succeed(with(compact.clone(), "", "context", json!({"storeCompactionState": true}))).await;
     assert_eq!(world.actions.visible().len(), 3);
+    let state = world.actions.visible()[0].last_compaction_state.clone().unwrap();
+    assert_eq!(state["partitionsSpec"], json!({"type": "dynamic", "maxRowsPerSegment": 5_000_000, "maxTotalRows": null}));
     assert_eq!(world.rows(&["page", "count", "sum"]), ["-|2|6", "a|2|2", "b|2|4"]);
     world.succeed(with(compact, "", "granularitySpec", json!({"segmentGranularity": "MONTH", "queryGranularity": "DAY"}))).await;
     assert_eq!(world.actions.visible().len(), 1);
