@@ -4,6 +4,8 @@
 pub mod budget;
 pub mod error;
 pub mod granularity;
+#[cfg(test)]
+mod hostile;
 pub mod interval;
 pub mod properties;
 pub mod segment;
