@@ -105,7 +105,7 @@ impl SqlEngine {
             let (fields, rows) = executor.explain(&planned.rel)?;
             return Ok((fields, rows, style));
         }
-        let rows = executor.execute(&planned.rel).await?;
+        let rows = executor.execute(&outer_limited(&planned.rel, &request.context)).await?;
         Ok((planned.rel.fields.to_vec(), rows, style))
     }
 
@@ -140,6 +140,7 @@ impl SqlEngine {
                 zone: session.zone.clone(),
                 approximate_top_n: flag(&request.context, "useApproximateTopN", true),
                 max_top_n_limit: limit.unwrap_or(100_000),
+                finalize_sketches: flag(&request.context, "sqlFinalizeOuterSketches", false),
                 context: native_context(&request.context),
             },
             eval: EvalContext { lookups: session.lookups.clone(), now_ms: session.now_ms },
@@ -151,6 +152,14 @@ impl SqlEngine {
 /// A number that clients may send as text.
 fn count(json: &Json) -> Option<u64> {
     json.as_u64().or_else(|| json.as_str().and_then(|text| text.parse().ok()))
+}
+
+/// The plan under `sqlOuterLimit`, which cuts whatever the statement itself would give.
+fn outer_limited(rel: &Rel, context: &Map<String, Json>) -> Rel {
+    match context.get("sqlOuterLimit").and_then(count) {
+        Some(limit) => rel.clone().limited(limit),
+        None => rel.clone(),
+    }
 }
 
 /// A flag of the context; text is read as Druid does.

@@ -131,7 +131,16 @@ fn subtotal(query: &GroupByQuery, groups: &GroupsPartial, set: &[String], all: b
     }
     let mut merger = GroupMerger::new(reduced.keys.len(), &query.aggregations)?;
     merger.push(&reduced)?;
-    merger.finish()
+    let mut merged = merger.finish()?;
+    // `grouping` tells which dimensions this set left out; that is known only here.
+    for (column, spec) in merged.aggregates.iter_mut().zip(&query.aggregations) {
+        if spec.to_json()["type"] == "grouping" {
+            let mut constant = spec.with_key_dimensions(set).merger()?;
+            constant.resize(merged.rows);
+            *column = constant.take_partial()?;
+        }
+    }
+    Ok(merged)
 }
 
 /// Order and limit over all grouping sets together.

@@ -342,18 +342,24 @@ impl Binder<'_> {
 
     fn in_values(&self, value: Rex, items: Vec<Rex>, pos: Pos) -> Result<Rex> {
         let mut value = value;
-        // One type for all: a number in the list makes text be read as numbers.
+        // One type for all: text among numbers makes all of them text, a time makes text be read as times.
         let mut target = value.sql_type().clone();
         for item in &items {
             let t = item.sql_type();
-            if target.is_text() && (t.is_numeric() || t.is_time()) {
+            if target.is_text() && t.is_time() {
                 target = t.clone();
+            } else if target.is_numeric() && t.is_text() {
+                target = SqlType::Varchar;
             } else if target.is_integer() && t.is_approximate() {
                 target = SqlType::Double;
             } else if target == SqlType::Null {
                 target = t.clone();
             }
         }
+        let items: Vec<Rex> = match target.is_text() {
+            true => items.into_iter().map(|i| if i.sql_type().is_numeric() { self.cast(i, &SqlType::Varchar) } else { i }).collect(),
+            false => items,
+        };
         if &target != value.sql_type() && !(target.is_numeric() && value.sql_type().is_numeric()) {
             value = self.cast(value, &target);
         }

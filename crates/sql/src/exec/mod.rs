@@ -246,6 +246,11 @@ pub fn fold(rex: &Rex, zone: &Zone, eval: &EvalContext) -> Option<Rex> {
     let text = ExprWriter { zone, column: &|_| String::new() }.write(rex).ok()?;
     let value = Expr::parse(&text).ok()?.eval_row(&|_| Value::Null, eval).ok()?;
     let native = sql_type.native();
+    // INTEGER arithmetic of constants wraps at 32 bits, as Calcite's does.
+    let value = match value {
+        Value::Long(v) if *sql_type == SqlType::Integer => Value::Long(i64::from(v as i32)),
+        other => other,
+    };
     let value = match (&value, &native) {
         (Value::Null, _) => Value::Null,
         (

@@ -15,6 +15,8 @@ pub struct Aggregations<'a, 'b> {
     pub columns: &'a mut Columns<'b>,
     /// Output names of the group keys with the keys, for GROUPING.
     pub keys: &'a [(String, Rex)],
+    /// Sketches are given as their estimates (`sqlFinalizeOuterSketches`).
+    pub finalize_sketches: bool,
     pub aggregators: Vec<Json>,
     pub posts: Vec<Json>,
 }
@@ -188,10 +190,9 @@ impl Aggregations<'_, '_> {
             ColumnType::Float => ("float", false),
             ColumnType::Double => ("double", false),
             ColumnType::String => ("string", true),
-            other if which == "Any" => {
-                let _ = other;
-                ("string", true)
-            }
+            // Arrays are taken by their text.
+            ColumnType::Array(_) => ("string", true),
+            ColumnType::Complex(_) if which == "Any" => ("string", true),
             other => {
                 return Err(DruidError::invalid_sql(format!(
                     "Aggregation [{}] does not support type [{other}], column [{field}]",
@@ -232,9 +233,19 @@ impl Aggregations<'_, '_> {
 
     /// ARRAY_AGG, ARRAY_CONCAT_AGG and STRING_AGG as `expression` aggregators.
     fn collect(&mut self, call: &AggregateCall, name: &str, filter: Option<Json>) -> Result<()> {
-        let arg = &call.args[0];
-        let field = self.columns.column(arg)?;
         let strings = call.function == "STRING_AGG";
+        let text_arg;
+        let arg = match &call.args[0] {
+            arg if strings && !arg.sql_type().is_text() => {
+                text_arg = Rex::call("CAST", vec![arg.clone()], SqlType::Varchar);
+                match arg.sql_type() {
+                    SqlType::Timestamp | SqlType::Date => arg,
+                    _ => &text_arg,
+                }
+            }
+            arg => arg,
+        };
+        let field = self.columns.column(arg)?;
         let size_at = if strings { 2 } else { 1 };
         let size = call.args.get(size_at).and_then(Rex::literal).and_then(Value::as_long).unwrap_or(1024);
         let array = match arg.sql_type() {
@@ -282,7 +293,7 @@ impl Aggregations<'_, '_> {
         let arg = &call.args[0];
         let field = self.columns.column(arg)?;
         let (function, start) = match call.function {
-            "BIT_AND" => ("bitwiseAnd", "-1"),
+            "BIT_AND" => ("bitwiseAnd", "0"),
             "BIT_OR" => ("bitwiseOr", "0"),
             _ => ("bitwiseXor", "0"),
         };
@@ -358,12 +369,12 @@ impl Aggregations<'_, '_> {
                 if let Some(target) = call.args.get(2).and_then(Rex::literal_text) {
                     aggregator["tgtHllType"] = json!(target);
                 }
-                aggregator["shouldFinalize"] = json!(call.function != "DS_HLL");
+                aggregator["shouldFinalize"] = json!(self.finalize_sketches || call.function != "DS_HLL");
                 self.push(aggregator, filter);
             }
             "APPROX_COUNT_DISTINCT_DS_THETA" | "DS_THETA" => {
                 let mut aggregator = json!({"type": "thetaSketch", "name": name, "fieldName": field,
-                    "shouldFinalize": call.function != "DS_THETA", "isInputThetaSketch": false});
+                    "shouldFinalize": self.finalize_sketches || call.function != "DS_THETA", "isInputThetaSketch": false});
                 aggregator["size"] = json!(whole(1)?.unwrap_or(16384));
                 self.push(aggregator, filter);
             }
@@ -372,7 +383,7 @@ impl Aggregations<'_, '_> {
                 let k = whole(if quantile { 2 } else { 1 })?.unwrap_or(128);
                 let inner = if quantile { format!("{name}:agg") } else { name.to_owned() };
                 self.push(
-                    json!({"type": "quantilesDoublesSketch", "name": inner, "fieldName": field, "k": k, "shouldFinalize": quantile}),
+                    json!({"type": "quantilesDoublesSketch", "name": inner, "fieldName": field, "k": k, "shouldFinalize": quantile || self.finalize_sketches}),
                     filter,
                 );
                 if quantile {

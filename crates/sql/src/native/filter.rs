@@ -246,6 +246,10 @@ impl FilterWriter<'_, '_> {
         if literals.is_empty() {
             return self.expression(rex);
         }
+        // On computed values null contains nothing for certain; on columns that is unknown.
+        if op.starts_with("MV_") && !matches!(transparent(value), Rex::Input(..)) {
+            return self.expression(rex);
+        }
         let one = |this: &mut Self, item: &Rex| -> Result<Option<Json>> {
             let Some(column) = this.operand(value)? else { return Ok(None) };
             let null = item.literal().is_some_and(Value::is_null);

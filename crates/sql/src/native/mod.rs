@@ -10,7 +10,7 @@ mod post;
 mod stage;
 
 use ovate_base::time::{Zone, format_iso};
-use ovate_base::{Interval, Result};
+use ovate_base::{DruidError, Interval, Result};
 use ovate_compute::{ColumnType, Value};
 use serde_json::{Map, Value as Json, json};
 
@@ -29,6 +29,7 @@ pub struct Settings {
     pub zone: Zone,
     pub approximate_top_n: bool,
     pub max_top_n_limit: u64,
+    pub finalize_sketches: bool,
     /// Goes into every native query.
     pub context: Map<String, Json>,
 }
@@ -176,6 +177,20 @@ fn scan(stage: &Stage, mut query: Map<String, Json>, columns: &mut Columns<'_>) 
     Ok(Planned { query, outputs, sort_after, nothing: false })
 }
 
+/// The keys in the order in which rows come where nothing else is asked for: that of the table's columns when all are
+/// plain columns, as Calcite's merged aggregates have it; else as written.
+fn in_column_order(keys: &[(String, Rex)]) -> Vec<&(String, Rex)> {
+    let mut out: Vec<&(String, Rex)> = keys.iter().collect();
+    let place = |key: &&(String, Rex)| match &key.1 {
+        Rex::Input(index, _) => Some(*index),
+        _ => None,
+    };
+    if out.iter().all(|key| place(key).is_some()) {
+        out.sort_by_key(place);
+    }
+    out
+}
+
 fn unused_name(prefix: &str, columns: &Columns<'_>, stage: &Stage) -> String {
     let taken = |name: &str| (0..stage.base_fields.len()).any(|i| columns.name(i) == name);
     let mut name = prefix.to_owned();
@@ -198,13 +213,21 @@ fn aggregation(
     let bucket = time_bucket(stage, grouping, settings);
     let mut dimensions = Vec::new();
     if bucket.is_none() {
-        for (name, key) in &keys {
+        for (name, key) in in_column_order(&keys) {
+            if let SqlType::Complex(kind) = key.sql_type() {
+                if kind.as_ref() != "json" && !kind.starts_with("serializablePair") {
+                    return Err(DruidError::invalid_input(format!(
+                        "SQL requires a group-by on a column with type [{}] that is unsupported.",
+                        key.sql_type().native()
+                    )));
+                }
+            }
             let column = columns.column(key)?;
             dimensions.push(json!({"type": "default", "dimension": column, "outputName": name,
                 "outputType": key.sql_type().native().to_string()}));
         }
     }
-    let mut aggregations = Aggregations { columns, keys: &keys, aggregators: Vec::new(), posts: Vec::new() };
+    let mut aggregations = Aggregations { columns, keys: &keys, finalize_sketches: settings.finalize_sketches, aggregators: Vec::new(), posts: Vec::new() };
     for (i, call) in grouping.calls.iter().enumerate() {
         let name = unused_name(&format!("a{i}"), aggregations.columns, stage);
         aggregations.add(call, &name)?;

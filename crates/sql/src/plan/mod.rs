@@ -303,6 +303,21 @@ impl Rel {
         Rel { kind: RelKind::Project { input: Box::new(self), exprs }, fields: fields.into() }
     }
 
+    /// The first rows only; a sort on top is kept and cut itself.
+    pub fn limited(self, limit: u64) -> Rel {
+        let fields = self.fields.clone();
+        let kind = match self.kind {
+            RelKind::Sort { input, keys, offset, limit: own } => {
+                RelKind::Sort { input, keys, offset, limit: Some(own.map_or(limit, |own| own.min(limit))) }
+            }
+            kind => {
+                let input = Box::new(Rel { kind, fields: fields.clone() });
+                RelKind::Sort { input, keys: Vec::new(), offset: 0, limit: Some(limit) }
+            }
+        };
+        Rel { kind, fields }
+    }
+
     /// The same rows under other names.
     pub fn renamed(mut self, names: &[Arc<str>]) -> Rel {
         self.fields =

@@ -104,6 +104,9 @@ impl<'a> CellWriter<'a> {
                 None => out.extend_from_slice(b"null"),
             },
             Kind::Text => match value {
+                // Multi-value rows: none is null, one is itself.
+                Value::Array(list) if list.is_empty() => out.extend_from_slice(b"null"),
+                Value::Array(list) if list.len() == 1 => self.value(&list[0].clone(), out),
                 Value::Array(_) => json_text(&value_json(value).to_string(), out),
                 Value::Json(json) => json_text(&json.to_string(), out),
                 Value::Double(v) => double(*v, out),
@@ -114,6 +117,9 @@ impl<'a> CellWriter<'a> {
                     None => complex(other, out),
                 },
             },
+            Kind::Array if matches!(value, Value::String(_)) => {
+                json_text(&value.as_text().unwrap_or_default(), out);
+            }
             Kind::Array => {
                 let list = match value {
                     Value::Array(_) | Value::Json(_) => value_json(value),
