@@ -66,7 +66,8 @@ impl DimensionsSpec {
 
     /// What becomes of fields that are not listed.
     pub fn discovery(&self) -> Discovery {
-        match (self.dimensions.is_empty() || self.include_all, self.use_schema_discovery) {
+        // Schema discovery adds to listed dimensions (`MapInputRowParser.findDimensions`).
+        match (self.dimensions.is_empty() || self.include_all || self.use_schema_discovery, self.use_schema_discovery) {
             (false, _) => Discovery::Off,
             (true, false) => Discovery::Strings,
             (true, true) => Discovery::Auto,
