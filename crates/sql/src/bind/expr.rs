@@ -357,7 +357,9 @@ impl Binder<'_> {
             }
         }
         let items: Vec<Rex> = match target.is_text() {
-            true => items.into_iter().map(|i| if i.sql_type().is_numeric() { self.cast(i, &SqlType::Varchar) } else { i }).collect(),
+            true => {
+                items.into_iter().map(|i| if i.sql_type().is_numeric() { self.cast(i, &SqlType::Varchar) } else { i }).collect()
+            }
             false => items,
         };
         if &target != value.sql_type() && !(target.is_numeric() && value.sql_type().is_numeric()) {

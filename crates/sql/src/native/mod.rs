@@ -227,7 +227,13 @@ fn aggregation(
                 "outputType": key.sql_type().native().to_string()}));
         }
     }
-    let mut aggregations = Aggregations { columns, keys: &keys, finalize_sketches: settings.finalize_sketches, aggregators: Vec::new(), posts: Vec::new() };
+    let mut aggregations = Aggregations {
+        columns,
+        keys: &keys,
+        finalize_sketches: settings.finalize_sketches,
+        aggregators: Vec::new(),
+        posts: Vec::new(),
+    };
     for (i, call) in grouping.calls.iter().enumerate() {
         let name = unused_name(&format!("a{i}"), aggregations.columns, stage);
         aggregations.add(call, &name)?;
