@@ -3,9 +3,11 @@
 
 mod http;
 mod inventory;
+mod kill;
 mod plan;
 mod rules;
 mod segments;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -27,24 +29,10 @@ pub use inventory::Inventory;
 pub use plan::{Plan, ServerSnapshot, Snapshot, plan};
 pub use rules::{Rule, What, When};
 pub use segments::{SegmentView, UsedSegment};
+pub use settings::{CoordinatorSettings, KillSettings};
 
 use crate::SegmentBell;
 use crate::compaction::{CompactionTasks, Compactor};
-
-/// Settings of a Coordinator.
-#[derive(Debug, Clone)]
-pub struct CoordinatorSettings {
-    /// Between rounds when nothing happens (`druid.coordinator.period`).
-    pub period: Duration,
-    /// Between polls of all segments instead of the changed ones.
-    pub full_poll_period: Duration,
-}
-
-impl Default for CoordinatorSettings {
-    fn default() -> Self {
-        CoordinatorSettings { period: Duration::from_secs(5), full_poll_period: Duration::from_secs(300) }
-    }
-}
 
 /// One Coordinator.
 pub struct Coordinator {
@@ -124,6 +112,7 @@ impl Coordinator {
                 () = self.inventory.run() => {}
                 () = self.coordinate(&term) => {}
                 () = self.compact_forever(&term) => {}
+                () = self.kill_forever(&term) => {}
                 _ = leadership.wait_for(|now| *now != Some(office)) => info!("the coordinator's term is over"),
                 _ = shutdown.wait_for(|stop| *stop) => {}
             }

@@ -4,10 +4,12 @@
 mod actions;
 mod http;
 mod lockbox;
+mod log_kill;
 mod queue;
 mod remote;
 mod runner;
 mod segments;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -28,32 +30,10 @@ pub use lockbox::{Decision, LockRequest, Lockbox};
 pub use remote::RemoteRunner;
 pub use runner::{LocalRunner, RunnerTask, TaskRunner, WorkerInfo};
 
+pub use settings::{LogKillSettings, OverlordSettings};
+
 use crate::SegmentBell;
 use queue::Queue;
-
-/// Settings of an Overlord.
-#[derive(Debug, Clone)]
-pub struct OverlordSettings {
-    /// How often the queue is looked at when nothing happens.
-    pub manage_period: Duration,
-    /// How long a runner may not tell of a task that it was given before the task counts as lost.
-    pub lost_after: Duration,
-    /// How long ended tasks are listed (`druid.indexer.storage.recentlyFinishedThreshold`).
-    pub recently_finished: Duration,
-    /// Most tasks that may wait and run (`druid.indexer.queue.maxSize`).
-    pub tasks_max: usize,
-}
-
-impl Default for OverlordSettings {
-    fn default() -> Self {
-        OverlordSettings {
-            manage_period: Duration::from_secs(1),
-            lost_after: Duration::from_secs(10),
-            recently_finished: Duration::from_secs(24 * 3600),
-            tasks_max: 100_000,
-        }
-    }
-}
 
 /// One Overlord.
 pub struct Overlord {
@@ -114,6 +94,7 @@ impl Overlord {
             };
             tokio::select! {
                 () = self.manage_forever(&term) => {}
+                () = self.kill_logs_forever(&term) => {}
                 _ = leadership.wait_for(|now| *now != Some(office)) => info!("the overlord's term is over"),
                 _ = shutdown.wait_for(|stop| *stop) => {}
             }

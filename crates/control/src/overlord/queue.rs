@@ -10,7 +10,7 @@ use ovate_base::{DruidError, Result};
 use ovate_ingest::TaskSpec;
 use ovate_store::meta::{TaskRow, TaskState, TaskStatus};
 use ovate_store::now_ms;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use super::runner::by_id;
@@ -67,7 +67,19 @@ impl Overlord {
     pub async fn submit(&self, task: &Value) -> Result<String> {
         let term = self.term()?;
         let now = now_ms();
-        let spec = TaskSpec::from_json(task, now, rand::random())?;
+        let mut task = task.clone();
+        if let (false, Value::Object(fields)) = (self.settings.default_context.is_empty(), &mut task) {
+            let context = fields.entry("context").or_insert_with(|| json!({}));
+            if context.is_null() {
+                *context = json!({});
+            }
+            if let Value::Object(context) = context {
+                for (name, value) in &self.settings.default_context {
+                    context.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        let spec = TaskSpec::from_json(&task, now, rand::random())?;
         if term.queue.lock().entries.len() >= self.settings.tasks_max {
             return Err(DruidError::capacity("too many tasks; raise druid.indexer.queue.maxSize"));
         }

@@ -44,7 +44,7 @@ pub async fn coordinator(shared: &Arc<Shared>) -> Result<RoleService> {
     let role = NodeRole::Coordinator;
     let election = election(shared, role);
     let coordinator = Coordinator::new(
-        CoordinatorSettings::default(),
+        CoordinatorSettings::from_properties(&shared.settings.properties)?,
         shared.store.clone(),
         election.clone(),
         shared.discovery.clone(),
@@ -67,7 +67,14 @@ pub async fn overlord(shared: &Arc<Shared>, handles: &mut TaskHandles) -> Result
         RemoteRunner::start(shared.client.clone(), shared.discovery.clone(), logs.clone(), shared.shutdown.clone())
     };
     let store = shared.store.clone();
-    let overlord = Overlord::new(OverlordSettings::default(), store, election.clone(), runner, logs, shared.bell.clone());
+    let overlord = Overlord::new(
+        OverlordSettings::from_properties(&shared.settings.properties)?,
+        store,
+        election.clone(),
+        runner,
+        logs,
+        shared.bell.clone(),
+    );
     tokio::spawn(overlord.clone().run(shared.shutdown.clone()));
     let routes = ovate_control::overlord::routes(overlord);
     Ok(RoleService { role, routes, services: Map::new(), election: Some(election) })
