@@ -41,7 +41,9 @@ fn json_fields_are_typed_by_what_arrives() {
     assert_eq!(cells(&batch, "z"), ["-", "true"]);
     assert_eq!(cells(&batch, "a2"), ["-", "café"]);
     assert!(batch.column("d").is_none(), "nested fields are not discovered as strings");
-    assert!(batch.column("n").is_none(), "null fields are not discovered");
+    assert_eq!(cells(&batch, "n"), ["-", "-"], "null fields are discovered");
+    let without = read(json!({"type": "json", "keepNullColumns": false}), &all(), text);
+    assert!(without.column("n").is_none(), "unless they are not to be kept");
     let nested = read(json!({"type": "json"}), &Wanted { nested: true, ..all() }, text);
     assert_eq!(cells(&nested, "d"), ["{e=1}", "-"]);
 }

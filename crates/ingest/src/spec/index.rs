@@ -156,13 +156,19 @@ impl DataSchema {
         if self.dimensions.discovery() != Discovery::Off {
             return None;
         }
-        let mut names: BTreeSet<String> = self.dimensions.dimensions.iter().map(|d| d.name.to_string()).collect();
+        let mut names = self.named_columns();
         names.insert(self.timestamp.column.clone());
+        names.extend(self.transform.required_columns());
+        Some(names)
+    }
+
+    /// Fields that dimensions and metrics name.
+    pub fn named_columns(&self) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = self.dimensions.dimensions.iter().map(|d| d.name.to_string()).collect();
         for metric in &self.metrics {
             names.extend(metric.required_columns());
         }
-        names.extend(self.transform.required_columns());
-        Some(names)
+        names
     }
 }
 

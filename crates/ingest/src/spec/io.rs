@@ -268,10 +268,10 @@ fn json_format(fields: &Fields<'_>) -> Result<InputFormat> {
         ));
     }
     fields.ignore(&["useJsonNodeReader"]);
-    Ok(InputFormat::Json {
-        flatten: FlattenSpec::from_json(fields.get("flattenSpec"))?,
-        keep_null_columns: fields.flag("keepNullColumns", false)?,
-    })
+    let flatten = FlattenSpec::from_json(fields.get("flattenSpec"))?;
+    // As a running Druid does: where fields are discovered, those that are always null are too.
+    let keep_null_columns = fields.flag("keepNullColumns", flatten.use_field_discovery)?;
+    Ok(InputFormat::Json { flatten, keep_null_columns })
 }
 
 fn delimited(fields: &Fields<'_>, kind: &str) -> Result<Delimited> {

@@ -7,11 +7,13 @@ mod rows;
 mod tests;
 mod vectors;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ovate_base::time::TimestampFormat;
 use ovate_base::{Interval, Result};
 use ovate_compute::{EvalContext, Value};
+use ovate_segment::incremental::Discovery;
 
 pub use rows::{event, numeric_bools};
 pub use vectors::{column_of_vector, vector_of_column};
@@ -29,6 +31,9 @@ pub struct RowMaker {
     transform: TransformSpec,
     granularity: Arc<GranularitySpec>,
     context: EvalContext,
+    /// With discovery: the only results of transforms that stay when the record has no field of their name, because
+    /// dimensions are discovered among the fields of the record as it came.
+    named: Option<BTreeSet<String>>,
 }
 
 /// Rows of a batch that are to be indexed.
@@ -49,6 +54,7 @@ impl RowMaker {
             transform: schema.transform.clone(),
             granularity: Arc::new(schema.granularity.clone()),
             context: EvalContext::at(now_ms),
+            named: (schema.dimensions.discovery() != Discovery::Off).then(|| schema.named_columns()),
         }
     }
 
@@ -57,10 +63,11 @@ impl RowMaker {
         let (mut timestamps, mut good) = self.timestamps(&mut batch);
         let mut thrown_away = 0;
         if !self.transform.is_empty() {
-            self.apply_transforms(&mut batch, &mut timestamps, &mut good)?;
+            let hidden = self.apply_transforms(&mut batch, &mut timestamps, &mut good)?;
             let before = good.iter().filter(|g| **g).count();
             self.apply_filter(&batch, &timestamps, &mut good)?;
             thrown_away += (before - good.iter().filter(|g| **g).count()) as u64;
+            batch.columns.retain(|(name, _)| !hidden.contains(name));
         }
         let (chunks, outside) = chunks::divide(&self.granularity, &timestamps, &good);
         Ok(Rows { batch, timestamps, chunks, thrown_away: thrown_away + outside })
@@ -129,12 +136,15 @@ impl RowMaker {
     }
 
     /// Every transform reads the record as it came; results replace fields of the same name.
-    fn apply_transforms(&self, batch: &mut Batch, timestamps: &mut [i64], good: &mut [bool]) -> Result<()> {
+    /// Answers the names of those that must not be discovered.
+    fn apply_transforms(&self, batch: &mut Batch, timestamps: &mut [i64], good: &mut [bool]) -> Result<Vec<Arc<str>>> {
         let mut made: Vec<(Arc<str>, Column)> = Vec::new();
         for transform in &self.transform.transforms {
             let column = rows::evaluate(&transform.expr, batch, timestamps, good, &self.context)?;
             made.push((transform.name.clone(), column));
         }
+        let is_new = |name: &str| batch.column(name).is_none() && self.named.as_ref().is_some_and(|named| !named.contains(name));
+        let hidden = made.iter().map(|(name, _)| name.clone()).filter(|name| is_new(name)).collect();
         for (name, column) in made {
             if &*name == "__time" {
                 for (row, time) in timestamps.iter_mut().enumerate() {
@@ -154,7 +164,7 @@ impl RowMaker {
                 batch.set(name, column);
             }
         }
-        Ok(())
+        Ok(hidden)
     }
 
     fn apply_filter(&self, batch: &Batch, timestamps: &[i64], good: &mut [bool]) -> Result<()> {

@@ -44,6 +44,17 @@ fn missing_time_takes_the_missing_value() {
 }
 
 #[test]
+fn discovery_finds_fields_of_the_record_and_not_new_results() {
+    let transforms = json!([{"type": "expression", "name": "a", "expression": "a + 1"}, {"type": "expression", "name": "fresh", "expression": "a + 2"},
+                            {"type": "expression", "name": "listed", "expression": "a + 3"}]);
+    let spec = json!({"transformSpec": {"transforms": transforms}, "dimensionsSpec": {"dimensions": ["listed"], "useSchemaDiscovery": true}});
+    let rows = rows(spec, "{\"t\":0,\"a\":1}");
+    let names: Vec<&str> = rows.batch.columns.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["t", "a", "listed"]);
+    assert_eq!(rows.batch.column("a").unwrap().text(0).unwrap(), "2");
+}
+
+#[test]
 fn rows_outside_the_intervals_are_thrown_away() {
     let spec = json!({"granularitySpec": {"segmentGranularity": "DAY", "intervals": ["2024-01-01T06/2024-01-02"]}});
     let rows = rows(spec, "{\"t\":\"2024-01-01T05:00Z\"}\n{\"t\":\"2024-01-01T07:00Z\"}\n{\"t\":\"2024-01-03\"}");
@@ -54,7 +65,7 @@ fn rows_outside_the_intervals_are_thrown_away() {
 
 #[test]
 fn transforms_read_the_record_as_it_came_and_the_filter_their_results() {
-    let spec = json!({"transformSpec": {
+    let spec = json!({"dimensionsSpec": {"dimensions": ["a", "b", "n3"]}, "transformSpec": {
         "transforms": [{"type": "expression", "name": "a", "expression": "concat('x-', a)"},
                        {"type": "expression", "name": "b", "expression": "concat(a, '!')"},
                        {"type": "expression", "name": "n3", "expression": "n * 3"}],
