@@ -211,7 +211,7 @@ async fn run(engine: &Arc<SqlEngine>, cases: &str, out: &str, filter: Option<&St
 fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(16 << 20).enable_all().build()?;
+        tokio::runtime::Builder::new_multi_thread().worker_threads(24).thread_stack_size(16 << 20).enable_all().build()?;
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["load", tasks, dir] => runtime.block_on(load(tasks, Path::new(dir))),
         ["run", dir, lookups, cases, out, ..] => {

@@ -15,11 +15,18 @@ pub struct Columns<'a> {
     /// Native names of the input's columns.
     names: Vec<String>,
     made: Vec<(String, Rex, Json)>,
+    /// Paths into JSON inside expressions become columns of their own, which are read without the document around them.
+    lifting: bool,
 }
 
 impl<'a> Columns<'a> {
     pub fn new(zone: &'a Zone, names: Vec<String>) -> Columns<'a> {
-        Columns { zone, names, made: Vec::new() }
+        Columns { zone, names, made: Vec::new(), lifting: true }
+    }
+
+    /// Columns where there can be no virtual ones.
+    pub fn without_virtual(zone: &'a Zone, names: Vec<String>) -> Columns<'a> {
+        Columns { zone, names, made: Vec::new(), lifting: false }
     }
 
     /// The native name of an input column.
@@ -28,8 +35,31 @@ impl<'a> Columns<'a> {
     }
 
     /// The expression as native text.
-    pub fn expression(&self, rex: &Rex) -> Result<String> {
-        ExprWriter { zone: self.zone, column: &|index| self.names[index].clone() }.write(rex)
+    pub fn expression(&mut self, rex: &Rex) -> Result<String> {
+        let lifted;
+        let rex = if self.lifting && rex.any(&is_path) {
+            lifted = self.lift(rex)?;
+            &lifted
+        } else {
+            rex
+        };
+        let name = |index: usize| match index.checked_sub(self.names.len()) {
+            None => self.names[index].clone(),
+            Some(made) => self.made[made].0.clone(),
+        };
+        ExprWriter { zone: self.zone, column: &name }.write(rex)
+    }
+
+    /// Paths into JSON replaced by references to their columns, numbered after the input's.
+    fn lift(&mut self, rex: &Rex) -> Result<Rex> {
+        if is_path(rex) {
+            let name = self.column(rex)?;
+            let at = self.made.iter().position(|(made, _, _)| *made == name).unwrap_or(0);
+            return Ok(Rex::Input(self.names.len() + at, rex.sql_type().clone()));
+        }
+        let Rex::Call { op, args, sql_type } = rex else { return Ok(rex.clone()) };
+        let args = args.iter().map(|arg| self.lift(arg)).collect::<Result<Vec<_>>>()?;
+        Ok(Rex::Call { op, args, sql_type: sql_type.clone() })
     }
 
     /// The name of a column that holds the expression's value.
@@ -111,6 +141,12 @@ impl<'a> Columns<'a> {
     pub fn documents(&self) -> Vec<Json> {
         self.made.iter().map(|(_, _, json)| json.clone()).collect()
     }
+}
+
+/// JSON_VALUE of a column at a constant path.
+fn is_path(rex: &Rex) -> bool {
+    matches!(rex, Rex::Call { op: "JSON_VALUE", args, .. }
+        if matches!(args[0], Rex::Input(_, SqlType::Complex(_))) && args.get(1).is_some_and(|a| a.literal_text().is_some()))
 }
 
 /// What remains of an expression when conversions that change no native value are taken off.

@@ -64,7 +64,7 @@ pub fn base_names(stage: &Stage) -> Vec<String> {
 pub fn plan(stage: &Stage, data_source: Json, settings: &Settings) -> Result<Planned> {
     let names = base_names(stage);
     let mut columns = Columns::new(&settings.zone, names);
-    let (intervals, filters) = split_time(stage);
+    let (intervals, filters) = split_time(stage, &settings.zone);
     let filter = match Rex::and_all(filters.clone()) {
         _ if filters.is_empty() => None,
         rex => Some(FilterWriter { columns: &mut columns, virtual_columns: true }.write(&rex)?),
@@ -101,7 +101,7 @@ fn interval_text(interval: &Interval) -> String {
 }
 
 /// The intervals, and the filters that are not about time alone.
-fn split_time(stage: &Stage) -> (Vec<Interval>, Vec<Rex>) {
+fn split_time(stage: &Stage, zone: &Zone) -> (Vec<Interval>, Vec<Rex>) {
     let time = match stage.base {
         Base::Table(_) => stage.base_fields.iter().position(|f| f.name.as_ref() == "__time"),
         _ => None,
@@ -109,7 +109,7 @@ fn split_time(stage: &Stage) -> (Vec<Interval>, Vec<Rex>) {
     let mut intervals = vec![Interval::ETERNITY];
     let mut rest = Vec::new();
     for rex in &stage.filters {
-        match time.and_then(|time| intervals::intervals_of(rex, time)) {
+        match time.and_then(|time| intervals::intervals_of(rex, time, zone)) {
             Some(list) => intervals = intervals::intersect(&intervals, &list),
             None => rest.push(rex.clone()),
         }
@@ -243,7 +243,7 @@ fn aggregation(
     let having = match stage.having.is_empty() {
         true => None,
         false => {
-            let mut over = Columns::new(&settings.zone, names.clone());
+            let mut over = Columns::without_virtual(&settings.zone, names.clone());
             let rex = Rex::and_all(stage.having.clone());
             Some(FilterWriter { columns: &mut over, virtual_columns: false }.write(&rex)?)
         }
