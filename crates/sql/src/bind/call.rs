@@ -228,6 +228,11 @@ impl Binder<'_> {
             }
         }
         let filter = call.filter.as_ref().map(|e| self.boolean(e, scope, &mut inner)).transpose()?;
+        let (mut function, mut filter) = (function, filter);
+        if !call.distinct {
+            case_to_filter(&mut function, &mut args, &mut filter);
+        }
+        let star = star || (function == "COUNT" && args.is_empty());
         let sql_type = self.aggregate_type(function, &mut args, star, pos)?;
         let distinct = call.distinct && !matches!(function, "MIN" | "MAX" | "ANY_VALUE" | "BIT_AND" | "BIT_OR");
         Ok(AggregateCall { function, args, distinct, filter, sql_type })
@@ -325,6 +330,35 @@ impl Binder<'_> {
             "TDIGEST_GENERATE_SKETCH" => complex("tDigestSketch"),
             _ => refuse(),
         }
+    }
+}
+
+/// `SUM(CASE WHEN c THEN v END)` is `SUM(v) FILTER (WHERE c)`, which filters can answer from indexes
+/// (`AggregateCaseToFilterRule`, with its answers for ELSE 0).
+fn case_to_filter(function: &mut &'static str, args: &mut Vec<Rex>, filter: &mut Option<Rex>) {
+    if !matches!(*function, "SUM" | "COUNT" | "MIN" | "MAX" | "AVG") || args.len() != 1 {
+        return;
+    }
+    let Rex::Call { op: "CASE", args: parts, .. } = &args[0] else { return };
+    let [condition, value, otherwise] = parts.as_slice() else { return };
+    let zero = matches!(otherwise.literal(), Some(Value::Long(0)));
+    let one = matches!(value.literal(), Some(Value::Long(1)));
+    let null = otherwise.literal().is_some_and(Value::is_null);
+    let mut conditions: Vec<Rex> = filter.iter().cloned().collect();
+    conditions.push(condition.clone());
+    let counted = match *function {
+        "SUM" if zero && one => true,
+        "COUNT" if null => value.literal().is_some_and(|v| !v.is_null()),
+        "SUM" if zero => false,
+        _ if null && !value.is_literal() => false,
+        _ => return,
+    };
+    *filter = Some(Rex::and_all(conditions));
+    if counted {
+        *function = "COUNT";
+        args.clear();
+    } else {
+        *args = vec![value.clone()];
     }
 }
 

@@ -172,9 +172,7 @@ impl Binder<'_> {
                 "Order By with RANGE clause currently supports only UNBOUNDED or CURRENT ROW. Use ROWS clause instead.",
             ));
         }
-        let backwards = matches!((start, end), (FrameBound::Offset(a), FrameBound::Offset(b)) if a > b)
-            || start == FrameBound::UnboundedFollowing
-            || end == FrameBound::UnboundedPreceding;
+        let backwards = start == FrameBound::UnboundedFollowing || end == FrameBound::UnboundedPreceding;
         if backwards {
             return Err(ovate_base::DruidError::invalid_sql(
                 "Query bounds with both lower and upper bounds as PRECEDING or FOLLOWING is not supported.",

@@ -120,6 +120,19 @@ impl Executor<'_> {
             (_, [input]) => (*input).clone(),
             _ => return Ok(rel),
         };
+        // What the filter can test without subqueries goes first: fewer rows, and joins get their keys.
+        let (rel, input) = match &rel.kind {
+            RelKind::Filter { condition, .. } => {
+                let mut parts = Vec::new();
+                condition.clone().conjuncts(&mut parts);
+                let (late, early): (Vec<Rex>, Vec<Rex>) =
+                    parts.into_iter().partition(|part| part.any(&|node| matches!(node, Rex::Subquery { .. })));
+                let input = if early.is_empty() { input } else { input.filter(Rex::and_all(early)) };
+                let kind = RelKind::Filter { input: Box::new(input.clone()), condition: Rex::and_all(late) };
+                (Rel { kind, fields: rel.fields.clone() }, input)
+            }
+            _ => (rel, input),
+        };
         let optimised = self.optimise(&input);
         let mut rows = self.run(&optimised).await?;
         let mut fields: Vec<Field> = input.fields.to_vec();

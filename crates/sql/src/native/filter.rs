@@ -148,7 +148,7 @@ impl FilterWriter<'_, '_> {
         if matches!(value.sql_type(), SqlType::Array(_)) != matches!(match_type, ColumnType::Array(_)) {
             return self.expression(rex);
         }
-        let Some(column) = self.operand(value)? else { return self.expression(rex) };
+        let Some(column) = self.operand(uncast(value, op))? else { return self.expression(rex) };
         let (kind, literal) = (match_type.to_string(), literal_json(literal));
         Ok(match op {
             "=" => json!({"type": "equals", "column": column, "matchValueType": kind, "matchValue": literal}),
@@ -281,6 +281,18 @@ impl FilterWriter<'_, '_> {
         }
         let kind = if op.ends_with("CONTAINS") { "and" } else { "or" };
         Ok(if fields.len() == 1 { fields.remove(0) } else { json!({"type": kind, "fields": fields}) })
+    }
+}
+
+/// A text column read as a number and tested for equality: Druid compares the column itself with the constant
+/// (`CastOperatorConversion` keeps simple column access), so that texts that are no numbers are unequal, not unknown.
+fn uncast<'r>(value: &'r Rex, op: &str) -> &'r Rex {
+    match value {
+        Rex::Call { op: "CAST", args, sql_type } if sql_type.is_numeric() && matches!(op, "=" | "<>") => match &args[0] {
+            column @ Rex::Input(_, from) if from.is_text() => column,
+            _ => value,
+        },
+        _ => value,
     }
 }
 

@@ -411,7 +411,11 @@ impl Parser<'_> {
                 self.expect_word("AND")?;
                 (start, self.bound()?)
             } else {
-                (self.bound()?, Bound::CurrentRow)
+                // One bound alone runs to the current row, or from it.
+                match self.bound()? {
+                    end @ (Bound::Following(_) | Bound::UnboundedFollowing) => (Bound::CurrentRow, end),
+                    start => (start, Bound::CurrentRow),
+                }
             };
             spec.frame = Some(Frame { rows, start, end });
         }
