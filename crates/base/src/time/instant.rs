@@ -19,7 +19,7 @@ pub fn parse_instant_in(text: &str, zone: &Zone) -> Result<i64> {
         return Ok(millis);
     }
     let mut parser = Parser { text, at: 0 };
-    let parsed = parser.instant(&[b'T', b't']);
+    let parsed = parser.instant(b"Tt");
     match parsed {
         Some((local, offset)) if parser.at == bytes.len() => match offset {
             Some(offset) => Ok(local.saturating_sub(offset)),

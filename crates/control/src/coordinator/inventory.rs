@@ -246,7 +246,7 @@ async fn work_queue(client: HttpClient, server: Arc<Server>, changes: watch::Sen
             let state = server.state.lock();
             let drops = state.drops.values().map(|segment| ("drop", segment.clone()));
             let mut loads: Vec<_> = state.loads.values().map(|segment| ("load", segment.clone())).collect();
-            loads.sort_by(|a, b| b.1.interval.cmp(&a.1.interval));
+            loads.sort_by_key(|(_, segment)| std::cmp::Reverse(segment.interval));
             drops.chain(loads).take(BATCH_MAX).collect::<Vec<_>>()
         };
         if batch.is_empty() {

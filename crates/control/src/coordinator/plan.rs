@@ -54,7 +54,7 @@ pub fn plan(snapshot: Snapshot<'_>) -> Plan {
     let mut plan = Plan::default();
     let mut used = snapshot.used.all();
     // Newest first, as queries want recent data first.
-    used.sort_by(|a, b| b.0.segment.interval.cmp(&a.0.segment.interval));
+    used.sort_by_key(|(used, _)| std::cmp::Reverse(used.segment.interval));
     let mut free: Vec<i64> = snapshot.servers.iter().map(free_bytes).collect();
     for (used, hidden) in used {
         let segment = &used.segment;

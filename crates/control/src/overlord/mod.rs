@@ -15,7 +15,6 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ovate_base::{DruidError, Result};
 use ovate_net::{LeaderSelector, Leadership};

@@ -88,7 +88,7 @@ impl RemoteRunner {
                 for node in &nodes {
                     let name = node.druid_node.host_and_port();
                     let capacity = node.services.get("workerNodeService").and_then(|s| s["capacity"].as_u64()).unwrap_or(1);
-                    if !followed.get(&name).is_some_and(|task| !task.is_finished()) {
+                    if followed.get(&name).is_none_or(|task| task.is_finished()) {
                         let work = self.clone().follow(name.clone(), node.druid_node.url(), capacity as usize);
                         followed.insert(name, tokio::spawn(work));
                     }
