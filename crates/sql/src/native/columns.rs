@@ -143,10 +143,10 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// JSON_VALUE of a column at a constant path.
+/// JSON_VALUE of a column at a constant path, giving no array.
 fn is_path(rex: &Rex) -> bool {
-    matches!(rex, Rex::Call { op: "JSON_VALUE", args, .. }
-        if matches!(args[0], Rex::Input(_, SqlType::Complex(_))) && args.get(1).is_some_and(|a| a.literal_text().is_some()))
+    matches!(rex, Rex::Call { op: "JSON_VALUE", args, sql_type } if !matches!(sql_type, SqlType::Array(_))
+        && matches!(args[0], Rex::Input(_, SqlType::Complex(_))) && args.get(1).is_some_and(|a| a.literal_text().is_some()))
 }
 
 /// What remains of an expression when conversions that change no native value are taken off.
