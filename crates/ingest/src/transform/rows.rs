@@ -29,7 +29,15 @@ pub fn numeric_bools(value: Value) -> Value {
     match value {
         Value::Json(json) if json.is_boolean() => Value::Long(i64::from(json.as_bool().unwrap_or(false))),
         Value::Array(list) if list.iter().any(|v| matches!(v, Value::Json(_))) => {
-            Value::Array(list.iter().cloned().map(numeric_bools).collect())
+            // Among texts a boolean is a word, among numbers a number.
+            let words = list.iter().any(|v| matches!(v, Value::String(_)));
+            let element = |v: &Value| match v {
+                Value::Json(json) if words && json.is_boolean() => {
+                    Value::from(if json.as_bool() == Some(true) { "true" } else { "false" })
+                }
+                other => numeric_bools(other.clone()),
+            };
+            Value::Array(list.iter().map(element).collect())
         }
         other => other,
     }

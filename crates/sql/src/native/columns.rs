@@ -77,6 +77,10 @@ impl<'a> Columns<'a> {
             // What a filtered column reads is made first, or both would get the same name.
             self.column(&args[0])?;
         }
+        if self.lifting && !is_path(rex) && rex.any(&is_path) {
+            // The same holds for paths inside expressions.
+            self.lift(rex)?;
+        }
         let mut number = self.made.len();
         while self.names.iter().any(|n| *n == format!("v{number}"))
             || self.made.iter().any(|(n, _, _)| *n == format!("v{number}"))
