@@ -251,7 +251,15 @@ impl Aggregator for LambdaState {
         Ok(())
     }
     fn merge(&mut self, partial: &Vector, groups: &[u32]) -> Result<()> {
-        groups.iter().enumerate().try_for_each(|(row, group)| self.combine_one(*group as usize, &partial.value(row)))
+        for (row, group) in groups.iter().enumerate() {
+            let value = partial.value(row);
+            // A partial that nothing was added to is null, and adds nothing here either.
+            if value.is_null() && self.spec.null_unless_aggregated {
+                continue;
+            }
+            self.combine_one(*group as usize, &value)?;
+        }
+        Ok(())
     }
     fn take_partial(&mut self) -> Result<Vector> {
         for group in 0..self.folded.len() {

@@ -81,10 +81,21 @@ fn sort_columns(metric: &MetricSpec, columns: &ResultColumns<'_>, dimension: &Ve
         plain => (plain, false),
     };
     let direction = |descending: bool| if descending { Direction::Descending } else { Direction::Ascending };
+    // `InvertedTopNMetricSpec` counts nulls as least whichever way the values go: last of metrics, first of dimensions.
+    let nulls = |vector: &Vector, first: bool| {
+        let flags = (0..vector.len()).map(|row| i64::from(vector.is_null(row))).collect();
+        SortColumn::natural(Vector::Long { values: flags, nulls: None }, direction(first))
+    };
     Ok(match inner {
         MetricSpec::Numeric(name) => {
             let values = columns.get(name)?.unwrap_or(Vector::Null { len: columns.rows });
-            vec![SortColumn::natural(values, direction(!inverted)), tie()]
+            if inverted {
+                return Ok(vec![nulls(&values, false), SortColumn::natural(values, Direction::Ascending), tie()]);
+            }
+            vec![SortColumn::natural(values, Direction::Descending), tie()]
+        }
+        MetricSpec::Dimension { order: StringOrder::Numeric, .. } if inverted => {
+            vec![nulls(dimension, true), SortColumn::new(dimension.clone(), Direction::Descending, StringOrder::Numeric), tie()]
         }
         MetricSpec::Dimension { order, .. } => vec![SortColumn::new(dimension.clone(), direction(inverted), *order), tie()],
         MetricSpec::Inverted(_) => vec![tie()],
