@@ -256,52 +256,54 @@ pub fn find(name: &str) -> Option<&'static Function> {
     map.get(name).copied()
 }
 
+/// The aggregate functions.
+pub static AGGREGATES: &[&str] = &[
+    "COUNT",
+    "SUM",
+    "MIN",
+    "MAX",
+    "AVG",
+    "APPROX_COUNT_DISTINCT",
+    "APPROX_COUNT_DISTINCT_BUILTIN",
+    "EARLIEST",
+    "EARLIEST_BY",
+    "LATEST",
+    "LATEST_BY",
+    "ANY_VALUE",
+    "GROUPING",
+    "ARRAY_AGG",
+    "ARRAY_CONCAT_AGG",
+    "STRING_AGG",
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "VAR_POP",
+    "VAR_SAMP",
+    "VARIANCE",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "STDDEV",
+    "APPROX_COUNT_DISTINCT_DS_HLL",
+    "DS_HLL",
+    "APPROX_COUNT_DISTINCT_DS_THETA",
+    "DS_THETA",
+    "APPROX_QUANTILE_DS",
+    "DS_QUANTILES_SKETCH",
+    "DS_TUPLE_DOUBLES",
+    "APPROX_QUANTILE",
+    "APPROX_QUANTILE_FIXED_BUCKETS",
+    "BLOOM_FILTER",
+    "TDIGEST_QUANTILE",
+    "TDIGEST_GENERATE_SKETCH",
+    "SINGLE_VALUE",
+];
+
 /// The aggregate functions by upper-case name, with the name they go by from here on.
 pub fn find_aggregate(name: &str) -> Option<&'static str> {
-    const NAMES: &[&str] = &[
-        "COUNT",
-        "SUM",
-        "MIN",
-        "MAX",
-        "AVG",
-        "APPROX_COUNT_DISTINCT",
-        "APPROX_COUNT_DISTINCT_BUILTIN",
-        "EARLIEST",
-        "EARLIEST_BY",
-        "LATEST",
-        "LATEST_BY",
-        "ANY_VALUE",
-        "GROUPING",
-        "ARRAY_AGG",
-        "ARRAY_CONCAT_AGG",
-        "STRING_AGG",
-        "BIT_AND",
-        "BIT_OR",
-        "BIT_XOR",
-        "VAR_POP",
-        "VAR_SAMP",
-        "VARIANCE",
-        "STDDEV_POP",
-        "STDDEV_SAMP",
-        "STDDEV",
-        "APPROX_COUNT_DISTINCT_DS_HLL",
-        "DS_HLL",
-        "APPROX_COUNT_DISTINCT_DS_THETA",
-        "DS_THETA",
-        "APPROX_QUANTILE_DS",
-        "DS_QUANTILES_SKETCH",
-        "DS_TUPLE_DOUBLES",
-        "APPROX_QUANTILE",
-        "APPROX_QUANTILE_FIXED_BUCKETS",
-        "BLOOM_FILTER",
-        "TDIGEST_QUANTILE",
-        "TDIGEST_GENERATE_SKETCH",
-        "SINGLE_VALUE",
-    ];
     if name == "LISTAGG" {
         return Some("STRING_AGG");
     }
-    NAMES.iter().find(|known| **known == name).copied()
+    AGGREGATES.iter().find(|known| **known == name).copied()
 }
 
 /// Functions that only make sense with OVER.

@@ -74,6 +74,11 @@ impl Binder<'_> {
         let types: Vec<SqlType> = args.iter().map(|arg| arg.sql_type().clone()).collect();
         let sql_type = function.result_type(&types).ok_or_else(|| cannot_apply(name, "call", &shown, pos))?;
         Ok(match function.name {
+            "DECODE_BASE64_COMPLEX" => {
+                let kind = args[0].literal_text().ok_or_else(|| cannot_apply(name, "call", &shown, pos))?;
+                let sql_type = SqlType::Complex(kind.into());
+                Rex::call("DECODE_BASE64_COMPLEX", args, sql_type)
+            }
             "COALESCE" => {
                 if args.len() == 1 {
                     return Ok(args.remove(0));

@@ -4,7 +4,7 @@ use ovate_compute::Value;
 
 use super::Executor;
 use crate::bind::INFO_TABLES;
-use crate::functions::FUNCTIONS;
+use crate::functions::{AGGREGATES, FUNCTIONS};
 use crate::plan::InfoTable;
 use crate::system::SystemTable;
 use crate::types::SqlType;
@@ -22,22 +22,18 @@ impl Executor<'_> {
                 .collect(),
             InfoTable::Tables => self.tables(),
             InfoTable::Columns => self.columns(),
-            InfoTable::Routines => FUNCTIONS
-                .iter()
-                .map(|f| {
-                    let arguments =
-                        if f.max_args == usize::MAX { "<ANY>, ...".to_owned() } else { vec!["<ANY>"; f.max_args].join(", ") };
-                    let signature = format!("'{}({arguments})'", f.name);
-                    vec![
-                        CATALOG.into(),
-                        "INFORMATION_SCHEMA".into(),
-                        f.name.into(),
-                        "FUNCTION".into(),
-                        "NO".into(),
-                        signature.as_str().into(),
-                    ]
-                })
-                .collect(),
+            InfoTable::Routines => {
+                let row = |name: &str, arguments: &str, aggregator: &str| {
+                    let signature = format!("'{name}({arguments})'");
+                    let texts = [CATALOG, "INFORMATION_SCHEMA", name, "FUNCTION", aggregator, signature.as_str()];
+                    texts.into_iter().map(Value::from).collect()
+                };
+                let scalar = FUNCTIONS.iter().map(|f| match f.max_args {
+                    usize::MAX => row(f.name, "<ANY>, ...", "NO"),
+                    count => row(f.name, &vec!["<ANY>"; count].join(", "), "NO"),
+                });
+                scalar.chain(AGGREGATES.iter().map(|name| row(name, "<ANY>, ...", "YES"))).collect()
+            }
         }
     }
 
