@@ -116,7 +116,10 @@ impl ExprWriter<'_> {
             },
             Rex::Literal(value, _) => literal(value),
             Rex::Call { op, args, sql_type } => self.call(op, args, sql_type),
-            Rex::Outer { .. } | Rex::Subquery { .. } | Rex::Aggregate(..) | Rex::Window(..) => {
+            // Only EXPLAIN meets these: running replaces subqueries by their values first.
+            Rex::Subquery { .. } => Ok("subquery()".to_owned()),
+            Rex::Outer { index, .. } => Ok(format!("outer({index})")),
+            Rex::Aggregate(..) | Rex::Window(..) => {
                 Err(DruidError::runtime("expression cannot be written natively"))
             }
         }
