@@ -90,30 +90,29 @@ fn candidates(left: &Relation, right: &Relation, keys: &[JoinKey]) -> Result<(Ve
         }
         return Ok((l, r));
     }
-    if let [JoinKey { left: lc, right: rc, null_safe: false }] = keys {
-        if let (Vector::Long { values: lv, nulls: ln }, Vector::Long { values: rv, nulls: rn }) =
+    if let [JoinKey { left: lc, right: rc, null_safe: false }] = keys
+        && let (Vector::Long { values: lv, nulls: ln }, Vector::Long { values: rv, nulls: rn }) =
             (&left.columns[*lc], &right.columns[*rc])
-        {
-            let mut map: HashMap<i64, Vec<u32>> = HashMap::with_capacity(rv.len());
-            for (row, value) in rv.iter().enumerate() {
-                if !rn.as_ref().is_some_and(|n| n[row]) {
-                    map.entry(*value).or_default().push(row as u32);
-                }
+    {
+        let mut map: HashMap<i64, Vec<u32>> = HashMap::with_capacity(rv.len());
+        for (row, value) in rv.iter().enumerate() {
+            if !rn.as_ref().is_some_and(|n| n[row]) {
+                map.entry(*value).or_default().push(row as u32);
             }
-            for (row, value) in lv.iter().enumerate() {
-                if ln.as_ref().is_some_and(|n| n[row]) {
-                    continue;
-                }
-                if let Some(matches) = map.get(value) {
-                    l.resize(l.len() + matches.len(), row as u32);
-                    r.extend_from_slice(matches);
-                    if l.len() > ROWS_MAX {
-                        return Err(too_many());
-                    }
-                }
-            }
-            return Ok((l, r));
         }
+        for (row, value) in lv.iter().enumerate() {
+            if ln.as_ref().is_some_and(|n| n[row]) {
+                continue;
+            }
+            if let Some(matches) = map.get(value) {
+                l.resize(l.len() + matches.len(), row as u32);
+                r.extend_from_slice(matches);
+                if l.len() > ROWS_MAX {
+                    return Err(too_many());
+                }
+            }
+        }
+        return Ok((l, r));
     }
     let left_columns: Vec<(&Vector, bool)> = keys.iter().map(|k| (&left.columns[k.left], k.null_safe)).collect();
     let right_columns: Vec<(&Vector, bool)> = keys.iter().map(|k| (&right.columns[k.right], k.null_safe)).collect();

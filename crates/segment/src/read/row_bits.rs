@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_union_is_that_of_croaring() {
         let rows = 300_000;
-        let mut bitmaps = vec![
+        let mut bitmaps = [
             Bitmap::of(&[0, 1, 63, 64, 65_535, 65_536, 299_999]),
             Bitmap::from_range(70_000..140_000),
             (0..rows).filter(|r| r % 3 == 0).collect(),

@@ -101,10 +101,10 @@ fn read_dictionary_column(
     let mut entries = Vec::new();
     for code in 0..dictionary.cardinality() {
         let entry = dictionary.get(code)?.map(|t| t.into_owned());
-        if code % 97 == 0 || code < 300 {
-            if let Some(found) = dictionary.find(entry.as_deref())? {
-                assert_eq!(dictionary.get(found)?.map(|t| t.into_owned()), entry);
-            }
+        if (code % 97 == 0 || code < 300)
+            && let Some(found) = dictionary.find(entry.as_deref())?
+        {
+            assert_eq!(dictionary.get(found)?.map(|t| t.into_owned()), entry);
         }
         entries.push(entry);
     }

@@ -28,10 +28,11 @@ impl Binder<'_> {
             });
             return Ok(Rex::Aggregate(index, sql_type));
         }
-        if call.args.is_empty() && call.named.is_empty() {
-            if let Some(value) = self.nullary_call(&call.name) {
-                return Ok(value);
-            }
+        if call.args.is_empty()
+            && call.named.is_empty()
+            && let Some(value) = self.nullary_call(&call.name)
+        {
+            return Ok(value);
         }
         let unit_first = matches!(call.name.as_str(), "TIMESTAMPADD" | "TIMESTAMPDIFF");
         let mut args = Vec::with_capacity(call.args.len());
@@ -129,22 +130,18 @@ impl Binder<'_> {
             | "TIMESTAMP_TO_MILLIS" => {
                 if types[0].is_text() || types[0] == SqlType::Null {
                     convert(args, 0, SqlType::Timestamp);
-                } else if !types[0].is_time() && !types[0].is_integer() {
-                    return refuse();
-                } else if types[0].is_integer() && name != "TIME_SHIFT" {
+                } else if !(types[0].is_time() || types[0].is_integer() && name == "TIME_SHIFT") {
                     return refuse();
                 }
-                if let (true, Some(t)) = (name == "TIME_SHIFT", types.get(2)) {
-                    if t.is_text() {
-                        convert(args, 2, SqlType::Integer);
-                    }
+                if let (true, Some(t)) = (name == "TIME_SHIFT", types.get(2))
+                    && t.is_text()
+                {
+                    convert(args, 2, SqlType::Integer);
                 }
             }
             "DATE_TRUNC" | "EXTRACT" if types[1].is_text() => convert(args, 1, SqlType::Timestamp),
-            "TIMESTAMPADD" => {
-                if types[2].is_text() {
-                    convert(args, 2, SqlType::Timestamp);
-                }
+            "TIMESTAMPADD" if types[2].is_text() => {
+                convert(args, 2, SqlType::Timestamp);
             }
             "TIMESTAMPDIFF" => {
                 for i in [1, 2] {
@@ -195,10 +192,10 @@ impl Binder<'_> {
                 }
             }
             "ARRAY_CONTAINS" | "ARRAY_OVERLAP" | "ARRAY_LENGTH" | "ARRAY_OFFSET" | "ARRAY_ORDINAL" | "ARRAY_OFFSET_OF"
-            | "ARRAY_ORDINAL_OF" => {
-                if types[0].is_numeric() && args.iter().all(|a| !a.is_literal()) && name == "ARRAY_LENGTH" {
-                    return refuse();
-                }
+            | "ARRAY_ORDINAL_OF"
+                if types[0].is_numeric() && args.iter().all(|a| !a.is_literal()) && name == "ARRAY_LENGTH" =>
+            {
+                return refuse();
             }
             _ => {}
         }

@@ -190,16 +190,17 @@ impl Binder<'_> {
             let args = vec![self.boolean(left, scope, block)?, self.boolean(right, scope, block)?];
             return Ok(flatten(if op == And { "AND" } else { "OR" }, args));
         }
-        if let (ExprKind::Row(a), ExprKind::Row(b)) = (&left.kind, &right.kind) {
-            if matches!(op, Eq | NotEq) && a.len() == b.len() {
-                let mut parts = Vec::new();
-                for (a, b) in a.iter().zip(b) {
-                    let (a, b) = (self.expr(a, scope, block)?, self.expr(b, scope, block)?);
-                    parts.push(self.compare("=", a, b, pos)?);
-                }
-                let all = Rex::and_all(parts);
-                return Ok(if op == Eq { all } else { all.not() });
+        if let (ExprKind::Row(a), ExprKind::Row(b)) = (&left.kind, &right.kind)
+            && matches!(op, Eq | NotEq)
+            && a.len() == b.len()
+        {
+            let mut parts = Vec::new();
+            for (a, b) in a.iter().zip(b) {
+                let (a, b) = (self.expr(a, scope, block)?, self.expr(b, scope, block)?);
+                parts.push(self.compare("=", a, b, pos)?);
             }
+            let all = Rex::and_all(parts);
+            return Ok(if op == Eq { all } else { all.not() });
         }
         let (left, right) = (self.expr(left, scope, block)?, self.expr(right, scope, block)?);
         match op {

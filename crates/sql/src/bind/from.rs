@@ -70,12 +70,12 @@ impl Binder<'_> {
             }
             return self.unnest(left, left_scope, exprs, *with_ordinality, alias.as_ref(), on, *pos, parent);
         }
-        if let TableRef::Join { left: inner_left, right: inner_right, kind: inner_kind, on: inner_on } = table {
-            if has_unnest(inner_left) || has_unnest(inner_right) {
-                // `a, b CROSS JOIN UNNEST(a.x)`: take the tables one by one so that the array sees all before it.
-                let (rel, scope) = self.join_next(left, left_scope, inner_left, kind, on, parent)?;
-                return self.join_next(rel, scope, inner_right, *inner_kind, inner_on, parent);
-            }
+        if let TableRef::Join { left: inner_left, right: inner_right, kind: inner_kind, on: inner_on } = table
+            && (has_unnest(inner_left) || has_unnest(inner_right))
+        {
+            // `a, b CROSS JOIN UNNEST(a.x)`: take the tables one by one so that the array sees all before it.
+            let (rel, scope) = self.join_next(left, left_scope, inner_left, kind, on, parent)?;
+            return self.join_next(rel, scope, inner_right, *inner_kind, inner_on, parent);
         }
         let (right, right_scope) = self.table_ref(table, Some((&left, &left_scope)), parent)?;
         let width = left.fields.len();
@@ -151,11 +151,11 @@ impl Binder<'_> {
             fields.push(Field::new("ORDINALITY", SqlType::Bigint));
         }
         let mut made: Vec<Field> = fields[width..].to_vec();
-        if let Some(alias) = alias {
-            if !alias.columns.is_empty() {
-                let shape = Rel::new(RelKind::Values(Vec::new()), made.clone());
-                made = rename_columns(shape, &alias.columns)?.fields.to_vec();
-            }
+        if let Some(alias) = alias
+            && !alias.columns.is_empty()
+        {
+            let shape = Rel::new(RelKind::Values(Vec::new()), made.clone());
+            made = rename_columns(shape, &alias.columns)?.fields.to_vec();
         }
         fields.truncate(width);
         fields.extend(made.iter().cloned());
@@ -194,11 +194,11 @@ impl Binder<'_> {
         parent: Option<&'p Scope<'p>>,
     ) -> Result<(Rel, Scope<'p>)> {
         let last = &path[path.len() - 1];
-        if path.len() == 1 {
-            if let Some((_, rel)) = self.ctes.iter().rev().find(|(name, _)| *name == last.value) {
-                let rel = rel.clone();
-                return self.aliased(rel, alias, Some(&last.value), None, parent);
-            }
+        if path.len() == 1
+            && let Some((_, rel)) = self.ctes.iter().rev().find(|(name, _)| *name == last.value)
+        {
+            let rel = rel.clone();
+            return self.aliased(rel, alias, Some(&last.value), None, parent);
         }
         let schema = match path.len() {
             1 => "druid",

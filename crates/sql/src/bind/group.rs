@@ -103,10 +103,10 @@ fn cross(left: &[Vec<usize>], right: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
 
 /// An expression over the block's input turned into one over its groups: keys by position, then aggregates.
 pub(super) fn replace_keys(rex: &Rex, keys: &[Rex], scope: &Scope<'_>) -> Result<Rex> {
-    if !rex.is_literal() {
-        if let Some(i) = keys.iter().position(|key| key == rex) {
-            return Ok(Rex::Input(i, rex.sql_type().clone()));
-        }
+    if !rex.is_literal()
+        && let Some(i) = keys.iter().position(|key| key == rex)
+    {
+        return Ok(Rex::Input(i, rex.sql_type().clone()));
     }
     match rex {
         Rex::Aggregate(i, t) => Ok(Rex::Input(keys.len() + i, t.clone())),

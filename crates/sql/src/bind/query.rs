@@ -431,12 +431,12 @@ fn alias_scope<'a>(scope: &Scope<'a>, items: &[Rex]) -> Scope<'a> {
 fn replace_aliases(expr: &Expr, aliases: &[Option<String>]) -> Expr {
     let mut out = expr.clone();
     visit_names(&mut out, &mut |path| {
-        if path.len() == 1 {
-            if let Some(i) = aliases.iter().position(|a| a.as_deref() == Some(path[0].value.as_str())) {
-                let pos = path[0].pos;
-                let part = |value: String| Ident { value, quoted: true, pos };
-                *path = vec![part("$alias".to_owned()), part(i.to_string())];
-            }
+        if path.len() == 1
+            && let Some(i) = aliases.iter().position(|a| a.as_deref() == Some(path[0].value.as_str()))
+        {
+            let pos = path[0].pos;
+            let part = |value: String| Ident { value, quoted: true, pos };
+            *path = vec![part("$alias".to_owned()), part(i.to_string())];
         }
     });
     out

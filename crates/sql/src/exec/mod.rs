@@ -94,19 +94,18 @@ impl Executor<'_> {
             Rex::Literal(value, t) => Some(constant(value, t, input.rows)),
             _ => None,
         };
-        if stage.is_plain() {
-            if let Some(columns) = stage.output.iter().map(direct).collect::<Option<Vec<_>>>() {
-                return Ok(Relation { columns, rows: input.rows });
-            }
+        if stage.is_plain()
+            && let Some(columns) = stage.output.iter().map(direct).collect::<Option<Vec<_>>>()
+        {
+            return Ok(Relation { columns, rows: input.rows });
         }
-        if let (Some(order), None, true) = (&stage.sort, &stage.aggregate, stage.filters.is_empty()) {
-            if let Some(columns) = stage.output.iter().map(direct).collect::<Option<Vec<_>>>() {
-                if let Some(rows) = self.ordered(order, &input) {
-                    let rows: Vec<u32> = cut(rows, order.offset, order.limit);
-                    let all = Relation { columns, rows: input.rows };
-                    return Ok(all.gather(&rows));
-                }
-            }
+        if let (Some(order), None, true) = (&stage.sort, &stage.aggregate, stage.filters.is_empty())
+            && let Some(columns) = stage.output.iter().map(direct).collect::<Option<Vec<_>>>()
+            && let Some(rows) = self.ordered(order, &input)
+        {
+            let rows: Vec<u32> = cut(rows, order.offset, order.limit);
+            let all = Relation { columns, rows: input.rows };
+            return Ok(all.gather(&rows));
         }
         if input.rows == 0 && stage.aggregate.is_none() {
             return Ok(empty(stage));

@@ -39,10 +39,11 @@ impl Executor<'_> {
         let mut found: Vec<Rex> = Vec::new();
         for rex in rel.exprs() {
             rex.visit(&mut |node| {
-                if let Rex::Subquery { plan, .. } = node {
-                    if !plan.is_correlated() && !found.contains(node) {
-                        found.push(node.clone());
-                    }
+                if let Rex::Subquery { plan, .. } = node
+                    && !plan.is_correlated()
+                    && !found.contains(node)
+                {
+                    found.push(node.clone());
                 }
             });
         }

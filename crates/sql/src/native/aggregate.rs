@@ -133,28 +133,28 @@ impl Aggregations<'_, '_> {
     }
 
     fn cardinality(&mut self, args: &[Rex], name: &str, filter: Option<Json>) -> Result<()> {
-        if let [arg] = args {
-            if let SqlType::Complex(kind) = arg.sql_type() {
-                let field = self.columns.column(arg)?;
-                let aggregator = match kind.as_ref() {
-                    "hyperUnique" => {
-                        json!({"type": "hyperUnique", "name": name, "fieldName": field, "isInputHyperUnique": false, "round": true})
-                    }
-                    "HLLSketch" | "HLLSketchBuild" | "HLLSketchMerge" => {
-                        json!({"type": "HLLSketchMerge", "name": name, "fieldName": field, "round": true})
-                    }
-                    "thetaSketch" => json!({"type": "thetaSketch", "name": name, "fieldName": field}),
-                    _ => {
-                        return Err(DruidError::invalid_sql(format!(
-                            "Using APPROX_COUNT_DISTINCT() or enabling approximation with COUNT(DISTINCT) is not supported for column \
+        if let [arg] = args
+            && let SqlType::Complex(kind) = arg.sql_type()
+        {
+            let field = self.columns.column(arg)?;
+            let aggregator = match kind.as_ref() {
+                "hyperUnique" => {
+                    json!({"type": "hyperUnique", "name": name, "fieldName": field, "isInputHyperUnique": false, "round": true})
+                }
+                "HLLSketch" | "HLLSketchBuild" | "HLLSketchMerge" => {
+                    json!({"type": "HLLSketchMerge", "name": name, "fieldName": field, "round": true})
+                }
+                "thetaSketch" => json!({"type": "thetaSketch", "name": name, "fieldName": field}),
+                _ => {
+                    return Err(DruidError::invalid_sql(format!(
+                        "Using APPROX_COUNT_DISTINCT() or enabling approximation with COUNT(DISTINCT) is not supported for column \
                              type [{}]. You can disable approximation by setting [useApproximateCountDistinct: false] in the query context.",
-                            arg.sql_type().native()
-                        )));
-                    }
-                };
-                self.push(aggregator, filter);
-                return Ok(());
-            }
+                        arg.sql_type().native()
+                    )));
+                }
+            };
+            self.push(aggregator, filter);
+            return Ok(());
         }
         let mut fields = Vec::new();
         for arg in args {

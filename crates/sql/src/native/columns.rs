@@ -108,10 +108,9 @@ impl<'a> Columns<'a> {
             }
             if let ("MV_FILTER_ONLY" | "MV_FILTER_NONE" | "MV_FILTER_REGEX" | "MV_FILTER_PREFIX", true) =
                 (*op, args[0].sql_type().is_text())
+                && let Some(json) = self.mv_filter(name, op, args)?
             {
-                if let Some(json) = self.mv_filter(name, op, args)? {
-                    return Ok(json);
-                }
+                return Ok(json);
             }
         }
         let output = rex.sql_type().native();

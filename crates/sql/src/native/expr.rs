@@ -119,9 +119,7 @@ impl ExprWriter<'_> {
             // Only EXPLAIN meets these: running replaces subqueries by their values first.
             Rex::Subquery { .. } => Ok("subquery()".to_owned()),
             Rex::Outer { index, .. } => Ok(format!("outer({index})")),
-            Rex::Aggregate(..) | Rex::Window(..) => {
-                Err(DruidError::runtime("expression cannot be written natively"))
-            }
+            Rex::Aggregate(..) | Rex::Window(..) => Err(DruidError::runtime("expression cannot be written natively")),
         }
     }
 

@@ -214,13 +214,14 @@ fn aggregation(
     let mut dimensions = Vec::new();
     if bucket.is_none() {
         for (name, key) in in_column_order(&keys) {
-            if let SqlType::Complex(kind) = key.sql_type() {
-                if kind.as_ref() != "json" && !kind.starts_with("serializablePair") {
-                    return Err(DruidError::invalid_input(format!(
-                        "SQL requires a group-by on a column with type [{}] that is unsupported.",
-                        key.sql_type().native()
-                    )));
-                }
+            if let SqlType::Complex(kind) = key.sql_type()
+                && kind.as_ref() != "json"
+                && !kind.starts_with("serializablePair")
+            {
+                return Err(DruidError::invalid_input(format!(
+                    "SQL requires a group-by on a column with type [{}] that is unsupported.",
+                    key.sql_type().native()
+                )));
             }
             let column = columns.column(key)?;
             dimensions.push(json!({"type": "default", "dimension": column, "outputName": name,

@@ -162,9 +162,4 @@ impl Stage {
         self.fields = rel.fields.clone();
         Ok(self)
     }
-
-    /// Constant keys change nothing but the output; Druid drops them where a row is certain anyway. Kept as they are.
-    pub fn output_types(&self) -> Vec<SqlType> {
-        self.output.iter().map(|rex| rex.sql_type().clone()).collect()
-    }
 }

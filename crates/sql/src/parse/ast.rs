@@ -29,6 +29,7 @@ pub struct Statement {
 
 /// What a statement does.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // one a statement, never kept in numbers
 pub enum StatementBody {
     Query(Query),
     Ingest(Ingest),

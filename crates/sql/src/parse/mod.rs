@@ -293,11 +293,9 @@ impl Parser<'_> {
             self.expect_symbol(";")?;
         }
         let explain = self.accept_words(&["EXPLAIN", "PLAN"]);
-        if explain {
-            if !self.accept_word("FOR") {
-                self.accept_words(&["WITH", "IMPLEMENTATION"]);
-                self.expect_word("FOR")?;
-            }
+        if explain && !self.accept_word("FOR") {
+            self.accept_words(&["WITH", "IMPLEMENTATION"]);
+            self.expect_word("FOR")?;
         }
         let body = if self.at_word("INSERT") || (self.at_word("REPLACE") && self.word_ahead(1, "INTO")) {
             StatementBody::Ingest(self.ingest()?)

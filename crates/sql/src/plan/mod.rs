@@ -225,10 +225,6 @@ impl Rex {
         Rex::Literal(Value::Long(value), SqlType::Bigint)
     }
 
-    pub fn text(value: &str) -> Rex {
-        Rex::Literal(Value::from(value), SqlType::Varchar)
-    }
-
     pub fn boolean(value: bool) -> Rex {
         Rex::Literal(Value::Long(i64::from(value)), SqlType::Boolean)
     }

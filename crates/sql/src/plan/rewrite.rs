@@ -37,10 +37,8 @@ impl Rex {
     /// The input columns it reads, in order of appearance, each once. Correlated subqueries count what they read too.
     pub fn inputs_used(&self, out: &mut Vec<usize>) {
         self.visit(&mut |node| match node {
-            Rex::Input(index, _) => {
-                if !out.contains(index) {
-                    out.push(*index);
-                }
+            Rex::Input(index, _) if !out.contains(index) => {
+                out.push(*index);
             }
             Rex::Subquery { plan, .. } => plan.outer_used(1, out),
             _ => {}
@@ -166,10 +164,8 @@ impl Rel {
     pub fn outer_used(&self, depth: usize, out: &mut Vec<usize>) {
         for rex in self.exprs() {
             rex.visit(&mut |node| match node {
-                Rex::Outer { depth: d, index, .. } if *d == depth => {
-                    if !out.contains(index) {
-                        out.push(*index);
-                    }
+                Rex::Outer { depth: d, index, .. } if *d == depth && !out.contains(index) => {
+                    out.push(*index);
                 }
                 Rex::Subquery { plan, .. } => plan.outer_used(depth + 1, out),
                 _ => {}
