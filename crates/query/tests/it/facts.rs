@@ -187,7 +187,7 @@ fn top_n_breaks_ties_by_the_dimension() {
     );
     check(
         top(json!({"type": "inverted", "metric": "sum"}), json!({})),
-        expect![[r#"[{"timestamp":"1970-01-01T00:00:00.000Z","result":[{"city":null,"sum":null},{"city":"bonn","sum":2}]}]"#]],
+        expect![[r#"[{"timestamp":"1970-01-01T00:00:00.000Z","result":[{"city":"bonn","sum":2},{"city":"köln","sum":2}]}]"#]],
     );
 }
 

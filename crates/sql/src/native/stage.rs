@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::plan::{AggregateCall, Rel, RelKind, Rex};
-use crate::types::{Field, SqlType};
+use crate::types::Field;
 
 /// What a stage reads.
 #[derive(Debug, Clone)]
