@@ -7,11 +7,15 @@ use tracing_subscriber::EnvFilter;
 /// Threads that may wait on disks or compute at the same time.
 const BLOCKING_THREADS_MAX: usize = 64;
 
+/// Stack of a thread: statements and documents nest as deep as their parsers allow, and are walked by recursion.
+const STACK_BYTES: usize = 64 << 20;
+
 /// The runtime of a server process, with logging on standard error.
 pub fn server() -> Result<Runtime> {
     log_to_stderr();
     Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
         .map_err(|e| DruidError::runtime(format!("cannot start the runtime: {e}")))

@@ -46,6 +46,30 @@ async fn malformed_requests_name_what_is_wrong_and_the_server_goes_on() {
 }
 
 #[tokio::test]
+async fn huge_and_deeply_nested_requests_are_refused_and_the_server_goes_on() {
+    let sandbox = single().await;
+    let chain = |n: usize| format!("SELECT {}1", "1+".repeat(n));
+    let nested = |n: usize| format!("SELECT {}1{}", "(".repeat(n), ")".repeat(n));
+    for statement in [chain(5_000), chain(20 << 20), nested(10_000), format!("SELECT 1 {}", "UNION ALL SELECT 1 ".repeat(9_000))]
+    {
+        let error = sandbox.sql(&statement).await.expect_err("must be refused");
+        assert_eq!(error["category"], "INVALID_INPUT", "{error}");
+    }
+    for statement in [chain(1_900), format!("SELECT COUNT(*) FROM (VALUES (1)) WHERE {} TRUE", "1 = 2 OR ".repeat(1_900))] {
+        // Answered or refused, but by a server that lives.
+        let _ = sandbox.sql(&statement).await;
+        assert_eq!(sandbox.sql("SELECT 1").await, Ok(vec![vec![json!(1)]]));
+    }
+    let mut filter = json!({"type": "true"});
+    for _ in 0..100 {
+        filter = json!({"type": "not", "field": filter});
+    }
+    let native = json!({"queryType": "timeseries", "dataSource": "t", "intervals": "2024/2025", "filter": filter});
+    let _ = sandbox.post("router", "/druid/v2", &native).await;
+    assert_eq!(sandbox.sql("SELECT 1").await, Ok(vec![vec![json!(1)]]));
+}
+
+#[tokio::test]
 async fn a_task_over_rows_that_cannot_be_parsed_counts_them_and_one_with_too_many_fails_whole() {
     let sandbox = single().await;
     let mut lines: Vec<String> = rows(20, 1).iter().map(Value::to_string).collect();

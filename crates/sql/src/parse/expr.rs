@@ -47,7 +47,9 @@ impl Parser<'_> {
 
     fn binary(&mut self, min: u8) -> Result<Expr> {
         let mut left = self.prefix(min)?;
+        let mut links = 0;
         while let Some(next) = self.infix(&left, min)? {
+            self.link(&mut links)?;
             left = next;
         }
         Ok(left)
@@ -68,7 +70,9 @@ impl Parser<'_> {
             return self.deeper(|p| p.prefix(MULTIPLY));
         }
         let mut base = self.primary()?;
+        let mut links = 0;
         while self.accept_symbol("[") {
+            self.link(&mut links)?;
             let index = self.expr()?;
             self.expect_symbol("]")?;
             base = Expr { kind: ExprKind::Item { base: Box::new(base), index: Box::new(index) }, pos };

@@ -15,8 +15,17 @@ use lexer::{Kind, Token};
 /// How deep expressions and queries may nest; beyond it the text is refused instead of the stack running out.
 const DEPTH_MAX: usize = 200;
 
+/// How many operators, joins or set operations may stand in a row: each makes the tree one level deeper.
+const CHAIN_MAX: usize = 2_000;
+/// Longest text of a statement.
+const TEXT_BYTES_MAX: usize = 16 << 20;
+
 /// Parses one statement, with an optional `;` after it.
 pub fn parse_statement(text: &str) -> Result<Statement> {
+    if text.len() > TEXT_BYTES_MAX {
+        let message = format!("SQL text has {} bytes, more than the {TEXT_BYTES_MAX} that are allowed", text.len());
+        return Err(DruidError::invalid_sql(message));
+    }
     let tokens = lexer::tokenize(text)?;
     let mut parser = Parser { text, tokens, at: 0, parameters: 0, depth: 0 };
     let statement = parser.statement()?;
@@ -265,6 +274,15 @@ impl Parser<'_> {
         }
         self.expect_symbol(")")?;
         Ok(list)
+    }
+
+    /// Counts one more link of a chain that makes the tree deeper, or refuses.
+    fn link(&self, count: &mut usize) -> Result<()> {
+        *count += 1;
+        if *count > CHAIN_MAX {
+            return Err(DruidError::invalid_sql(format!("SQL has more than {CHAIN_MAX} operators in a row")));
+        }
+        Ok(())
     }
 
     /// Runs `parse` one level deeper, or refuses.

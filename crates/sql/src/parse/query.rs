@@ -62,7 +62,9 @@ impl Parser<'_> {
 
     fn query_body(&mut self, min_precedence: u8) -> Result<QueryBody> {
         let mut left = self.query_primary()?;
+        let mut links = 0;
         loop {
+            self.link(&mut links)?;
             let pos = self.pos();
             let (op, precedence) = if self.at_word("UNION") {
                 (SetOperator::Union, 1)
@@ -264,7 +266,9 @@ impl Parser<'_> {
     fn table_ref(&mut self) -> Result<TableRef> {
         self.deeper(|p| {
             let mut left = p.table_primary()?;
+            let mut links = 0;
             while let Some(kind) = p.join_kind()? {
+                p.link(&mut links)?;
                 let natural = kind.1;
                 let right = p.table_primary()?;
                 let on = if natural {
