@@ -48,7 +48,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts all processes and waits until the router answers SQL.
+    /// Starts all processes and waits until the router answers SQL and an overlord takes tasks.
     pub async fn start(settings: SandboxSettings) -> Sandbox {
         let dir = TempDir::new().expect("a temporary directory");
         let ports = ROLES.iter().copied().zip(free_ports(ROLES.len())).collect();
@@ -107,11 +107,13 @@ impl Sandbox {
         std::fs::read_to_string(self.dir.path().join(format!("process-{process}.log"))).unwrap_or_default()
     }
 
-    /// Waits until SQL is answered through the router; panics with the logs when it takes too long.
+    /// Waits until SQL is answered through the router, and tasks are taken; panics with the logs when it takes too long.
     pub async fn wait_ready(&self, limit: Duration) {
         let end = Instant::now() + limit;
         while Instant::now() < end {
-            if self.sql("SELECT 1").await.is_ok() {
+            // SQL is answered a moment before the overlord's term begins; a test wants both.
+            let overlord = self.get("router", "/druid/indexer/v1/runningTasks").await;
+            if overlord.is_ok() && self.sql("SELECT 1").await.is_ok() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

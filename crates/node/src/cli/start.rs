@@ -85,8 +85,13 @@ fn router_url(settings: &Settings) -> String {
 async fn wait_until_ready(client: &HttpClient, url: &str) -> Result<()> {
     let end = Instant::now() + STEP;
     loop {
-        match fetch(client, url, "SELECT 1").await {
-            Ok(_) => return Ok(()),
+        let tasks = client.get_json::<Value>(&format!("{url}/druid/indexer/v1/runningTasks"), STEP).await;
+        let answered = match tasks {
+            Ok(_) => fetch(client, url, "SELECT 1").await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        match answered {
+            Ok(()) => return Ok(()),
             Err(error) if Instant::now() > end => return Err(error.prefixed("the server does not answer")),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
