@@ -39,6 +39,9 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let drop_delay = settings.properties.millis("druid.segmentCache.dropSegmentDelayMillis", 30_000)?;
     let load = LoadSettings { threads, drop_delay: Duration::from_millis(drop_delay.unsigned_abs()) };
     let loader = Arc::new(SegmentLoader::new(cache, deep_storage(shared), segments.clone(), load));
+    // Decoded column blocks are part of the process's budget, beside queries and tasks.
+    let decoded = settings.query_memory_bytes / 2;
+    ovate_segment::read::set_decoded_cache_bytes(usize::try_from(decoded).unwrap_or(usize::MAX));
     loader.bootstrap().await?;
     let name = shared.name(NodeRole::Historical);
     let historical = Arc::new(Historical::new(name.clone(), segments, settings.processing_threads));
