@@ -38,7 +38,7 @@ pub struct Settings {
     pub worker_capacity: usize,
     /// Threads of a query (`druid.processing.numThreads`).
     pub processing_threads: usize,
-    /// Bytes that the queries of this process may hold together.
+    /// Bytes that one query may hold in this process.
     pub query_memory_bytes: u64,
     /// Bytes that one task may hold.
     pub task_memory_bytes: u64,
@@ -106,8 +106,9 @@ impl Settings {
 
 /// Services that this build does not have are refused at start, by name, rather than ignored.
 fn refuse_unsupported(properties: &Properties) -> Result<()> {
-    const ONLY: [(&str, &[&str]); 5] = [
+    const ONLY: [(&str, &[&str]); 6] = [
         ("druid.storage.type", &["local"]),
+        ("druid.metadata.storage.tables.base", &["druid"]),
         ("druid.metadata.storage.type", &["sqlite"]),
         ("druid.indexer.logs.type", &["file"]),
         ("druid.discovery.type", &["metadata"]),

@@ -35,7 +35,7 @@ const TIME_UNITS: &[&str] = &[
     "ISOYEAR",
 ];
 
-impl Parser<'_> {
+impl Parser {
     pub(super) fn expr(&mut self) -> Result<Expr> {
         self.deeper(|p| p.binary(0))
     }
@@ -619,11 +619,5 @@ impl Parser<'_> {
             call.over = Some(if self.at_symbol("(") { Over::Spec(self.window_spec()?) } else { Over::Name(self.ident()?) });
         }
         Ok(())
-    }
-
-    /// The text between two tokens, for messages.
-    #[allow(dead_code)]
-    pub(super) fn source_text(&self, from: usize, to: usize) -> &str {
-        &self.text[self.tokens[from].offset..self.tokens[to.min(self.tokens.len() - 1)].offset]
     }
 }

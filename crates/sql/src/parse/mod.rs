@@ -27,7 +27,7 @@ pub fn parse_statement(text: &str) -> Result<Statement> {
         return Err(DruidError::invalid_sql(message));
     }
     let tokens = lexer::tokenize(text)?;
-    let mut parser = Parser { text, tokens, at: 0, parameters: 0, depth: 0 };
+    let mut parser = Parser { tokens, at: 0, parameters: 0, depth: 0 };
     let statement = parser.statement()?;
     parser.accept_symbol(";");
     if parser.token().kind != Kind::End {
@@ -134,15 +134,14 @@ const RESERVED: &[&str] = &[
     "WITHOUT",
 ];
 
-struct Parser<'a> {
-    text: &'a str,
+struct Parser {
     tokens: Vec<Token>,
     at: usize,
     parameters: usize,
     depth: usize,
 }
 
-impl Parser<'_> {
+impl Parser {
     fn token(&self) -> &Token {
         &self.tokens[self.at.min(self.tokens.len() - 1)]
     }

@@ -5,7 +5,7 @@ use ovate_base::{DruidError, Result};
 use super::Parser;
 use super::ast::*;
 
-impl Parser<'_> {
+impl Parser {
     /// A query up to a token that cannot belong to it.
     pub(super) fn query(&mut self) -> Result<Query> {
         self.deeper(Self::query_inner)
