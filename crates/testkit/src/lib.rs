@@ -1,8 +1,10 @@
 //! `testkit`: what the tests share - where `../shared` is, a sandbox that runs the real binary in a directory of its own,
 //! and a client that speaks to it. Never shipped.
 
+pub mod cluster;
 pub mod sandbox;
 pub mod shared;
 
+pub use cluster::{Cluster, ClusterSettings};
 pub use sandbox::{Sandbox, SandboxSettings};
 pub use shared::{shared_dir, skip};

@@ -186,7 +186,8 @@ impl Drop for Sandbox {
     }
 }
 
-async fn read(sent: reqwest::Result<reqwest::Response>) -> Result<Value, Value> {
+/// The document of an answer, as an error when its status is one.
+pub(crate) async fn read(sent: reqwest::Result<reqwest::Response>) -> Result<Value, Value> {
     let answer = sent.map_err(|e| json!(e.to_string()))?;
     let ok = answer.status().is_success();
     let text = answer.text().await.map_err(|e| json!(e.to_string()))?;

@@ -30,6 +30,7 @@ pub struct BrokerState {
 
 /// Routes of the Broker role.
 pub fn routes(state: BrokerState) -> Router {
+    let view = state.broker.view.clone();
     Router::new()
         .route("/druid/v2", post(native))
         .route("/druid/v2/", post(native))
@@ -45,6 +46,7 @@ pub fn routes(state: BrokerState) -> Router {
         .route("/druid/v2/sql/task/enabled", get(|| async { Json(json!({"enabled": false})) }))
         .route("/druid/broker/v1/loadstatus", get(load_status))
         .route("/druid/broker/v1/readiness", get(readiness))
+        .layer(axum::middleware::from_fn_with_state(view, super::gate::wait_for_view))
         .with_state(state)
 }
 

@@ -3,6 +3,7 @@
 
 mod cancel;
 mod follow;
+mod gate;
 mod http;
 mod inline;
 mod scatter;

@@ -165,6 +165,19 @@ impl ServerView {
         self.state.read().wanted_known
     }
 
+    /// Waits for the first set of used segments; false when it did not come in time.
+    pub async fn wait_initialized(&self, limit: std::time::Duration) -> bool {
+        let mut changes = self.changes();
+        let heard = async {
+            while !self.is_initialized() {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(limit, heard).await.is_ok() && self.is_initialized()
+    }
+
     /// The visible segments of a table in these intervals; `Err` names segments that should be served and are not.
     pub fn pieces(&self, table: &str, intervals: &[Interval]) -> Result<Vec<Piece>, Vec<SegmentId>> {
         let state = self.state.read();
