@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use ovate_base::{DruidError, Result};
 use ovate_net::NodeRole;
 
-use crate::config::{Settings, load_properties};
+use crate::config::{Settings, launch, load_conf};
 use crate::wiring;
 
 #[derive(Debug, Parser)]
@@ -24,7 +24,8 @@ struct Cli {
 enum Command {
     /// Starts every role in this process on embedded defaults, with its state under ./var.
     Start(start::StartArgs),
-    /// Starts the named roles: coordinator, overlord, broker, historical, middleManager, router.
+    /// Starts the named roles: coordinator, overlord, broker, historical, middleManager, router; without names, the one
+    /// that the configuration folder is for.
     Server(ServerArgs),
     /// Sends one SQL statement and prints the answer.
     Sql(sql::SqlArgs),
@@ -46,8 +47,8 @@ enum Internal {
 
 #[derive(Debug, Args)]
 struct ServerArgs {
-    /// Roles that this process takes.
-    #[arg(required = true)]
+    /// Roles that this process takes; default is what main.config in the folder of --conf says.
+    #[arg(required_unless_present = "conf")]
     roles: Vec<String>,
     #[command(flatten)]
     config: ConfigArgs,
@@ -76,12 +77,12 @@ impl ConfigArgs {
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         };
         let overrides = self.properties.iter().map(split).collect::<Result<Vec<_>>>()?;
-        let properties = load_properties(self.conf.as_deref(), &overrides)?;
+        let conf = load_conf(self.conf.as_deref(), &overrides)?;
         std::fs::create_dir_all(&self.base_dir)
             .map_err(|e| DruidError::runtime(format!("cannot create {}: {e}", self.base_dir.display())))?;
         let base_dir = std::path::absolute(&self.base_dir)
             .map_err(|e| DruidError::runtime(format!("cannot resolve {}: {e}", self.base_dir.display())))?;
-        let mut settings = Settings::new(roles, properties, &base_dir, self.conf.clone())?;
+        let mut settings = Settings::new(roles, conf, &base_dir, self.conf.clone())?;
         settings.overrides = overrides;
         Ok(settings)
     }
@@ -103,8 +104,14 @@ pub fn run() -> i32 {
 }
 
 fn server(args: &ServerArgs) -> Result<i32> {
-    let roles = args.roles.iter().map(|name| name.parse()).collect::<Result<Vec<NodeRole>>>()?;
+    let roles = match &args.config.conf {
+        Some(dir) if args.roles.is_empty() => launch::roles(dir)?,
+        _ => args.roles.iter().map(|name| launch::service(name)).collect::<Result<Vec<_>>>()?.concat(),
+    };
     let settings = args.config.settings(&roles)?;
+    wiring::runtime::use_tmp_dir(settings.tmp_dir.as_deref())?;
+    wiring::runtime::log_to_stderr();
+    settings.log_notices()?;
     wiring::runtime::server()?.block_on(async {
         let process = wiring::Process::start(settings).await?;
         wiring::runtime::until_signal().await;

@@ -1,17 +1,27 @@
 //! Properties become checked settings, once, at the door. Names are Druid's; defaults are those of one process on embedded
 //! services under `./var`.
 
+mod budget;
+mod extensions;
 mod files;
-mod machine;
+mod hidden;
+pub mod jvm;
+pub mod launch;
+pub mod machine;
+mod places;
+mod ports;
+pub mod registry;
+#[cfg(test)]
+mod shipped_tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ovate_base::{DruidError, Properties, Result};
 use ovate_net::NodeRole;
-use serde_json::Value;
 
-pub use files::load_properties;
+pub use files::{Conf, load_conf};
+use registry::Notices;
 
 /// Everything a process needs to know to take its roles.
 #[derive(Debug, Clone)]
@@ -20,7 +30,7 @@ pub struct Settings {
     pub host: String,
     /// What we listen on: `druid.host`, or every address with `druid.server.http.bindAll`, which is off by default.
     pub bind: String,
-    /// Role and port, in the order the roles start.
+    /// Role and port, in the order the roles start; roles of one port share a server.
     pub roles: Vec<(NodeRole, u16)>,
     /// SQLite file of the metadata store.
     pub metadata_file: PathBuf,
@@ -48,43 +58,58 @@ pub struct Settings {
     pub conf_dir: Option<PathBuf>,
     /// Folder that relative paths are below, absolute.
     pub base_dir: PathBuf,
+    /// Temporary files (`-Djava.io.tmpdir` of `jvm.config`).
+    pub tmp_dir: Option<PathBuf>,
     /// Properties of the command line, handed on to peons.
     pub overrides: Vec<(String, String)>,
+    /// What the log says of the configuration when a server starts.
+    pub notices: Notices,
     /// All properties as given, for `/status/properties`.
     pub properties: Properties,
 }
 
 impl Settings {
-    /// Checks properties for these roles. Relative paths are below `base_dir`.
-    pub fn new(roles: &[NodeRole], properties: Properties, base_dir: &Path, conf_dir: Option<PathBuf>) -> Result<Self> {
-        refuse_unsupported(&properties)?;
+    /// Checks a configuration for these roles. Relative paths are below `base_dir`.
+    pub fn new(roles: &[NodeRole], conf: impl Into<Conf>, base_dir: &Path, conf_dir: Option<PathBuf>) -> Result<Self> {
+        let mut conf = conf.into();
+        let mut notices = registry::check(&conf.properties)?;
+        if roles == [NodeRole::Peon] {
+            peons_own(&mut conf.properties)?;
+        }
+        let budget = budget::Budget::new(roles, &conf)?;
+        notices.infos.extend(conf.jvm.notices());
+        notices.infos.push(format!(
+            "memory. process={} task={} from={}",
+            ovate_base::properties::format_bytes(budget.total_bytes),
+            ovate_base::properties::format_bytes(budget.task_bytes),
+            budget.told
+        ));
         let cores = machine::cores();
-        let memory = machine::memory_bytes();
-        let path = |name: &str, default: &str| absolute(base_dir, properties.text(name, default));
+        let properties = conf.properties;
+        let path = |name: &str, default: &str| base_dir.join(properties.text(name, default));
         let count = |name: &str, default: usize| positive(&properties, name, default);
         let host = properties.text("druid.host", "127.0.0.1").to_owned();
-        let bind_all = properties.flag("druid.server.http.bindAll", false)?;
-        let bind = if bind_all { "0.0.0.0".to_owned() } else { host.clone() };
-        let budget = properties.bytes("druid.ovate.memory", memory / 2)?;
         Ok(Settings {
-            bind,
+            bind: ports::bind(&properties, &host)?,
             host,
-            roles: ports(roles, &properties)?,
-            metadata_file: metadata_file(&properties, base_dir)?,
+            roles: ports::ports(roles, &properties)?,
+            metadata_file: places::metadata_file(&properties, base_dir, &mut notices)?,
             storage_dir: path("druid.storage.storageDirectory", "var/druid/segments"),
             storage_zip: properties.flag("druid.storage.zip", false)?,
             task_logs_dir: path("druid.indexer.logs.directory", "var/druid/indexing-logs"),
-            task_dir: path("druid.indexer.task.baseDir", "var/druid/task"),
-            cache_locations: cache_locations(&properties, base_dir)?,
+            task_dir: places::task_dir(&properties, base_dir, &mut notices)?,
+            cache_locations: places::cache_locations(&properties, base_dir)?,
             worker_capacity: count("druid.worker.capacity", cores.max(2))?,
             processing_threads: count("druid.processing.numThreads", cores)?,
-            query_memory_bytes: budget / 2,
-            task_memory_bytes: (budget / 4).max(256 << 20),
+            query_memory_bytes: budget.total_bytes / 2,
+            task_memory_bytes: budget.task_bytes,
             query_timeout_ms: u64::try_from(properties.int("druid.server.http.defaultQueryTimeout", 300_000)?)
                 .map_err(|_| DruidError::invalid_input("druid.server.http.defaultQueryTimeout must not be negative"))?,
             conf_dir,
             base_dir: base_dir.to_owned(),
+            tmp_dir: conf.jvm.system.get("java.io.tmpdir").map(|dir| base_dir.join(dir)),
             overrides: Vec::new(),
+            notices,
             properties,
         })
     }
@@ -95,45 +120,29 @@ impl Settings {
     }
 
     /// Properties for `/status/properties`; whoever sees them must not see passwords (`druid.server.hiddenProperties`).
-    pub fn shown_properties(&self) -> BTreeMap<String, String> {
-        let hidden =
-            |name: &str| ["password", "secret", "accesskey", "key"].iter().any(|word| name.to_lowercase().contains(word));
-        let mask =
-            |(name, value): (&str, &str)| (name.to_owned(), if hidden(name) { "<masked>".to_owned() } else { value.to_owned() });
-        self.properties.iter().map(mask).collect()
+    pub fn shown_properties(&self) -> Result<BTreeMap<String, String>> {
+        hidden::shown(&self.properties)
     }
-}
 
-/// Services that this build does not have are refused at start, by name, rather than ignored.
-fn refuse_unsupported(properties: &Properties) -> Result<()> {
-    const ONLY: [(&str, &[&str]); 6] = [
-        ("druid.storage.type", &["local"]),
-        ("druid.metadata.storage.tables.base", &["druid"]),
-        ("druid.metadata.storage.type", &["sqlite"]),
-        ("druid.indexer.logs.type", &["file"]),
-        ("druid.discovery.type", &["metadata"]),
-        ("druid.indexer.runner.type", &["httpRemote", "local"]),
-    ];
-    for (name, supported) in ONLY {
-        if let Some(value) = properties.get(name).filter(|value| !supported.contains(value)) {
-            return Err(DruidError::unsupported(format!("{name}={value}; this build has {}", supported.join(", "))));
+    /// Writes what there is to say about the configuration to the log.
+    pub fn log_notices(&self) -> Result<()> {
+        self.notices.infos.iter().for_each(|text| tracing::info!("{text}"));
+        self.notices.warnings.iter().for_each(|text| tracing::warn!("{text}"));
+        if self.properties.flag("druid.startup.logging.logProperties", false)? {
+            self.shown_properties()?.iter().for_each(|(name, value)| tracing::info!("property. {name}={value}"));
         }
+        Ok(())
     }
-    Ok(())
 }
 
-fn ports(roles: &[NodeRole], properties: &Properties) -> Result<Vec<(NodeRole, u16)>> {
-    // `druid.plaintextPort` is one role's own property in Druid; with several roles each may be set by its name.
-    let own = properties.get("druid.plaintextPort").filter(|_| roles.len() == 1);
-    let port = |role: NodeRole| -> Result<(NodeRole, u16)> {
-        let name = format!("druid.{}.plaintextPort", role.name());
-        let Some(text) = properties.get(&name).or(own) else { return Ok((role, role.default_port())) };
-        text.trim()
-            .parse()
-            .map(|port| (role, port))
-            .map_err(|_| DruidError::invalid_input(format!("[{text}] is not a port. property={name}")))
-    };
-    roles.iter().map(|role| port(*role)).collect()
+/// What a peon takes from its MiddleManager's file: `druid.indexer.fork.property.X` is `X` to it, and so is every
+/// `-Ddruid.X` of its JVM's options (`ForkingTaskRunner`).
+fn peons_own(properties: &mut Properties) -> Result<()> {
+    let forked = properties.with_prefix("druid.indexer.fork.property.");
+    let options = budget::peon_options(properties)?;
+    properties.overlay(&forked);
+    options.druid_properties().for_each(|(name, value)| properties.set(name, value));
+    Ok(())
 }
 
 fn positive(properties: &Properties, name: &str, default: usize) -> Result<usize> {
@@ -142,40 +151,6 @@ fn positive(properties: &Properties, name: &str, default: usize) -> Result<usize
         .ok()
         .filter(|n| *n > 0)
         .ok_or_else(|| DruidError::invalid_input(format!("{name} must be positive, but is {value}")))
-}
-
-fn absolute(base_dir: &Path, path: &str) -> PathBuf {
-    base_dir.join(path)
-}
-
-/// `druid.metadata.storage.connector.connectURI`, such as `jdbc:sqlite:var/druid/metadata.db`.
-fn metadata_file(properties: &Properties, base_dir: &Path) -> Result<PathBuf> {
-    let uri = properties.text("druid.metadata.storage.connector.connectURI", "jdbc:sqlite:var/druid/metadata/ovate.db");
-    match uri.strip_prefix("jdbc:sqlite:").or_else(|| uri.strip_prefix("sqlite:")) {
-        Some(path) => Ok(absolute(base_dir, path)),
-        None => Err(DruidError::unsupported(format!(
-            "druid.metadata.storage.connector.connectURI={uri}; this build has jdbc:sqlite:PATH"
-        ))),
-    }
-}
-
-/// A JSON list of `{"path","maxSize"}`; sizes may be numbers or texts such as `300g`.
-fn cache_locations(properties: &Properties, base_dir: &Path) -> Result<Vec<(PathBuf, u64)>> {
-    const NAME: &str = "druid.segmentCache.locations";
-    let text = properties.text(NAME, r#"[{"path":"var/druid/segment-cache","maxSize":"300g"}]"#);
-    let bad = |what: &str| DruidError::invalid_input(format!("{what}. property={NAME} value={text}"));
-    let list: Value = serde_json::from_str(text).map_err(|e| bad(&format!("not JSON: {e}")))?;
-    let list = list.as_array().filter(|l| !l.is_empty()).ok_or_else(|| bad("expected a list of locations"))?;
-    let location = |entry: &Value| {
-        let path = entry["path"].as_str().ok_or_else(|| bad("a location without path"))?;
-        let size = match &entry["maxSize"] {
-            Value::Number(number) => number.as_u64().ok_or_else(|| bad("maxSize is not a size"))?,
-            Value::String(size) => ovate_base::properties::parse_bytes(size)?,
-            _ => return Err(bad("a location without maxSize")),
-        };
-        Ok((absolute(base_dir, path), size))
-    };
-    list.iter().map(location).collect()
 }
 
 #[cfg(test)]
@@ -196,13 +171,29 @@ mod tests {
 
     #[test]
     fn a_service_that_is_not_there_is_refused_by_name() {
-        let error = settings("druid.storage.type=azure").expect_err("not supported");
-        assert!(error.message.contains("druid.storage.type=azure"), "{error}");
+        let error = settings("druid.storage.type=cassandra\ndruid.emitter=kafka").expect_err("not supported");
+        for named in ["druid.storage.type=cassandra", "druid.emitter=kafka"] {
+            assert!(error.message.contains(named), "{error}");
+        }
     }
 
     #[test]
     fn a_bad_value_names_its_property() {
         let error = settings("druid.processing.numThreads=none").expect_err("not a number");
         assert!(error.message.contains("druid.processing.numThreads"), "{error}");
+    }
+
+    #[test]
+    fn unknown_and_idle_properties_are_told() {
+        let settings = settings("druid.no.such=1\ndruid.server.http.numThreads=60\nother=1").expect("accepted");
+        assert!(settings.notices.warnings[0].contains("druid.no.such"), "{:?}", settings.notices);
+        assert!(settings.notices.infos[0].contains("druid.server.http.numThreads"), "{:?}", settings.notices);
+    }
+
+    #[test]
+    fn a_peon_takes_the_forked_properties() {
+        let text = "druid.processing.numThreads=7\ndruid.indexer.fork.property.druid.processing.numThreads=1";
+        let peon = Settings::new(&[NodeRole::Peon], Properties::parse(text).unwrap(), Path::new("/base"), None).unwrap();
+        assert_eq!(peon.processing_threads, 1);
     }
 }

@@ -64,6 +64,7 @@ impl Shared {
 }
 
 /// One role, ready to be served.
+#[derive(Clone)]
 pub struct RoleService {
     pub role: NodeRole,
     pub routes: Router,
@@ -86,9 +87,11 @@ pub struct Process {
 impl Process {
     /// Starts every role of the settings. Ports are bound before anything else happens, so that a second process fails fast.
     pub async fn start(settings: Settings) -> Result<Process> {
-        let mut bound = Vec::new();
-        for (role, port) in &settings.roles {
-            bound.push((*role, BoundServer::bind(&settings.bind, *port).await?));
+        let mut bound: Vec<(u16, BoundServer)> = Vec::new();
+        for (_, port) in &settings.roles {
+            if !bound.iter().any(|(other, _)| other == port) {
+                bound.push((*port, BoundServer::bind(&settings.bind, *port).await?));
+            }
         }
         let (stop, shutdown) = watch::channel(false);
         let store = MetadataStore::open_sqlite(&settings.metadata_file).await?;
@@ -106,14 +109,10 @@ impl Process {
             Process { shared, stop, servers: Vec::new(), ready: Vec::new(), tasks: control::TaskHandles::default() };
         let services = process.services().await?;
         let local = services.iter().map(|s| (s.role, s.routes.clone(), s.election.clone())).collect::<Vec<_>>();
-        for service in services {
-            let Some(position) = bound.iter().position(|(role, _)| *role == service.role) else { continue };
-            let (_, server) = bound.swap_remove(position);
-            let routes = match service.role {
-                NodeRole::Router => query::router(&process.shared, &local),
-                _ => service.routes.clone(),
-            };
-            process.serve(service, routes, server).await?;
+        for (port, server) in bound {
+            let here = |service: &RoleService| process.shared.settings.port(service.role) == Some(port);
+            let here: Vec<RoleService> = services.iter().filter(|service| here(service)).cloned().collect();
+            process.serve(here, &local, server).await?;
         }
         Ok(process)
     }
@@ -136,23 +135,34 @@ impl Process {
         Ok(services)
     }
 
-    async fn serve(&mut self, service: RoleService, routes: Router, server: BoundServer) -> Result<()> {
+    /// Serves the roles of one port: mostly one, but a Coordinator may be an Overlord too.
+    async fn serve(&mut self, services: Vec<RoleService>, local: &[query::LocalRole], server: BoundServer) -> Result<()> {
         let info = Arc::new(StatusInfo {
             version: DRUID_VERSION.to_owned(),
-            properties: self.shared.settings.shown_properties(),
+            properties: self.shared.settings.shown_properties()?,
             ready: AtomicBool::new(true),
         });
         self.ready.push(info.clone());
-        let routes = routes.merge(status::routes(info));
-        wait_for_leader(&service).await;
-        let (role, address, shutdown) = (service.role, server.address, self.shared.shutdown.clone());
+        let mut routes = status::routes(info);
+        for service in &services {
+            routes = routes.merge(match service.role {
+                NodeRole::Router => query::router(&self.shared, local),
+                _ => service.routes.clone(),
+            });
+            wait_for_leader(service).await;
+        }
+        let names = services.iter().map(|service| service.role.name()).collect::<Vec<_>>().join("+");
+        let (address, shutdown) = (server.address, self.shared.shutdown.clone());
+        info!("listening. role={names} address={address}");
         self.servers.push(tokio::spawn(async move {
             if let Err(failure) = server.serve(routes, shutdown).await {
-                error!("server ended. role={} error={failure}", role.name());
+                error!("server ended. role={names} error={failure}");
             }
         }));
-        info!("listening. role={} address={address}", role.name());
-        self.shared.discovery.announce(announcement(&self.shared, service)).await
+        for service in services {
+            self.shared.discovery.announce(announcement(&self.shared, service)).await?;
+        }
+        Ok(())
     }
 
     /// Takes announcements back, lets open requests finish for a bounded time, stops tasks, releases leases.

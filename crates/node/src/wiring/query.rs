@@ -82,8 +82,11 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     Ok(RoleService { role: NodeRole::Broker, routes, services, election: None })
 }
 
+/// A role of this process: its routes, and its election if it is elected.
+pub type LocalRole = (NodeRole, Router, Option<Arc<dyn LeaderSelector>>);
+
 /// The Router's routes; roles of this process are reached without a socket.
-pub fn router(shared: &Shared, local: &[(NodeRole, Router, Option<Arc<dyn LeaderSelector>>)]) -> Router {
+pub fn router(shared: &Shared, local: &[LocalRole]) -> Router {
     let backends = Backends::new(shared.client.clone(), shared.discovery.clone());
     for (role, routes, election) in local {
         if matches!(role, NodeRole::Broker | NodeRole::Coordinator | NodeRole::Overlord) {

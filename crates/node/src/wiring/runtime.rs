@@ -1,4 +1,8 @@
-//! Runtimes, logging and signals of the process.
+//! Runtimes, logging, signals and the temporary folder of the process.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 
 use ovate_base::{DruidError, Result};
 use tokio::runtime::{Builder, Runtime};
@@ -29,7 +33,12 @@ pub fn small() -> Result<Runtime> {
 /// Logs at `info`, or as `OVATE_LOG` says (`debug`, `ovate_serve=trace`, …).
 pub fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("OVATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .try_init();
 }
 
 /// Waits for Ctrl-C or a polite kill.
@@ -43,4 +52,17 @@ pub async fn until_signal() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
+}
+
+/// Makes `dir` the folder for temporary files, here and in every process started from here. Rust, like C, takes it from
+/// the environment, which a running process must not change: so the program starts itself once more, under the same id.
+pub fn use_tmp_dir(dir: Option<&Path>) -> Result<()> {
+    let Some(dir) = dir else { return Ok(()) };
+    std::fs::create_dir_all(dir).map_err(|e| DruidError::runtime(format!("cannot create {}: {e}", dir.display())))?;
+    if std::env::var_os("TMPDIR").is_some_and(|now| now == dir.as_os_str()) {
+        return Ok(());
+    }
+    let program = std::env::current_exe().map_err(|e| DruidError::runtime(format!("cannot find our own program file: {e}")))?;
+    let error = Command::new(program).args(std::env::args_os().skip(1)).env("TMPDIR", dir).exec();
+    Err(DruidError::runtime(format!("cannot start again with the temporary folder {}: {error}", dir.display())))
 }
