@@ -75,8 +75,7 @@ mod tests {
 
     #[test]
     fn more_than_the_machine_has_is_cut_and_told() {
-        let mut conf = Conf::default();
-        conf.jvm = JvmOptions::parse(["-Xmx900t"]).unwrap();
+        let conf = Conf { jvm: JvmOptions::parse(["-Xmx900t"]).unwrap(), ..Conf::default() };
         let budget = Budget::new(&[NodeRole::Broker], &conf).unwrap();
         assert_eq!(budget.total_bytes, machine::memory_bytes());
         assert!(budget.told.contains("cut"), "{}", budget.told);

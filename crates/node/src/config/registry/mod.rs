@@ -25,6 +25,7 @@ pub enum Verdict {
 
 /// One line of the table.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the configuration page is made from every field"))]
 pub struct Property {
     /// The name; a part `*` stands for any one part, `start*` for one that begins so, `**` at the end for any rest.
     pub name: &'static str,
