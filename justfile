@@ -17,3 +17,7 @@ dist:
 # Benchmarks of the hot loops.
 bench *ARGS:
     cargo bench {{ARGS}}
+
+# Druid's clustering page on this machine: bin/cluster-demo --help tells the options.
+cluster-demo *ARGS:
+    bin/cluster-demo {{ARGS}}

@@ -2,6 +2,8 @@
 
 mod sql;
 mod start;
+mod start_druid;
+mod supervise;
 mod table;
 
 use std::path::PathBuf;
@@ -27,6 +29,10 @@ enum Command {
     /// Starts the named roles: coordinator, overlord, broker, historical, middleManager, router; without names, the one
     /// that the configuration folder is for.
     Server(ServerArgs),
+    /// Starts one machine's services in processes of their own, sized from its memory.
+    StartDruid(start_druid::StartDruidArgs),
+    /// Starts the services of a file, and starts them again when they end.
+    Supervise(supervise::SuperviseArgs),
     /// Sends one SQL statement and prints the answer.
     Sql(sql::SqlArgs),
     /// What processes of ours start; not for people.
@@ -94,6 +100,8 @@ pub fn run() -> i32 {
     let outcome = match cli.command {
         Command::Start(args) => start::run(args),
         Command::Server(args) => server(&args),
+        Command::StartDruid(args) => start_druid::run(&args),
+        Command::Supervise(args) => supervise::run(&args),
         Command::Sql(args) => wiring::runtime::small().and_then(|runtime| runtime.block_on(sql::run(args))).map(|()| 0),
         Command::Internal(Internal::Peon { dir, config }) => wiring::peon::run(&dir, &config),
     };

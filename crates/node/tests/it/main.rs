@@ -4,5 +4,6 @@ mod bad_input;
 mod crash;
 mod faults;
 mod journey;
+mod page;
 mod roles;
 mod tasks;

@@ -1,0 +1,79 @@
+//! Druid's clustering page as an operator does it: the scripts, the conf tree, a task and queries (`bin/cluster-demo`); and
+//! the files that Druid ships, unchanged.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ovate_testkit::cluster::Network;
+use ovate_testkit::{shared_dir, skip};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn the_demo_does_the_page_by_the_scripts_from_the_conf_tree() {
+    let demo = Command::new(root().join("bin/cluster-demo"))
+        .args(["--zk", "none", "--rows", "60000"])
+        .env("OVATE_BIN", env!("CARGO_BIN_EXE_ovate"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the script runs");
+    let (out, err) = (String::from_utf8_lossy(&demo.stdout), String::from_utf8_lossy(&demo.stderr));
+    assert!(demo.status.success(), "{out}\n{err}");
+    assert!(out.contains("as computed beside it: 60000 rows"), "{out}");
+}
+
+/// Kills what it holds.
+struct Servers(Vec<Child>);
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn every_server_of_the_cluster_tree_that_druid_ships_starts_from_its_files() {
+    const TEST: &str = "every_server_of_the_cluster_tree_that_druid_ships_starts_from_its_files";
+    let Some(shared) = shared_dir() else { return skip(TEST, "no ../shared") };
+    let network = Network::for_hosts(&["all"]);
+    if !network.has_own_ports() {
+        return skip(TEST, "the files name ports that others may hold, and there are no network namespaces here");
+    }
+    let base = tempfile::tempdir().expect("a folder");
+    let tree = shared.join("fixtures/druid/shipped/conf/druid/cluster");
+    let mut servers = Servers(Vec::new());
+    let services = ["master/coordinator-overlord", "data/historical", "data/middleManager", "query/broker", "query/router"];
+    for service in services {
+        let log = std::fs::File::create(base.path().join(service.replace('/', "-"))).expect("a log");
+        let mut command = network.command(0, Path::new(env!("CARGO_BIN_EXE_ovate")));
+        command.args(["server", "--conf"]).arg(tree.join(service)).arg("--base-dir").arg(base.path());
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
+        servers.0.push(command.spawn().expect("starts"));
+    }
+    let get = |url: &str| {
+        let mut command = network.command(0, Path::new("curl"));
+        let output = command.args(["-sf", "--noproxy", "*", "-m", "5", url]).output().expect("curl runs");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let end = Instant::now() + Duration::from_secs(60);
+    for url in [
+        "http://localhost:8081/druid/coordinator/v1/leader",
+        "http://localhost:8081/druid/indexer/v1/leader",
+        "http://localhost:8083/status/health",
+        "http://localhost:8091/druid/worker/v1/enabled",
+        "http://localhost:8082/status/health",
+        "http://localhost:8888/druid/indexer/v1/workers",
+    ] {
+        while get(url).is_none_or(|answer| answer.is_empty() || answer == "[]") {
+            let logs = services.map(|s| std::fs::read_to_string(base.path().join(s.replace('/', "-"))).unwrap_or_default());
+            assert!(Instant::now() < end, "{url} does not answer; logs:\n{}", logs.join("\n---\n"));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
