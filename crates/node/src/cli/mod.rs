@@ -5,6 +5,7 @@ mod start;
 mod start_druid;
 mod supervise;
 mod table;
+mod tools;
 
 use std::path::PathBuf;
 
@@ -35,6 +36,9 @@ enum Command {
     Supervise(supervise::SuperviseArgs),
     /// Sends one SQL statement and prints the answer.
     Sql(sql::SqlArgs),
+    /// What an operator runs beside the servers.
+    #[command(subcommand)]
+    Tools(tools::Tools),
     /// What processes of ours start; not for people.
     #[command(hide = true, subcommand)]
     Internal(Internal),
@@ -101,6 +105,7 @@ pub fn run() -> i32 {
         Command::Start(args) => start::run(args),
         Command::Server(args) => server(&args),
         Command::StartDruid(args) => start_druid::run(&args),
+        Command::Tools(tool) => tools::run(&tool),
         Command::Supervise(args) => supervise::run(&args),
         Command::Sql(args) => wiring::runtime::small().and_then(|runtime| runtime.block_on(sql::run(args))).map(|()| 0),
         Command::Internal(Internal::Peon { dir, config }) => wiring::peon::run(&dir, &config),

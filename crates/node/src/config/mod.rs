@@ -1,7 +1,7 @@
 //! Properties become checked settings, once, at the door. Names are Druid's; defaults are those of one process on embedded
 //! services under `./var`.
 
-mod budget;
+pub mod budget;
 mod extensions;
 mod files;
 mod hidden;

@@ -25,6 +25,34 @@ fn the_demo_does_the_page_by_the_scripts_from_the_conf_tree() {
     assert!(out.contains("as computed beside it: 60000 rows"), "{out}");
 }
 
+#[test]
+fn the_packed_tree_runs_where_it_is_unpacked() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let packed = Command::new(root().join("bin/dist"))
+        .args(["--level", "1", "--out"])
+        .arg(dir.path())
+        .env("OVATE_BIN", env!("CARGO_BIN_EXE_ovate"))
+        .output()
+        .expect("the script runs");
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    let file = String::from_utf8_lossy(&packed.stdout).trim().to_owned();
+    let unpacked = Command::new("tar").args(["-xzf", &file, "-C"]).arg(dir.path()).status().expect("tar runs");
+    assert!(unpacked.success());
+    let tree = PathBuf::from(file.trim_end_matches(".tar.gz"));
+    let computed = Command::new(tree.join("bin/start-druid"))
+        .args(["-m", "16g", "--compute"])
+        .env_remove("OVATE_BIN")
+        .output()
+        .expect("the script runs");
+    let out = String::from_utf8_lossy(&computed.stdout);
+    assert!(computed.status.success() && out.contains("historical") && out.contains("tasks of"), "{out}");
+    for unit in ["master", "master-with-zk", "data", "query"] {
+        let text = std::fs::read_to_string(tree.join(format!("systemd/ovate-{unit}.service"))).expect("a unit");
+        let program = text.lines().find_map(|line| line.strip_prefix("ExecStart=/opt/ovate/")).expect("a program");
+        assert!(tree.join(program).exists(), "{program}");
+    }
+}
+
 /// Kills what it holds.
 struct Servers(Vec<Child>);
 
