@@ -6,4 +6,5 @@ mod faults;
 mod journey;
 mod page;
 mod roles;
+mod supervisor;
 mod tasks;

@@ -102,6 +102,22 @@ mod tests {
     }
 
     #[test]
+    fn every_supervise_file_that_druid_ships_and_every_one_of_ours_is_read() {
+        let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf/supervise");
+        let mut folders = vec![ours];
+        match ovate_testkit::shared_dir() {
+            Some(shared) => folders.push(shared.join("fixtures/druid/shipped/conf/supervise")),
+            None => ovate_testkit::skip("every_supervise_file_that_druid_ships_is_read", "no ../shared"),
+        }
+        for folder in folders.iter().flat_map(|folder| ["cluster", "single-server"].map(|kind| folder.join(kind))) {
+            for file in std::fs::read_dir(&folder).unwrap().flatten() {
+                let text = std::fs::read_to_string(file.path()).unwrap();
+                Plan::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", file.path().display()));
+            }
+        }
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_with_its_line() {
         for text in ["", "broker", "!px broker a", ":what 1", "a b\na c", "../x y", ":kill-timeout soon\na b"] {
             assert!(Plan::parse(text).is_err(), "{text}");
