@@ -45,6 +45,7 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     loader.bootstrap().await?;
     let name = shared.name(NodeRole::Historical);
     let historical = Arc::new(Historical::new(name.clone(), segments, settings.processing_threads));
+    historical.set_loader(&loader);
     let server: Arc<dyn DataServer> = historical.clone();
     shared.data_servers.write().insert(name, server);
     let lookups = Arc::new(LookupStore::default());

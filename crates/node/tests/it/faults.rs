@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use ovate_testkit::cluster::{Load, Outcome, Question};
+use ovate_testkit::cluster::{Load, Outcome, Question, corrupt_files};
 use ovate_testkit::{Cluster, ClusterSettings, skip};
 use serde_json::{Value, json};
 
@@ -20,10 +20,13 @@ const CLIENTS: usize = 4;
 async fn every_answer_under_faults_is_right_or_an_error_or_flagged() {
     let mut settings = ClusterSettings::page(env!("CARGO_BIN_EXE_ovate"));
     settings.hosts.iter_mut().filter(|host| host.name == "data2").for_each(|host| host.cache_disk_bytes = Some(48 << 20));
+    // Zipped, so that the caches share no files with deep storage on the same disk.
+    settings.properties.push(("druid.storage.zip".to_owned(), "true".to_owned()));
     let mut faults = Faults::begin(Cluster::start(settings).await).await;
     faults.data_server_killed().await;
     faults.historical_paused().await;
     faults.broker_cut_off().await;
+    faults.cached_segments_corrupted().await;
     faults.cache_disk_full().await;
     faults.leading_master_killed().await;
     faults.broker_restarted().await;
@@ -147,6 +150,20 @@ impl Faults {
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert!(self.cluster.network.mend(query, data), "the link can be mended");
         self.judge("Broker cut from one Historical for 6 s", load, at).await;
+        self.wait_replicated().await;
+    }
+
+    /// Files of the cache are overwritten under the running server, which is then restarted over them.
+    async fn cached_segments_corrupted(&mut self) {
+        let (load, process) = (self.load(), self.cluster.process("data1", "historical"));
+        tokio::time::sleep(STEADY).await;
+        let at = Instant::now();
+        self.cluster.kill(process);
+        let count = corrupt_files(&self.cluster.cache_dir("data1"), 1024);
+        assert!(count >= DAYS, "only {count} files to corrupt");
+        self.cluster.spawn(process);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        self.judge("cached segments corrupted", load, at).await;
         self.wait_replicated().await;
     }
 

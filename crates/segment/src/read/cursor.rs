@@ -8,7 +8,9 @@ use ovate_base::{DruidError, Result};
 
 /// An error about damaged bytes; the caller that knows segment and column adds them ([`At::at`]).
 pub(crate) fn damaged(message: impl Into<String>) -> DruidError {
-    DruidError::runtime(message)
+    let mut error = DruidError::runtime(message);
+    error.code = super::DAMAGED.to_owned();
+    error
 }
 
 /// Segment and column, for error messages.

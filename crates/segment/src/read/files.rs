@@ -9,11 +9,13 @@ use memmap2::Mmap;
 use ovate_base::Result;
 
 use super::cursor::damaged;
+use super::digests::{Checks, Digests};
 
 /// Names and bytes. Sorted by name, so that the parts of a column stand together.
 #[derive(Default)]
 pub(crate) struct Files {
     entries: BTreeMap<String, Bytes>,
+    checks: Option<Checks>,
 }
 
 impl Files {
@@ -28,6 +30,45 @@ impl Files {
     /// A file that must be there.
     pub(crate) fn require(&self, name: &str) -> Result<Bytes> {
         self.get(name).ok_or_else(|| damaged(format!("internal file is missing. file={name}")))
+    }
+
+    /// Compares files with these checksums before they are first read.
+    pub(crate) fn check_against(&mut self, digests: Digests) {
+        self.checks = Some(Checks::new(digests));
+    }
+
+    /// Checksums of all files as they are now.
+    pub(crate) fn digests(&self) -> Digests {
+        Digests::of(self.entries.iter())
+    }
+
+    /// Checks one file, where there is something to check it against.
+    pub(crate) fn check(&self, name: &str) -> Result<()> {
+        match (&self.checks, self.entries.get(name)) {
+            (Some(checks), Some(bytes)) => checks.check(name, bytes),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks all files.
+    pub(crate) fn check_all(&self) -> Result<()> {
+        self.entries.keys().try_for_each(|name| self.check(name))
+    }
+
+    /// Checks a column's files, but for those of fields, which are checked when a field is opened.
+    pub(crate) fn check_column(&self, column: &str) -> Result<()> {
+        if self.checks.is_none() {
+            return Ok(());
+        }
+        let near = self.entries.range(column.to_owned()..).take_while(|(name, _)| name.starts_with(column));
+        let parts = near.filter(|(name, _)| {
+            let rest = &name[column.len()..];
+            rest.is_empty()
+                || rest.starts_with("_header")
+                || rest.starts_with("_value_")
+                || rest.starts_with(".__") && !rest.starts_with(".__field_")
+        });
+        parts.map(|(name, _)| name).try_for_each(|name| self.check(name))
     }
 
     /// Bytes of a column: its own file and its parts (`<column>.__…`, `<column>_header`, `<column>_value_…`).

@@ -11,6 +11,7 @@ mod constant_column;
 mod cursor;
 mod descriptor;
 mod dictionary;
+mod digests;
 mod files;
 mod fixed;
 mod fixed_indexed;
@@ -32,7 +33,11 @@ mod smile;
 mod string_column;
 mod v10;
 
+/// The `errorCode` of errors about damaged bytes: whoever owns the segment may look for another copy.
+pub const DAMAGED: &str = "damagedSegment";
+
 pub use cache::{decoded_cache_bytes, set_decoded_cache_bytes};
+pub use digests::Digests;
 pub use metadata::{OrderBy, SegmentMetadata};
 pub use projection::ProjectionSchema;
 pub use segment::Segment;

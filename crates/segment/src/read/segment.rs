@@ -18,6 +18,7 @@ use super::constant_column::ConstantLong;
 use super::cursor::{At, Cursor, Place, damaged};
 use super::descriptor::{ColumnDescriptor, bitmap_kind, byte_order, part_type};
 use super::dictionary::StringDictionary;
+use super::digests::Digests;
 use super::files::{Files, read_small};
 use super::metadata::{IndexDrd, SegmentMetadata};
 use super::nested::{self, JsonColumn, NestedColumn};
@@ -83,18 +84,32 @@ impl Segment {
         Self::open_named(dir, &dir.display().to_string())
     }
 
+    /// Opens the segment in a directory whose files had these checksums: each is compared before it is first read.
+    pub fn open_checked(dir: &Path, digests: Digests) -> Result<Self> {
+        Self::open_with(dir, &dir.display().to_string(), Some(digests))
+    }
+
     /// Opens the segment in a directory; errors name the segment by `name`.
     pub fn open_named(dir: &Path, name: &str) -> Result<Self> {
+        Self::open_with(dir, name, None)
+    }
+
+    fn open_with(dir: &Path, name: &str, digests: Option<Digests>) -> Result<Self> {
         // V10 has one file; a version.bin says that it is not V10.
         let v10_file = if dir.is_file() { dir.to_owned() } else { dir.join(v10::FILE_NAME) };
         let is_v10 = v10_file.is_file() && !dir.join("version.bin").exists();
-        let opened = if is_v10 { Self::open_v10(&v10_file, name) } else { Self::open_v9(dir, name) };
+        let opened = if is_v10 { Self::open_v10(&v10_file, name, digests) } else { Self::open_v9(dir, name, digests) };
         opened.map_err(|e| e.prefixed(format_args!("cannot open segment. segment={name}")))
     }
 
-    fn open_v9(dir: &Path, name: &str) -> Result<Self> {
+    fn open_v9(dir: &Path, name: &str, digests: Option<Digests>) -> Result<Self> {
         check_version(dir)?;
-        let (files, size_bytes) = Files::open_smoosh(dir)?;
+        let (mut files, size_bytes) = Files::open_smoosh(dir)?;
+        if let Some(digests) = digests {
+            files.check_against(digests);
+            files.check("index.drd")?;
+            files.check("metadata.drd")?;
+        }
         let index = IndexDrd::read(files.require("index.drd")?).map_err(|e| e.prefixed("index.drd"))?;
         let metadata = files.get("metadata.drd").and_then(|bytes| SegmentMetadata::read(&bytes)).unwrap_or_default();
         let row_count = time_rows(&files)?;
@@ -118,8 +133,11 @@ impl Segment {
         })))
     }
 
-    fn open_v10(file: &Path, name: &str) -> Result<Self> {
-        let container = v10::open(file)?;
+    fn open_v10(file: &Path, name: &str, digests: Option<Digests>) -> Result<Self> {
+        let mut container = v10::open(file)?;
+        if let Some(digests) = digests {
+            container.files.check_against(digests);
+        }
         let base = container.base;
         let columns = base.dimensions.iter().chain(&base.metrics).cloned();
         Ok(Segment(Arc::new(Table {
@@ -138,6 +156,16 @@ impl Segment {
             parent: None,
             opened: RwLock::default(),
         })))
+    }
+
+    /// Checksums of the files as they are now, for [`Segment::open_checked`] of a later life. Reads everything.
+    pub fn digests(&self) -> Digests {
+        self.0.files.digests()
+    }
+
+    /// Compares every file with the checksums that the segment was opened with. Reads everything.
+    pub fn verify(&self) -> Result<()> {
+        self.0.files.check_all()
     }
 
     /// How the segment was made; empty where `metadata.drd` is missing or damaged.
@@ -222,6 +250,15 @@ impl Table {
             Time::Stored(time) if column == TIME => format!("{}{time}", self.prefix),
             _ => format!("{}{column}", self.prefix),
         }
+    }
+
+    /// A column whose rows are to be read.
+    fn checked(&self, name: &str) -> Result<Option<Opened>> {
+        let place = || Place::new(&self.name, name);
+        for table in std::iter::successors(Some(self), |table| table.parent.as_deref()) {
+            self.files.check_column(&table.internal_name(name)).opening(&place())?;
+        }
+        self.opened(name)
     }
 
     fn opened(&self, name: &str) -> Result<Option<Opened>> {
@@ -342,8 +379,9 @@ impl ColumnSource for Segment {
     }
 
     fn capabilities(&self, name: &str) -> Option<ColumnCapabilities> {
-        match self.column(name) {
-            Ok(column) => column.map(|c| c.capabilities()),
+        // What a column is stands in its header; its checksum is for whoever reads rows.
+        match self.0.opened(name) {
+            Ok(opened) => opened.map(|o| o.column.capabilities()),
             // The column is there but damaged; opening it will say so. Until then it may be anything.
             Err(_) => Some(ColumnCapabilities {
                 column_type: ColumnType::Complex(None),
@@ -356,11 +394,11 @@ impl ColumnSource for Segment {
     }
 
     fn column(&self, name: &str) -> Result<Option<Arc<dyn Column>>> {
-        Ok(self.0.opened(name)?.map(|opened| opened.column))
+        Ok(self.0.checked(name)?.map(|opened| opened.column))
     }
 
     fn nested_field(&self, column: &str, path: &[PathPart]) -> Result<Option<Arc<dyn Column>>> {
-        let Some(opened) = self.0.opened(column)? else {
+        let Some(opened) = self.0.checked(column)? else {
             return Ok(Some(Arc::new(NullColumn { rows: self.0.row_count })));
         };
         match (opened.json, path) {

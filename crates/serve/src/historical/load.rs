@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt};
 use ovate_base::{DataSegment, DruidError, Result};
 use ovate_query::SegmentMeta;
 use ovate_segment::Segment;
+use ovate_segment::read::Digests;
 use ovate_store::deep::DeepStorage;
 use ovate_store::local::SegmentCache;
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ use super::served::{ServedSegment, ServedSegments};
 
 /// Segments announced in one go during bootstrap.
 const BOOTSTRAP_BATCH: usize = 500;
+/// Beside a cached segment's own files.
+const CHECKSUMS: &str = "ovate.checksums.json";
 
 /// Bounds of loading.
 #[derive(Debug, Clone)]
@@ -119,7 +122,8 @@ impl SegmentLoader {
         self.cache.load(&segment, self.deep.as_ref()).await?;
         let loader = self.clone();
         let wanted = segment.clone();
-        let opened = tokio::task::spawn_blocking(move || loader.open(&wanted)).await;
+        let opened =
+            tokio::task::spawn_blocking(move || loader.note_checksums(&wanted).and_then(|()| loader.open(&wanted))).await;
         match opened.map_err(|e| DruidError::runtime(format!("opening segment [{}] failed: {e}", segment.id())))? {
             Ok(served) => {
                 self.served.announce(vec![served]);
@@ -148,6 +152,30 @@ impl SegmentLoader {
         Ok(())
     }
 
+    /// Removes a segment whose files turned out to be damaged; the Coordinator then has it loaded again. Queries that hold it
+    /// fail when they touch what is damaged.
+    pub async fn discard(self: &Arc<Self>, segment: &DataSegment) {
+        self.served.withdraw(segment);
+        match self.cache.drop_segment(&segment.id()).await {
+            Ok(_) => {
+                warn!("a damaged segment is removed from the cache, to be loaded again; check the disk. segment={}", segment.id())
+            }
+            Err(error) => warn!("cannot remove a damaged segment's files. segment={} error={error}", segment.id()),
+        }
+    }
+
+    /// Writes the checksums of freshly loaded files beside them.
+    fn note_checksums(&self, data_segment: &DataSegment) -> Result<()> {
+        let Some(path) = self.cache.path(&data_segment.id()).filter(|_| !data_segment.is_tombstone()) else { return Ok(()) };
+        let file = path.join(CHECKSUMS);
+        if file.exists() {
+            return Ok(());
+        }
+        let bytes = Segment::open(&path)?.digests().to_bytes();
+        // A crash in the middle leaves a file that tells so, and the segment is then loaded again.
+        std::fs::write(&file, bytes).map_err(|e| DruidError::runtime(format!("cannot write [{}]: {e}", file.display())))
+    }
+
     fn open(&self, data_segment: &DataSegment) -> Result<ServedSegment> {
         let id: Arc<str> = Arc::from(data_segment.id().to_string());
         if data_segment.is_tombstone() {
@@ -157,7 +185,11 @@ impl SegmentLoader {
             .cache
             .path(&data_segment.id())
             .ok_or_else(|| DruidError::runtime(format!("segment [{id}] is not in the cache")))?;
-        let segment = Segment::open(&path).map_err(|e| DruidError::runtime(format!("cannot open segment. segment={id} {e}")))?;
+        let segment = match std::fs::read(path.join(CHECKSUMS)) {
+            Ok(bytes) => Digests::from_bytes(&bytes).and_then(|digests| Segment::open_checked(&path, digests)),
+            Err(_) => Segment::open(&path), // cached by an older release
+        };
+        let segment = segment.map_err(|e| DruidError::runtime(format!("cannot open segment. segment={id} {e}")))?;
         let meta = segment_meta(data_segment, &segment);
         Ok(ServedSegment { id, data_segment: data_segment.clone(), source: Some(Arc::new(segment)), meta: Some(Arc::new(meta)) })
     }

@@ -6,11 +6,13 @@ mod http;
 mod load;
 mod served;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
 use ovate_query::{NativeQuery, QueryContext, SegmentDescriptor, SharedDictionaries};
+
+use tracing::warn;
 
 pub use http::{HistoricalState, routes};
 pub use load::{LoadSettings, SegmentLoader};
@@ -25,12 +27,52 @@ pub struct Historical {
     threads: usize,
     /// What the segments' string columns have in common; kept between queries.
     dictionaries: Arc<SharedDictionaries>,
+    loader: OnceLock<Weak<SegmentLoader>>,
 }
 
 impl Historical {
     /// `name` is its `host:port`; `threads` is `druid.processing.numThreads`.
     pub fn new(name: String, segments: Arc<ServedSegments>, threads: usize) -> Self {
-        Historical { name, segments, threads: threads.max(1), dictionaries: Arc::default() }
+        Historical { name, segments, threads: threads.max(1), dictionaries: Arc::default(), loader: OnceLock::new() }
+    }
+}
+
+impl Historical {
+    async fn run_once(
+        &self,
+        query: Arc<NativeQuery>,
+        table: &str,
+        segments: &[SegmentDescriptor],
+        context: &QueryContext,
+    ) -> Result<Answer> {
+        let (found, missing) = self.segments.resolve(table, segments);
+        if found.is_empty() {
+            return Ok(Answer { partial: None, missing });
+        }
+        let context = context.clone().with_dictionaries(self.dictionaries.clone());
+        let threads = self.threads;
+        let work = tokio::task::spawn_blocking(move || ovate_query::run_segments(&query, &found, &context, threads));
+        let partial = work.await.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
+        Ok(Answer { partial: Some(partial), missing })
+    }
+
+    /// Verifies the files of these segments and discards those that are not what was loaded. True when some are gone,
+    /// by this query or by another that met them at the same time.
+    async fn discard_damaged(&self, table: &str, descriptors: &[SegmentDescriptor]) -> bool {
+        let Some(loader) = self.loader.get().and_then(Weak::upgrade) else { return false };
+        let held: Vec<_> = descriptors.iter().filter_map(|descriptor| self.segments.find(table, descriptor)).collect();
+        let verify =
+            move || held.into_iter().filter(|s| s.source.as_ref().is_some_and(|source| source.verify().is_err())).collect();
+        let damaged: Vec<Arc<ServedSegment>> = tokio::task::spawn_blocking(verify).await.unwrap_or_default();
+        for segment in &damaged {
+            loader.discard(&segment.data_segment).await;
+        }
+        gone || !damaged.is_empty()
+    }
+
+    /// Who removes damaged segments.
+    pub fn set_loader(&self, loader: &Arc<SegmentLoader>) {
+        let _ = self.loader.set(Arc::downgrade(loader));
     }
 }
 
@@ -47,15 +89,15 @@ impl DataServer for Historical {
         segments: Vec<SegmentDescriptor>,
         context: &QueryContext,
     ) -> Result<Answer> {
-        let (found, missing) = self.segments.resolve(table, &segments);
-        if found.is_empty() {
-            return Ok(Answer { partial: None, missing });
+        let answer = self.run_once(query.clone(), table, &segments, context).await;
+        match answer {
+            // What is damaged goes, and is missing from the answer: the Broker asks another replica for it.
+            Err(error) if error.code == ovate_segment::read::DAMAGED && self.discard_damaged(table, &segments).await => {
+                warn!("a query met a damaged segment. error={error}");
+                self.run_once(query, table, &segments, context).await
+            }
+            answer => answer,
         }
-        let context = context.clone().with_dictionaries(self.dictionaries.clone());
-        let threads = self.threads;
-        let work = tokio::task::spawn_blocking(move || ovate_query::run_segments(&query, &found, &context, threads));
-        let partial = work.await.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
-        Ok(Answer { partial: Some(partial), missing })
     }
 
     async fn schemas(&self, table: &str, segments: &[SegmentDescriptor]) -> Result<Vec<Option<SegmentSchema>>> {

@@ -221,7 +221,9 @@ impl Shared {
             return Ok(column.clone());
         }
         let open = || -> Result<Arc<dyn Column>> {
-            let file = self.files.require(&format!("{}{}", self.name, self.fields[index].file))?;
+            let name = format!("{}{}", self.name, self.fields[index].file);
+            self.files.check(&name)?;
+            let file = self.files.require(&name)?;
             let (rows, order, bitmaps, place) = (self.rows, self.order, self.bitmaps, &self.place);
             let part = PartContext { files: &self.files, rows, order, bitmaps, place };
             read_field(&mut Cursor::new(file), &part, self.fields[index].types, &self.values, self.null_only)
