@@ -61,6 +61,7 @@ impl Historical {
     async fn discard_damaged(&self, table: &str, descriptors: &[SegmentDescriptor]) -> bool {
         let Some(loader) = self.loader.get().and_then(Weak::upgrade) else { return false };
         let held: Vec<_> = descriptors.iter().filter_map(|descriptor| self.segments.find(table, descriptor)).collect();
+        let gone = held.len() < descriptors.len();
         let verify =
             move || held.into_iter().filter(|s| s.source.as_ref().is_some_and(|source| source.verify().is_err())).collect();
         let damaged: Vec<Arc<ServedSegment>> = tokio::task::spawn_blocking(verify).await.unwrap_or_default();
