@@ -24,8 +24,9 @@ use crate::wiring::runtime;
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// A service that ran this long is sound: its next restart waits the first wait again.
 const SOUND: Duration = Duration::from_secs(60);
-/// A log that is larger when its service starts is set aside, over the one set aside before.
+/// A log that has grown larger is set aside, over the one set aside before; looked at this often.
 const LOG_BYTES_MAX: u64 = 256 << 20;
+const LOG_LOOK: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub struct SuperviseArgs {
@@ -175,9 +176,6 @@ impl Keeper {
 
     fn start(&self) -> Result<Child> {
         let failed = |what: &str, e: std::io::Error| DruidError::runtime(format!("cannot {what}: {e}"));
-        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
-            std::fs::rename(&self.log, self.log.with_extension("log.1")).map_err(|e| failed("set the log aside", e))?;
-        }
         let log = File::options().create(true).append(true).open(&self.log).map_err(|e| failed("open the log", e))?;
         let errors = log.try_clone().map_err(|e| failed("open the log", e))?;
         let (program, arguments) = self.service.command.split_first().expect("a plan's commands are not empty");
@@ -193,12 +191,19 @@ impl Keeper {
         let pid = child.id().unwrap_or_default();
         let _file = PidFile::write(&self.pid, pid).map_err(|failure| warn!("{failure}"));
         info!("service runs. service={name} pid={pid} log={}", self.log.display());
-        tokio::select! {
-            ended = child.wait() => {
-                warn!("service ended. service={name} status={}", ended.map_or_else(|e| e.to_string(), |s| s.to_string()));
-                return false;
+        loop {
+            tokio::select! {
+                ended = child.wait() => {
+                    warn!("service ended. service={name} status={}", ended.map_or_else(|e| e.to_string(), |s| s.to_string()));
+                    return false;
+                }
+                _ = stopped.wait_for(|stop| *stop) => break,
+                () = tokio::time::sleep(LOG_LOOK) => {
+                    if let Err(failure) = set_aside(&self.log, LOG_BYTES_MAX) {
+                        warn!("cannot set a log aside. log={} error={failure}", self.log.display());
+                    }
+                }
             }
-            _ = stopped.wait_for(|stop| *stop) => {}
         }
         terminate(pid).await;
         match tokio::time::timeout(self.kill_timeout, child.wait()).await {
@@ -212,10 +217,40 @@ impl Keeper {
     }
 }
 
+/// Copies a log that is larger than `max` to `NAME.log.1` and empties it: its writer appends, and goes on at the new end.
+fn set_aside(log: &Path, max: u64) -> std::io::Result<()> {
+    if std::fs::metadata(log)?.len() > max {
+        std::fs::copy(log, log.with_extension("log.1"))?;
+        File::options().write(true).open(log)?.set_len(0)?;
+    }
+    Ok(())
+}
+
 /// Asks a process to end. The standard library can only kill outright, so `kill` of the system does it.
 async fn terminate(pid: u32) {
     let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await;
     if let Err(failure) = sent {
         error!("cannot ask a process to end. pid={pid} error={failure}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_has_grown_is_set_aside_and_its_writer_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("broker.log");
+        let mut writer = File::options().create(true).append(true).open(&log).unwrap();
+        writer.write_all(b"first").unwrap();
+        set_aside(&log, 10).unwrap();
+        assert_eq!(std::fs::read(&log).unwrap(), b"first");
+        set_aside(&log, 4).unwrap();
+        writer.write_all(b"second").unwrap();
+        assert_eq!(std::fs::read(&log).unwrap(), b"second");
+        assert_eq!(std::fs::read(log.with_extension("log.1")).unwrap(), b"first");
     }
 }
