@@ -30,6 +30,8 @@ pub struct SqlEngine {
     catalog: Arc<dyn Catalog>,
     system: Arc<dyn SystemTables>,
     plans: Cache<String, Arc<Planned>>,
+    /// What a statement's context has unless it says otherwise.
+    default_context: Map<String, Json>,
 }
 
 /// A statement bound against one version of the catalog.
@@ -48,7 +50,13 @@ pub struct SqlRows {
 impl SqlEngine {
     /// An engine over the broker's runner and catalog and the server's system tables.
     pub fn new(runner: Arc<dyn NativeRunner>, catalog: Arc<dyn Catalog>, system: Arc<dyn SystemTables>) -> Self {
-        SqlEngine { runner, catalog, system, plans: Cache::new(PLANS_MAX) }
+        SqlEngine { runner, catalog, system, plans: Cache::new(PLANS_MAX), default_context: Map::new() }
+    }
+
+    /// Gives every statement's context these keys unless it has them (`druid.sql.planner.*`).
+    pub fn with_default_context(mut self, default_context: Map<String, Json>) -> Self {
+        self.default_context = default_context;
+        self
     }
 
     /// Parses, plans, runs and writes one statement. `now_ms` is the clock, for CURRENT_TIMESTAMP.
@@ -81,6 +89,9 @@ impl SqlEngine {
     async fn rows(&self, request: &mut SqlRequest, now_ms: i64) -> Result<(Vec<Field>, Relation, Style)> {
         if request.query.trim().is_empty() {
             return Err(DruidError::invalid_sql("Empty query"));
+        }
+        for (name, value) in &self.default_context {
+            request.context.entry(name).or_insert_with(|| value.clone());
         }
         let snapshot = self.catalog.snapshot();
         let key = cache_key(request);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ovate_base::Result;
+use ovate_base::time::Zone;
+use ovate_base::{Properties, Result};
 use ovate_net::{LeaderSelector, NodeRole};
 use ovate_serve::broker::{Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, ServerView};
 use ovate_serve::data_server::DataServer;
@@ -15,7 +16,7 @@ use ovate_serve::router::Backends;
 use ovate_serve::{broker, router as router_role};
 use ovate_sql::SqlEngine;
 use ovate_store::{CacheLocation, DeepStorage, LocalDeepStorage, SegmentCache, now_ms};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::{RoleService, Shared};
 
@@ -76,11 +77,33 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let system = BrokerSystemTables { view: view.clone(), client: client.clone(), discovery: discovery.clone() };
     let follower = Arc::new(Follower { view: view.clone(), lookups, client, discovery, local: shared.data_servers.clone() });
     tokio::spawn(follower.run(shared.shutdown.clone()));
-    let sql = Arc::new(SqlEngine::new(broker.clone(), view, Arc::new(system)));
+    let sql =
+        Arc::new(SqlEngine::new(broker.clone(), view, Arc::new(system)).with_default_context(sql_context(&settings.properties)?));
     let routes = broker::routes(BrokerState { broker, sql });
     let mut services = Map::new();
     services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
     Ok(RoleService { role: NodeRole::Broker, routes, services, election: None })
+}
+
+/// What `druid.sql.planner.*` gives every statement's context unless it says otherwise (`PlannerConfig`).
+fn sql_context(properties: &Properties) -> Result<Map<String, Value>> {
+    const NAMES: [(&str, &str); 4] = [
+        ("druid.sql.planner.maxTopNLimit", "maxTopNLimit"),
+        ("druid.sql.planner.useApproximateCountDistinct", "useApproximateCountDistinct"),
+        ("druid.sql.planner.useApproximateTopN", "useApproximateTopN"),
+        ("druid.sql.planner.sqlTimeZone", "sqlTimeZone"),
+    ];
+    let mut context = Map::new();
+    for (name, key) in NAMES {
+        let value = match properties.text(name, "") {
+            "" => continue,
+            _ if key == "maxTopNLimit" => json!(properties.int(name, 0)?),
+            zone if key == "sqlTimeZone" => json!(Zone::parse(zone).map(|_| zone).map_err(|e| e.prefixed(name))?),
+            _ => json!(properties.flag(name, true)?),
+        };
+        context.insert(key.to_owned(), value);
+    }
+    Ok(context)
 }
 
 /// A role of this process: its routes, and its election if it is elected.
@@ -105,5 +128,19 @@ fn until_shutdown(shared: &Shared, work: impl Future<Output = ()> + Send + 'stat
             _ = shutdown.wait_for(|stop| *stop) => {}
             () = work => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planner_properties_become_keys_of_every_statements_context() {
+        let text = "druid.sql.planner.sqlTimeZone=Asia/Tokyo\ndruid.sql.planner.useApproximateTopN=false\ndruid.sql.planner.maxTopNLimit=7";
+        let context = sql_context(&Properties::parse(text).unwrap()).unwrap();
+        assert_eq!(json!(context), json!({"maxTopNLimit": 7, "useApproximateTopN": false, "sqlTimeZone": "Asia/Tokyo"}));
+        let bad = Properties::parse("druid.sql.planner.sqlTimeZone=Nowhere/Land").unwrap();
+        assert!(sql_context(&bad).unwrap_err().message.contains("sqlTimeZone"));
     }
 }
