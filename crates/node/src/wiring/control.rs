@@ -9,7 +9,7 @@ use ovate_control::{Coordinator, CoordinatorSettings, LocalRunner, Overlord, Ove
 use ovate_ingest::worker::http::WorkerState;
 use ovate_ingest::worker::{Worker, WorkerConfig};
 use ovate_net::NodeRole;
-use ovate_store::{LocalTaskLogs, TaskLogs, now_ms};
+use ovate_store::now_ms;
 use serde_json::{Map, json};
 
 use super::{RoleService, Shared};
@@ -27,10 +27,6 @@ impl TaskHandles {
             worker.stop().await;
         }
     }
-}
-
-fn task_logs(shared: &Shared) -> Arc<dyn TaskLogs> {
-    Arc::new(LocalTaskLogs::new(shared.settings.task_logs_dir.clone()))
 }
 
 /// Takes part in a role's election until the process stops.
@@ -59,7 +55,7 @@ pub async fn coordinator(shared: &Arc<Shared>) -> Result<RoleService> {
 pub async fn overlord(shared: &Arc<Shared>, handles: &mut TaskHandles) -> Result<RoleService> {
     let role = NodeRole::Overlord;
     let election = election(shared, role);
-    let logs = task_logs(shared);
+    let logs = shared.settings.storage().task_logs()?;
     let runner: Arc<dyn TaskRunner> = if shared.settings.port(NodeRole::MiddleManager).is_some() {
         let worker = worker(shared, handles).await?;
         Arc::new(LocalRunner::new(worker, logs.clone(), shared.name(NodeRole::MiddleManager)))

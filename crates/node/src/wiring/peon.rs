@@ -9,7 +9,7 @@ use ovate_base::Result;
 use ovate_ingest::task::{HttpTaskActions, OverlordFinder, TaskActions};
 use ovate_ingest::worker::{PeonFiles, PeonServices, run_peon};
 use ovate_net::{HttpClient, NodeRole};
-use ovate_store::{LocalDeepStorage, MetadataStore, now_ms};
+use ovate_store::{MetadataStore, now_ms};
 use parking_lot::RwLock;
 
 use super::{Shared, runtime};
@@ -40,7 +40,7 @@ pub fn run(dir: &Path, config: &ConfigArgs) -> Result<i32> {
         let client = HttpClient::new()?;
         let services = PeonServices {
             actions: Box::new(move |task| -> Arc<dyn TaskActions> { Arc::new(HttpTaskActions::new(client, overlord, task)) }),
-            storage: Arc::new(LocalDeepStorage::new(settings.storage_dir.clone(), settings.storage_zip)),
+            storage: settings.storage().deep_storage()?,
             threads: settings.processing_threads,
             memory_bytes: usize::try_from(settings.task_memory_bytes).unwrap_or(usize::MAX),
         };

@@ -71,11 +71,14 @@ impl StorageSources<'_> {
             }
         };
         // With another storage the directory is that one's; load specs of local segments have whole paths.
-        let dir = if push_local { properties.text("druid.storage.storageDirectory", "var/druid/segments") } else { "var/druid/segments" };
+        let dir = if push_local {
+            properties.text("druid.storage.storageDirectory", "var/druid/segments")
+        } else {
+            "var/druid/segments"
+        };
         let zip = push_local && properties.flag("druid.storage.zip", false)?;
         let local = LocalDeepStorage::new(self.base_dir.join(dir), zip);
         let remote = RemoteDeepStorage::new(Arc::new(self.services()), target)?;
-        log_meaningless(properties);
         Ok(Arc::new(DeepStores { local, remote, push_local }))
     }
 
@@ -95,23 +98,6 @@ impl StorageSources<'_> {
                     Err(DruidError::unsupported(format!("druid.indexer.logs.type={kind}; this build has {known}")))
                 }
             },
-        }
-    }
-}
-
-/// Properties that Druid has and that change nothing here, with the reason.
-fn log_meaningless(properties: &Properties) {
-    for (name, reason) in [
-        ("druid.s3.disableChunkedEncoding", "uploads are never sent in signed chunks"),
-        ("druid.s3.forceGlobalBucketAccessEnabled", "a bucket's region is druid.s3.endpoint.signingRegion; none is guessed"),
-        ("druid.storage.disableAcl", "objects are written without ACLs; buckets should enforce the owner"),
-        ("druid.storage.maxListingLength", "listings come in the store's own pages"),
-        ("druid.google.maxListingLength", "listings come in the store's own pages"),
-        ("druid.azure.maxListingLength", "listings come in the store's own pages"),
-        ("druid.storage.transfer.useTransferManager", "files above 16 MiB are always uploaded in parts"),
-    ] {
-        if properties.get(name).is_some() {
-            tracing::info!("property has no meaning here: {reason}. property={name}");
         }
     }
 }

@@ -187,8 +187,10 @@ impl RemoteDeepStorage {
         let result = match fetched {
             Ok(()) => {
                 let (part, into, name) = (part.clone(), into.to_owned(), format!("{}/{}", place.blobs.name(), place.key));
-                blocking(move || unzip(&part, &into).map_err(|error| DruidError::runtime(format!("cannot unpack [{name}]: {error}"))))
-                    .await
+                blocking(move || {
+                    unzip(&part, &into).map_err(|error| DruidError::runtime(format!("cannot unpack [{name}]: {error}")))
+                })
+                .await
             }
             Err(error) => Err(error.into()),
         };

@@ -43,7 +43,8 @@ fn source(dir: &Path, text: &str, filler: usize) -> PathBuf {
 
 fn same_files(a: &Path, b: &Path) {
     let names = |dir: &Path| {
-        let mut names: Vec<_> = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").file_name()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").file_name()).collect();
         names.sort();
         names
     };

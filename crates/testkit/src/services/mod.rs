@@ -69,10 +69,7 @@ fn free_port() -> u16 {
 }
 
 /// Starts a command in a fresh directory and waits until `ready` gives its address.
-fn start(
-    mut command: impl FnMut(&Path) -> Command,
-    ready: impl Fn(&Path) -> Option<String>,
-) -> Result<Service, String> {
+fn start(mut command: impl FnMut(&Path) -> Command, ready: impl Fn(&Path) -> Option<String>) -> Result<Service, String> {
     let dir = TempDir::new().map_err(|e| e.to_string())?;
     let log = std::fs::File::create(dir.path().join("service.log")).map_err(|e| e.to_string())?;
     let mut command = command(dir.path());

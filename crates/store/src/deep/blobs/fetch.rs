@@ -22,9 +22,8 @@ const RANGE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Copies a blob into a new file and syncs it. The file is exactly as long as the blob was said to be.
 pub async fn fetch(blobs: &dyn Blobs, blob: &Blob, into: &Path) -> BlobResult<()> {
-    let local = |error: std::io::Error| {
-        BlobError::new(BlobErrorKind::Transient, format!("cannot write [{}]: {error}", into.display()))
-    };
+    let local =
+        |error: std::io::Error| BlobError::new(BlobErrorKind::Transient, format!("cannot write [{}]: {error}", into.display()));
     let mut file = tokio::fs::File::create(into).await.map_err(local)?;
     let ranges = (0..blob.size.div_ceil(RANGE_BYTES)).map(|i| i * RANGE_BYTES..((i + 1) * RANGE_BYTES).min(blob.size));
     let mut chunks = stream::iter(ranges.map(|range| read_chunk(blobs, blob, range))).buffered(RANGES_MAX);

@@ -36,9 +36,11 @@ impl HdfsBlobs {
         use HdfsError as E;
         let kind = match &error {
             E::FileNotFound(_) => BlobErrorKind::Missing,
-            E::InvalidPath(_) | E::InvalidArgument(_) | E::UrlParseError(_) | E::UnsupportedFeature(_) | E::IsADirectoryError(_) => {
-                BlobErrorKind::Refused
-            }
+            E::InvalidPath(_)
+            | E::InvalidArgument(_)
+            | E::UrlParseError(_)
+            | E::UnsupportedFeature(_)
+            | E::IsADirectoryError(_) => BlobErrorKind::Refused,
             E::SASLError(_) | E::GSSAPIError(..) | E::NoSASLMechanism | E::XmlParseError(_) => BlobErrorKind::Refused,
             E::RPCError(class, _) | E::FatalRPCError(class, _) if class.contains("FileNotFound") => BlobErrorKind::Missing,
             E::RPCError(class, _) | E::FatalRPCError(class, _) if class.contains("AccessControl") => BlobErrorKind::Refused,
@@ -68,7 +70,8 @@ impl HdfsBlobs {
         let mut writer = self.client.create(path, options).await.map_err(|error| self.at(path, error))?;
         let mut buffer = vec![0; WRITE_BYTES];
         loop {
-            let local = |error: std::io::Error| self.failed(path, BlobErrorKind::Transient, format!("cannot read the file: {error}"));
+            let local =
+                |error: std::io::Error| self.failed(path, BlobErrorKind::Transient, format!("cannot read the file: {error}"));
             let count = source.read(&mut buffer).await.map_err(local)?;
             if count == 0 {
                 break;

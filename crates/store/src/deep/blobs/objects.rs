@@ -79,7 +79,9 @@ impl ObjectBlobs {
             Ok(()) => upload.finish().await.map(|_| ()).map_err(|error| self.at(key.as_ref(), error)),
             Err(error) => {
                 if let Err(left) = upload.abort().await {
-                    tracing::warn!("an upload could not be aborted; a lifecycle rule should remove its parts. key={key} error={left}");
+                    tracing::warn!(
+                        "an upload could not be aborted; a lifecycle rule should remove its parts. key={key} error={left}"
+                    );
                 }
                 Err(error)
             }
@@ -135,8 +137,7 @@ impl Blobs for ObjectBlobs {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        let options =
-            GetOptions { if_match: blob.tag.clone(), range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let options = GetOptions { if_match: blob.tag.clone(), range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let answer = self.store.get_opts(&self.key(&blob.key)?, options).await.map_err(|error| self.at(&blob.key, error))?;
         answer.bytes().await.map_err(|error| self.at(&blob.key, error))
     }

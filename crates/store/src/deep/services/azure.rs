@@ -30,14 +30,15 @@ pub fn open(properties: &Properties, container: &str) -> Result<Arc<dyn Blobs>> 
     let mut builder = MicrosoftAzureBuilder::new()
         .with_account(account)
         .with_container_name(container)
-        .with_allow_http(endpoint.starts_with("http://"))
+        .with_client_options(client_options().with_allow_http(endpoint.starts_with("http://")))
         .with_endpoint(endpoint)
-        .with_retry(retry)
-        .with_client_options(client_options());
+        .with_retry(retry);
     let chain = properties.flag("druid.azure.useAzureCredentialsChain", false)?;
     builder = match (text("druid.azure.key"), text("druid.azure.sharedAccessStorageToken")) {
         (Some(_), Some(_)) => {
-            return Err(DruidError::invalid_input("only one of druid.azure.key and druid.azure.sharedAccessStorageToken can be set"));
+            return Err(DruidError::invalid_input(
+                "only one of druid.azure.key and druid.azure.sharedAccessStorageToken can be set",
+            ));
         }
         (Some(key), None) => builder.with_access_key(key),
         (None, Some(token)) => builder.with_config(AzureConfigKey::SasKey, token),

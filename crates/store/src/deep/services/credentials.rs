@@ -64,7 +64,8 @@ impl CredentialProvider for SessionFile {
             let _ = at;
             return Ok(credential.clone());
         }
-        let fresh = read_session(&self.file).map_err(|error| object_store::Error::Generic { store: "S3", source: error.message.into() })?;
+        let fresh = read_session(&self.file)
+            .map_err(|error| object_store::Error::Generic { store: "S3", source: error.message.into() })?;
         let fresh = Arc::new(fresh);
         *read = Some((Instant::now(), fresh.clone()));
         Ok(fresh)

@@ -101,9 +101,7 @@ fn retries() -> RetryConfig {
 
 /// Deadlines of one request.
 fn client_options() -> ClientOptions {
-    ClientOptions::new()
-        .with_connect_timeout(Duration::from_secs(10))
-        .with_timeout(Duration::from_secs(120))
+    ClientOptions::new().with_connect_timeout(Duration::from_secs(10)).with_timeout(Duration::from_secs(120))
 }
 
 fn unusable(what: &str, error: impl std::fmt::Display) -> DruidError {

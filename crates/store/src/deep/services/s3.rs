@@ -119,7 +119,9 @@ fn encryption(properties: &Properties) -> Result<Option<Encryption>> {
             let key = own(name).ok_or_else(|| DruidError::invalid_input(format!("{name} must be set")))?;
             Some(Encryption::Custom(plain_password(name, key)?))
         }
-        Some(other) => return Err(DruidError::invalid_input(format!("druid.storage.sse.type must be s3, kms or custom, not [{other}]"))),
+        Some(other) => {
+            return Err(DruidError::invalid_input(format!("druid.storage.sse.type must be s3, kms or custom, not [{other}]")));
+        }
     })
 }
 
@@ -200,9 +202,14 @@ mod tests {
 
     #[test]
     fn halves_and_unknown_values_are_refused_by_name() {
-        for text in ["druid.s3.accessKey=a", "druid.storage.sse.type=own", "druid.storage.sse.type=custom", "druid.s3.protocol=ftp"] {
+        for text in
+            ["druid.s3.accessKey=a", "druid.storage.sse.type=own", "druid.storage.sse.type=custom", "druid.s3.protocol=ftp"]
+        {
             let name = text.split('=').next().unwrap();
-            assert!(options(text).unwrap_err().message.contains(name.rsplit('.').next().unwrap()) || text.contains("custom"), "{text}");
+            assert!(
+                options(text).unwrap_err().message.contains(name.rsplit('.').next().unwrap()) || text.contains("custom"),
+                "{text}"
+            );
         }
         let keys = "druid.s3.accessKey={\"type\":\"default\",\"password\":\"a\"}\ndruid.s3.secretKey=b";
         assert_eq!(options(keys).unwrap().keys, Some(("a".to_owned(), "b".to_owned())));
