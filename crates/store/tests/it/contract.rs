@@ -74,7 +74,7 @@ pub async fn check_segments(service: &Service) {
     // The load spec as the metadata store keeps it.
     let stored = DataSegment::from_json(&pushed.to_json()).expect("a segment");
     // Large: uploaded in parts, read in ranges.
-    let large = source(dir.path(), "large", 40 << 20);
+    let large = source(dir.path(), "large", 20 << 20);
     let big = deep.push(&large, &segment(1), false).await.expect("a large push");
     deep.pull(&big, &into("large")).await.expect("a large pull");
     same_files(&large, &dir.path().join("large"));

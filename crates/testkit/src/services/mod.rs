@@ -44,6 +44,11 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("end of the server's log:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
     }
 }
 
@@ -97,4 +102,10 @@ fn listens(port: u16) -> bool {
 
 fn pairs<const N: usize>(values: [(&str, String); N]) -> Vec<(String, String)> {
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Makes the bucket `deep`.
+async fn make_bucket(url: &str) -> Result<(), String> {
+    let made = reqwest::Client::new().put(format!("{url}/deep")).send().await.map_err(|e| e.to_string())?;
+    if made.status().is_success() { Ok(()) } else { Err(format!("cannot make a bucket: {}", made.status())) }
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Service, free_port, installed, listens, pairs, start};
+use super::{Service, free_port, installed, listens, make_bucket, pairs, start};
 
 /// Starts the server with the bucket `deep`.
 pub async fn s3() -> Result<Service, String> {
@@ -14,10 +14,7 @@ pub async fn s3() -> Result<Service, String> {
         command
     };
     let mut service = start(command, |_| listens(port).then(|| format!("http://127.0.0.1:{port}")))?;
-    let made = reqwest::Client::new().put(format!("{}/deep", service.url)).send().await.map_err(|e| e.to_string())?;
-    if !made.status().is_success() {
-        return Err(format!("cannot make a bucket: {}", made.status()));
-    }
+    make_bucket(&service.url).await?;
     service.properties = pairs([
         ("druid.storage.type", "s3".to_owned()),
         ("druid.storage.bucket", "deep".to_owned()),
