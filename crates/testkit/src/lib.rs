@@ -2,6 +2,8 @@
 //! a client that speaks to it, and real servers of other kinds. Never shipped.
 
 pub mod cluster;
+pub mod coordination;
+pub mod proxy;
 pub mod sandbox;
 pub mod services;
 pub mod shared;

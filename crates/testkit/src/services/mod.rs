@@ -5,6 +5,7 @@ mod azurite;
 mod gcs;
 mod hdfs;
 mod s3;
+pub mod zookeeper;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
