@@ -49,6 +49,7 @@ impl Election {
 }
 
 /// One taker-part in the coordination of a process.
+#[derive(Default)]
 pub struct EmbeddedCoordination {
     world: Arc<World>,
     handle: u64,
@@ -57,12 +58,6 @@ pub struct EmbeddedCoordination {
 
 /// Discovery alone, for what does not elect.
 pub type EmbeddedDiscovery = EmbeddedCoordination;
-
-impl Default for EmbeddedCoordination {
-    fn default() -> Self {
-        EmbeddedCoordination { world: Arc::default(), handle: 0, announced: Mutex::default() }
-    }
-}
 
 impl EmbeddedCoordination {
     /// Another handle on the same world.
