@@ -1,47 +1,19 @@
-//! Where things stand: the metadata store's file, task folders, segment caches.
+//! Where things stand: the metadata store, task folders, segment caches.
 
 use std::path::{Path, PathBuf};
 
 use ovate_base::{DruidError, Properties, Result};
+use ovate_store::meta::MetadataOptions;
 use serde_json::Value;
 
 use super::registry::Notices;
 
-const CONNECT_URI: &str = "druid.metadata.storage.connector.connectURI";
-/// Where an embedded metadata store is kept.
-const EMBEDDED: &str = "var/druid/metadata/ovate.db";
-
-/// `druid.metadata.storage.connector.connectURI`, such as `jdbc:sqlite:var/druid/metadata.db`. Derby, which Druid's own
-/// files name, stands for "the store that comes with it": here a SQLite file beside where Derby's folder would be.
-pub fn metadata_file(properties: &Properties, base_dir: &Path, notices: &mut Notices) -> Result<PathBuf> {
-    let derby = properties.text("druid.metadata.storage.type", "sqlite") == "derby";
-    let uri = properties.text(CONNECT_URI, "");
-    if derby {
-        let path = derby_path(uri).map_or_else(|| EMBEDDED.to_owned(), |path| format!("{path}.sqlite"));
-        let file = base_dir.join(path);
-        notices.warnings.push(format!(
-            "there is no Derby here; the metadata store is a SQLite file, which only processes of this machine share. \
-             property=druid.metadata.storage.type=derby file={}",
-            file.display()
-        ));
-        return Ok(file);
-    }
-    match uri.strip_prefix("jdbc:sqlite:").or_else(|| uri.strip_prefix("sqlite:")) {
-        Some(path) => Ok(base_dir.join(path)),
-        None if uri.is_empty() => Ok(base_dir.join(EMBEDDED)),
-        None => Err(DruidError::unsupported(format!("{CONNECT_URI}={uri}; this build has jdbc:sqlite:PATH"))),
-    }
-}
-
-/// The folder in `jdbc:derby://host:1527/var/druid/metadata.db;create=true` or `jdbc:derby:/var/…`.
-fn derby_path(uri: &str) -> Option<&str> {
-    let rest = uri.strip_prefix("jdbc:derby:")?;
-    let path = match rest.strip_prefix("//") {
-        Some(network) => network.split_once('/')?.1,
-        None => rest,
-    };
-    let path = path.split(';').next().unwrap_or(path);
-    (!path.is_empty() && !path.contains("..")).then_some(path)
+/// Where the metadata store is (`druid.metadata.storage.*`).
+pub fn metadata(properties: &Properties, base_dir: &Path, notices: &mut Notices) -> Result<MetadataOptions> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut options = MetadataOptions::from_properties(properties, base_dir, &environment)?;
+    notices.warnings.append(&mut options.notes);
+    Ok(options)
 }
 
 /// Where tasks have their folders: `druid.worker.baseTaskDirs`, else `druid.indexer.task.baseTaskDir`, else
@@ -79,22 +51,6 @@ pub fn cache_locations(properties: &Properties, base_dir: &Path) -> Result<Vec<(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn file(text: &str) -> (PathBuf, Notices) {
-        let mut notices = Notices::default();
-        let file = metadata_file(&Properties::parse(text).unwrap(), Path::new("/base"), &mut notices).unwrap();
-        (file, notices)
-    }
-
-    #[test]
-    fn derby_is_a_sqlite_file_beside_it_and_that_is_told() {
-        let uri = "jdbc:derby://localhost:1527/var/druid/metadata.db;create=true";
-        let (path, notices) =
-            file(&format!("druid.metadata.storage.type=derby\ndruid.metadata.storage.connector.connectURI={uri}"));
-        assert_eq!(path, Path::new("/base/var/druid/metadata.db.sqlite"));
-        assert!(notices.warnings[0].contains("derby"), "{notices:?}");
-        assert_eq!(file("druid.metadata.storage.type=derby").0, Path::new("/base/var/druid/metadata/ovate.db"));
-    }
 
     #[test]
     fn task_folders_are_where_druids_files_put_them() {

@@ -6,6 +6,5 @@ mod faults;
 mod journey;
 mod page;
 mod roles;
-mod storage;
 mod supervisor;
 mod tasks;

@@ -4,10 +4,9 @@ use ovate_base::time::format_iso;
 use ovate_base::{Interval, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::Row as _;
 
-use super::dialect::{Row, Tx};
-use super::{MetadataStore, commit, now_text, parse_json, sql_error, to_bytes};
+use super::db::{Row, Tx};
+use super::{MetadataStore, now_text, parse_json, to_bytes};
 
 /// Who changed something and why (`AuditInfo`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,9 +36,9 @@ pub struct AuditEntry {
 impl MetadataStore {
     /// The bytes of a configuration value.
     pub async fn config(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let sql = self.sql("SELECT payload FROM {config} WHERE name = ?");
-        let row = sqlx::query(sql).bind(name).fetch_optional(&self.pool).await.map_err(sql_error)?;
-        row.map(|row| row.try_get(0).map_err(sql_error)).transpose()
+        let sql = "SELECT payload FROM {config} WHERE name = ?";
+        let row = self.q(sql).bind(name).one().await?;
+        row.map(|row| row.get(0)).transpose()
     }
 
     /// A configuration value as JSON.
@@ -49,38 +48,48 @@ impl MetadataStore {
 
     /// Sets a value and writes the audit entry, if one is given, in the same transaction.
     pub async fn set_config(&self, name: &str, payload: &[u8], audit: Option<&AuditInfo>) -> Result<()> {
-        let mut tx = self.write().await?;
-        self.put_config(&mut tx, name, payload).await?;
-        if let Some(info) = audit {
-            let text = String::from_utf8_lossy(payload).into_owned();
-            self.insert_audit(&mut tx, name, name, info, &text).await?;
-        }
-        commit(tx).await
+        self.retry(|| async {
+            let mut tx = self.write().await?;
+            self.put_config(&mut tx, name, payload).await?;
+            if let Some(info) = audit {
+                let text = String::from_utf8_lossy(payload).into_owned();
+                self.insert_audit(&mut tx, name, name, info, &text).await?;
+            }
+            tx.commit().await
+        })
+        .await
     }
 
     /// Sets a value when the stored bytes are still `old`; false when they are not.
     pub async fn swap_config(&self, name: &str, old: Option<&[u8]>, new: &[u8], audit: Option<&AuditInfo>) -> Result<bool> {
-        let mut tx = self.write().await?;
-        let sql = self.sql("SELECT payload FROM {config} WHERE name = ?");
-        let row = sqlx::query(sql).bind(name).fetch_optional(&mut *tx).await.map_err(sql_error)?;
-        let stored: Option<Vec<u8>> = row.map(|row| row.try_get(0).map_err(sql_error)).transpose()?;
-        if stored.as_deref() != old {
-            return Ok(false);
-        }
-        self.put_config(&mut tx, name, new).await?;
-        if let Some(info) = audit {
-            let text = String::from_utf8_lossy(new).into_owned();
-            self.insert_audit(&mut tx, name, name, info, &text).await?;
-        }
-        commit(tx).await?;
-        Ok(true)
+        self.retry(|| async {
+            let mut tx = self.write().await?;
+            let sql = "SELECT payload FROM {config} WHERE name = ?{for_update}";
+            let row = self.q(sql).bind(name).one_in(&mut tx).await?;
+            let stored: Option<Vec<u8>> = row.map(|row| row.get(0)).transpose()?;
+            if stored.as_deref() != old {
+                // Equal to the new value after a try whose answer was lost.
+                return Ok(stored.as_deref() == Some(new));
+            }
+            self.put_config(&mut tx, name, new).await?;
+            if let Some(info) = audit {
+                let text = String::from_utf8_lossy(new).into_owned();
+                self.insert_audit(&mut tx, name, name, info, &text).await?;
+            }
+            tx.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// Adds an audit entry of its own.
     pub async fn add_audit(&self, key: &str, kind: &str, info: &AuditInfo, payload: &str) -> Result<()> {
-        let mut tx = self.write().await?;
-        self.insert_audit(&mut tx, key, kind, info, payload).await?;
-        commit(tx).await
+        self.retry(|| async {
+            let mut tx = self.write().await?;
+            self.insert_audit(&mut tx, key, kind, info, payload).await?;
+            tx.commit().await
+        })
+        .await
     }
 
     /// Audit entries of a type, of one key when given, newest first; of an interval, or the last `count`.
@@ -97,24 +106,19 @@ impl MetadataStore {
             Some(interval) => (format_iso(interval.start.max(0)), format_iso(interval.end.clamp(0, 253_402_300_799_999))),
             None => (String::new(), "9999".to_owned()),
         };
-        let query = sqlx::query(self.sql(sql))
-            .bind(kind)
-            .bind(key)
-            .bind(key)
-            .bind(from)
-            .bind(to)
-            .bind(count.map_or(i64::MAX, |count| count as i64));
-        let rows = query.fetch_all(&self.pool).await.map_err(sql_error)?;
-        let entry = |row: &Row| parse_json(row.try_get::<&[u8], _>(0).map_err(sql_error)?, "audit entry");
+        let query =
+            self.q(sql).bind(kind).bind(key).bind(key).bind(from).bind(to).bind(count.map_or(i64::MAX, |count| count as i64));
+        let rows = query.all().await?;
+        let entry = |row: &Row| parse_json(row.bytes(0)?, "audit entry");
         rows.iter().map(entry).collect()
     }
 
     async fn put_config(&self, tx: &mut Tx, name: &str, payload: &[u8]) -> Result<()> {
-        let sql = self.sql("UPDATE {config} SET payload = ? WHERE name = ?");
-        let updated = sqlx::query(sql).bind(payload).bind(name).execute(&mut **tx).await.map_err(sql_error)?;
-        if updated.rows_affected() == 0 {
-            let sql = self.sql("INSERT INTO {config} (name, payload) VALUES (?, ?)");
-            sqlx::query(sql).bind(name).bind(payload).execute(&mut **tx).await.map_err(sql_error)?;
+        let sql = "UPDATE {config} SET payload = ? WHERE name = ?";
+        let updated = self.q(sql).bind(payload).bind(name).run_in(tx).await?;
+        if updated == 0 {
+            let sql = "INSERT INTO {config} (name, payload) VALUES (?, ?)";
+            self.q(sql).bind(name).bind(payload).run_in(tx).await?;
         }
         Ok(())
     }
@@ -130,14 +134,9 @@ impl MetadataStore {
         };
         let comment: String = info.comment.chars().take(2048).collect();
         let sql = "INSERT INTO {audit} (audit_key, type, author, comment, created_date, payload) VALUES (?, ?, ?, ?, ?, ?)";
-        let query = sqlx::query(self.sql(sql))
-            .bind(key)
-            .bind(kind)
-            .bind(&info.author)
-            .bind(comment)
-            .bind(&entry.audit_time)
-            .bind(to_bytes(&entry));
-        query.execute(&mut **tx).await.map_err(sql_error)?;
+        let query =
+            self.q(sql).bind(key).bind(kind).bind(&info.author).bind(comment).bind(&entry.audit_time).bind(to_bytes(&entry));
+        query.run_in(tx).await?;
         Ok(())
     }
 }

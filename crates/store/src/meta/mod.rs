@@ -1,11 +1,14 @@
-//! The metadata store: Druid's tables, columns and payloads, on SQLite. Every write runs in one immediate transaction
-//! that first checks the leader's term when the handle is fenced, so a deposed leader can write nothing.
+//! The metadata store: Druid's tables, columns and payloads, on SQLite, PostgreSQL, MySQL and MariaDB. Every write runs in one
+//! transaction that first takes the writers' turn and checks the leader's term when the handle is fenced, so a deposed leader
+//! can write nothing; writes that collide or lose their connection are done again within bounds.
 //! SQL is written once with placeholders such as `{segments}`; what differs between databases lives in `dialect`.
 
 mod config;
+mod db;
 mod dialect;
 mod lease;
 mod nodes;
+mod options;
 mod pending;
 mod publish;
 mod rules;
@@ -20,14 +23,16 @@ mod types;
 mod upgrade;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ovate_base::time::format_iso;
 use ovate_base::{DruidError, Result};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use config::{AuditEntry, AuditInfo};
+pub use dialect::Dialect;
 pub use lease::{Fence, Lease};
+pub use options::{Connector, MetadataOptions, TableNames};
 pub use pending::AllocateRequest;
 pub use publish::{MetadataChange, PublishRequest, PublishResult};
 pub use segments::{SegmentChange, UnusedFilter};
@@ -37,47 +42,54 @@ pub use types::{
     LockRow, LockType, PendingSegment, SegmentIdWithShardSpec, TaskLocation, TaskLock, TaskRow, TaskState, TaskStatus,
 };
 
-use dialect::{Pool, Tx};
+use db::{Pool, Tx};
 
 /// A handle on the store; clones share the connections.
 #[derive(Debug, Clone)]
 pub struct MetadataStore {
     pool: Pool,
-    prefix: String,
+    tables: Arc<TableNames>,
+    statement_max: Duration,
     fence: Option<Fence>,
 }
 
-/// How long a writer waits for another process's transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections of a process; SQLite has one writer at a time anyway.
-const CONNECTIONS_MAX: u32 = 8;
-
 impl MetadataStore {
+    /// Connects, and makes or completes the tables unless `createTables` is off.
+    pub async fn open(options: &MetadataOptions) -> Result<MetadataStore> {
+        options.notes.iter().for_each(|note| tracing::info!("metadata store: {note}"));
+        let store = MetadataStore::connect(options).await?;
+        if options.create_tables {
+            store.create_tables().await?;
+        } else {
+            store.check_tables().await?;
+        }
+        Ok(store)
+    }
+
+    /// Connects and leaves the tables as they are.
+    pub async fn connect(options: &MetadataOptions) -> Result<MetadataStore> {
+        Ok(MetadataStore {
+            pool: db::open(options).await?,
+            tables: Arc::new(options.tables.clone()),
+            statement_max: options.statement_max,
+            fence: None,
+        })
+    }
+
     /// Opens or creates a SQLite database file; several processes of a machine may share it (WAL).
     pub async fn open_sqlite(path: &Path) -> Result<MetadataStore> {
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent)
-                .map_err(|error| failed("cannot create the metadata directory", parent.display(), error))?;
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await;
-        let pool = pool.map_err(|error| failed("cannot open metadata store", path.display(), error))?;
-        let store = MetadataStore { pool, prefix: "druid".to_owned(), fence: None };
-        store.create_tables().await?;
-        Ok(store)
+        MetadataStore::open(&MetadataOptions::sqlite(path)).await
     }
 
     /// A store in memory, for tests.
     pub async fn in_memory() -> Result<MetadataStore> {
-        let options = SqliteConnectOptions::new().in_memory(true);
-        let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).connect_with(options).await;
-        let pool = pool.map_err(|error| failed("cannot open metadata store", "memory", error))?;
-        let store = MetadataStore { pool, prefix: "druid".to_owned(), fence: None };
+        let options = MetadataOptions::sqlite("");
+        let store = MetadataStore {
+            pool: db::in_memory().await?,
+            tables: Arc::new(options.tables),
+            statement_max: options.statement_max,
+            fence: None,
+        };
         store.create_tables().await?;
         Ok(store)
     }
@@ -92,36 +104,23 @@ impl MetadataStore {
         MetadataStore { fence: None, ..self.clone() }
     }
 
+    /// Which database this is.
+    pub fn dialect(&self) -> Dialect {
+        self.pool.dialect()
+    }
+
     /// Closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 
-    /// Starts a write; nobody else writes until it commits or is dropped.
+    /// Starts a write. Among writers of one fence's role, or those without a fence, nobody else writes until it commits or
+    /// is dropped; on SQLite nobody at all.
     async fn write(&self) -> Result<Tx> {
-        let mut tx = self.pool.begin_with(dialect::BEGIN_WRITE).await.map_err(sql_error)?;
-        if let Some(fence) = &self.fence {
-            self.check_fence(&mut tx, fence).await?;
-        }
+        let mut tx = self.pool.begin().await?;
+        self.take_turn(&mut tx).await?;
         Ok(tx)
     }
-
-    /// SQL with table names filled in.
-    fn sql(&self, text: &str) -> sqlx::AssertSqlSafe<String> {
-        sqlx::AssertSqlSafe(dialect::render(text, &self.prefix))
-    }
-}
-
-async fn commit(tx: Tx) -> Result<()> {
-    tx.commit().await.map_err(sql_error)
-}
-
-fn sql_error(error: sqlx::Error) -> DruidError {
-    DruidError::runtime(format!("metadata store: {error}"))
-}
-
-fn failed(what: &str, name: impl std::fmt::Display, error: impl std::fmt::Display) -> DruidError {
-    DruidError::runtime(format!("{what} [{name}]: {error}"))
 }
 
 /// The text of a time column.

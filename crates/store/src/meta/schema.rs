@@ -1,65 +1,293 @@
-//! Druid's tables (`SQLMetadataConnector`), created when absent, and our lease table.
+//! Druid's tables, columns and indexes (`SQLMetadataConnector`) as 39 writes them, made when they are absent, and tables of
+//! our own for leases and announcements. Nothing that is there is changed.
 
-use ovate_base::Result;
+use std::collections::BTreeSet;
 
-use super::{MetadataStore, commit, sql_error};
+use ovate_base::{DruidError, Result};
 
-const TABLES: &[&str] = &[
-    "CREATE TABLE IF NOT EXISTS {segments} (id VARCHAR(255) NOT NULL, dataSource VARCHAR(255) NOT NULL, created_date VARCHAR(255) NOT NULL, \
-     start VARCHAR(255) NOT NULL, {end} VARCHAR(255) NOT NULL, partitioned BOOLEAN NOT NULL, version VARCHAR(255) NOT NULL, \
-     used BOOLEAN NOT NULL, payload {payload} NOT NULL, used_status_last_updated VARCHAR(255) NOT NULL, \
-     indexing_state_fingerprint VARCHAR(255), upgraded_from_segment_id VARCHAR(255), PRIMARY KEY (id))",
-    "CREATE INDEX IF NOT EXISTS idx_{segments}_used_updated ON {segments}(used, used_status_last_updated, dataSource, id)",
-    "CREATE INDEX IF NOT EXISTS idx_{segments}_datasource_used_end_start ON {segments}(dataSource, used, {end}, start)",
-    "CREATE INDEX IF NOT EXISTS idx_{segments}_datasource_upgraded ON {segments}(dataSource, upgraded_from_segment_id)",
-    "CREATE INDEX IF NOT EXISTS idx_{segments}_updated ON {segments}(used_status_last_updated)",
-    "CREATE TABLE IF NOT EXISTS {pendingSegments} (id VARCHAR(255) NOT NULL, dataSource VARCHAR(255) NOT NULL, \
-     created_date VARCHAR(255) NOT NULL, start VARCHAR(255) NOT NULL, {end} VARCHAR(255) NOT NULL, sequence_name VARCHAR(255) NOT NULL, \
-     sequence_prev_id VARCHAR(255) NOT NULL, sequence_name_prev_id_sha1 VARCHAR(255) NOT NULL, payload {payload} NOT NULL, \
-     upgraded_from_segment_id VARCHAR(255), task_allocator_id VARCHAR(255), PRIMARY KEY (id), UNIQUE (sequence_name_prev_id_sha1))",
-    "CREATE INDEX IF NOT EXISTS idx_{pendingSegments}_datasource_end ON {pendingSegments}(dataSource, {end})",
-    "CREATE INDEX IF NOT EXISTS idx_{pendingSegments}_datasource_sequence ON {pendingSegments}(dataSource, sequence_name)",
-    "CREATE INDEX IF NOT EXISTS idx_{pendingSegments}_datasource_task ON {pendingSegments}(dataSource, task_allocator_id)",
-    "CREATE TABLE IF NOT EXISTS {upgradeSegments} (id {serial}, task_id VARCHAR(255) NOT NULL, segment_id VARCHAR(255) NOT NULL, \
-     lock_version VARCHAR(255) NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS idx_{upgradeSegments}_task ON {upgradeSegments}(task_id)",
-    "CREATE TABLE IF NOT EXISTS {dataSource} (dataSource VARCHAR(255) NOT NULL, created_date VARCHAR(255) NOT NULL, \
-     commit_metadata_payload {payload} NOT NULL, commit_metadata_sha1 VARCHAR(255) NOT NULL, PRIMARY KEY (dataSource))",
-    "CREATE TABLE IF NOT EXISTS {rules} (id VARCHAR(255) NOT NULL, dataSource VARCHAR(255) NOT NULL, version VARCHAR(255) NOT NULL, \
-     payload {payload} NOT NULL, PRIMARY KEY (id))",
-    "CREATE INDEX IF NOT EXISTS idx_{rules}_datasource ON {rules}(dataSource)",
-    "CREATE TABLE IF NOT EXISTS {config} (name VARCHAR(255) NOT NULL, payload {payload} NOT NULL, PRIMARY KEY (name))",
-    "CREATE TABLE IF NOT EXISTS {tasks} (id VARCHAR(255) NOT NULL, created_date VARCHAR(255) NOT NULL, datasource VARCHAR(255) NOT NULL, \
-     payload {payload} NOT NULL, status_payload {payload} NOT NULL, active BOOLEAN NOT NULL DEFAULT FALSE, type VARCHAR(255), \
-     group_id VARCHAR(255), PRIMARY KEY (id))",
-    "CREATE INDEX IF NOT EXISTS idx_{tasks}_active_created ON {tasks}(active, created_date)",
-    "CREATE INDEX IF NOT EXISTS idx_{tasks}_datasource_active ON {tasks}(datasource, active)",
-    "CREATE TABLE IF NOT EXISTS {tasklocks} (id {serial}, task_id VARCHAR(255) DEFAULT NULL, lock_payload {payload})",
-    "CREATE INDEX IF NOT EXISTS idx_{tasklocks}_task ON {tasklocks}(task_id)",
-    "CREATE TABLE IF NOT EXISTS {supervisors} (id {serial}, spec_id VARCHAR(255) NOT NULL, created_date VARCHAR(255) NOT NULL, \
-     payload {payload} NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS idx_{supervisors}_spec ON {supervisors}(spec_id)",
-    "CREATE TABLE IF NOT EXISTS {audit} (id {serial}, audit_key VARCHAR(255) NOT NULL, type VARCHAR(255) NOT NULL, \
-     author VARCHAR(255) NOT NULL, comment VARCHAR(2048) NOT NULL, created_date VARCHAR(255) NOT NULL, payload {payload} NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS idx_{audit}_key_created ON {audit}(audit_key, created_date)",
-    "CREATE INDEX IF NOT EXISTS idx_{audit}_type_created ON {audit}(type, created_date)",
-    "CREATE INDEX IF NOT EXISTS idx_{audit}_created ON {audit}(created_date)",
-    "CREATE TABLE IF NOT EXISTS {indexingStates} (created_date VARCHAR(255) NOT NULL, datasource VARCHAR(255) NOT NULL, \
-     fingerprint VARCHAR(255) NOT NULL, payload {payload} NOT NULL, used BOOLEAN NOT NULL, pending BOOLEAN NOT NULL, \
-     used_status_last_updated VARCHAR(255) NOT NULL, PRIMARY KEY (fingerprint))",
-    "CREATE INDEX IF NOT EXISTS idx_{indexingStates}_used ON {indexingStates}(used, used_status_last_updated)",
-    "CREATE TABLE IF NOT EXISTS {ovate_lease} (role VARCHAR(255) NOT NULL, holder VARCHAR(255) NOT NULL, term BIGINT NOT NULL, \
-     expires_ms BIGINT NOT NULL, PRIMARY KEY (role))",
-    "CREATE TABLE IF NOT EXISTS {ovate_nodes} (role VARCHAR(255) NOT NULL, name VARCHAR(255) NOT NULL, payload VARCHAR(4096) NOT NULL, \
-     expires_ms BIGINT NOT NULL, PRIMARY KEY (role, name))",
+use super::MetadataStore;
+use super::dialect::Dialect;
+
+/// A table: its token, columns with types, what stands behind them, and indexes as name's end and columns.
+struct Table {
+    token: &'static str,
+    columns: &'static [(&'static str, &'static str)],
+    constraints: &'static str,
+    indexes: &'static [(&'static str, &'static str)],
+    /// Made by `createTables`; others are made by us alone.
+    druids: bool,
+}
+
+const TEXT: &str = "VARCHAR(255) NOT NULL";
+const NAME: &str = "VARCHAR(255){collation} NOT NULL";
+const MAYBE: &str = "VARCHAR(255)";
+const FLAG: &str = "BOOLEAN NOT NULL";
+const PAYLOAD: &str = "{payload} NOT NULL";
+
+const TABLES: &[Table] = &[
+    Table {
+        token: "segments",
+        columns: &[
+            ("id", TEXT),
+            ("dataSource", NAME),
+            ("created_date", TEXT),
+            ("start", TEXT),
+            ("{end}", TEXT),
+            ("partitioned", FLAG),
+            ("version", TEXT),
+            ("used", FLAG),
+            ("payload", PAYLOAD),
+            ("used_status_last_updated", TEXT),
+            ("indexing_state_fingerprint", MAYBE),
+            ("upgraded_from_segment_id", MAYBE),
+        ],
+        constraints: "PRIMARY KEY (id)",
+        indexes: &[
+            ("USED_USLU_DATASOURCE", "used, used_status_last_updated, dataSource, id"),
+            ("DATASOURCE_USED_END_START", "dataSource, used, {end}, start"),
+            ("DATASOURCE_UPGRADED_FROM_SEGMENT_ID", "dataSource, upgraded_from_segment_id"),
+        ],
+        druids: true,
+    },
+    Table {
+        token: "pendingSegments",
+        columns: &[
+            ("id", TEXT),
+            ("dataSource", NAME),
+            ("created_date", TEXT),
+            ("start", TEXT),
+            ("{end}", TEXT),
+            ("sequence_name", TEXT),
+            ("sequence_prev_id", TEXT),
+            ("sequence_name_prev_id_sha1", TEXT),
+            ("payload", PAYLOAD),
+            ("upgraded_from_segment_id", MAYBE),
+            ("task_allocator_id", MAYBE),
+        ],
+        constraints: "PRIMARY KEY (id), UNIQUE (sequence_name_prev_id_sha1)",
+        indexes: &[
+            ("DATASOURCE_END", "dataSource, {end}"),
+            ("DATASOURCE_SEQUENCE", "dataSource, sequence_name"),
+            ("DATASOURCE_TASK_ALLOCATOR_ID", "dataSource, task_allocator_id"),
+        ],
+        druids: true,
+    },
+    Table {
+        token: "upgradeSegments",
+        columns: &[("id", "{serial}"), ("task_id", TEXT), ("segment_id", TEXT), ("lock_version", TEXT)],
+        constraints: "",
+        indexes: &[("TASK", "task_id")],
+        druids: true,
+    },
+    Table {
+        token: "dataSource",
+        columns: &[
+            ("dataSource", NAME),
+            ("created_date", TEXT),
+            ("commit_metadata_payload", PAYLOAD),
+            ("commit_metadata_sha1", TEXT),
+        ],
+        constraints: "PRIMARY KEY (dataSource)",
+        indexes: &[],
+        druids: true,
+    },
+    Table {
+        token: "rules",
+        columns: &[("id", TEXT), ("dataSource", NAME), ("version", TEXT), ("payload", PAYLOAD)],
+        constraints: "PRIMARY KEY (id)",
+        indexes: &[("DATASOURCE", "dataSource")],
+        druids: true,
+    },
+    Table {
+        token: "config",
+        columns: &[("name", TEXT), ("payload", PAYLOAD)],
+        constraints: "PRIMARY KEY (name)",
+        indexes: &[],
+        druids: true,
+    },
+    Table {
+        token: "tasks",
+        columns: &[
+            ("id", TEXT),
+            ("created_date", TEXT),
+            ("datasource", NAME),
+            ("payload", PAYLOAD),
+            ("status_payload", PAYLOAD),
+            ("active", "BOOLEAN NOT NULL DEFAULT FALSE"),
+            ("type", MAYBE),
+            ("group_id", MAYBE),
+        ],
+        constraints: "PRIMARY KEY (id)",
+        indexes: &[("ACTIVE_CREATED_DATE", "active, created_date"), ("DATASOURCE_ACTIVE", "datasource, active")],
+        druids: true,
+    },
+    Table {
+        token: "tasklocks",
+        columns: &[("id", "{serial}"), ("task_id", "VARCHAR(255) DEFAULT NULL"), ("lock_payload", "{payload}")],
+        constraints: "",
+        indexes: &[("TASK_ID", "task_id")],
+        druids: true,
+    },
+    Table {
+        token: "supervisors",
+        columns: &[("id", "{serial}"), ("spec_id", TEXT), ("created_date", TEXT), ("payload", PAYLOAD)],
+        constraints: "",
+        indexes: &[("SPEC_ID", "spec_id")],
+        druids: true,
+    },
+    Table {
+        token: "audit",
+        columns: &[
+            ("id", "{serial}"),
+            ("audit_key", TEXT),
+            ("type", TEXT),
+            ("author", TEXT),
+            ("comment", "VARCHAR(2048) NOT NULL"),
+            ("created_date", TEXT),
+            ("payload", PAYLOAD),
+        ],
+        constraints: "",
+        indexes: &[("KEY_TIME", "audit_key, created_date"), ("TYPE_TIME", "type, created_date"), ("AUDIT_TIME", "created_date")],
+        druids: true,
+    },
+    Table {
+        token: "indexingStates",
+        columns: &[
+            ("created_date", TEXT),
+            ("dataSource", TEXT),
+            ("fingerprint", TEXT),
+            ("payload", PAYLOAD),
+            ("used", FLAG),
+            ("pending", FLAG),
+            ("used_status_last_updated", TEXT),
+        ],
+        constraints: "PRIMARY KEY (fingerprint)",
+        indexes: &[("USED", "used, used_status_last_updated")],
+        druids: true,
+    },
+    Table {
+        token: "ovate_lease",
+        columns: &[("role", TEXT), ("holder", TEXT), ("term", "BIGINT NOT NULL"), ("expires_ms", "BIGINT NOT NULL")],
+        constraints: "PRIMARY KEY (role)",
+        indexes: &[],
+        druids: false,
+    },
+    Table {
+        token: "ovate_nodes",
+        columns: &[("role", TEXT), ("name", TEXT), ("payload", "VARCHAR(4096) NOT NULL"), ("expires_ms", "BIGINT NOT NULL")],
+        constraints: "PRIMARY KEY (role, name)",
+        indexes: &[],
+        druids: false,
+    },
+];
+
+/// Columns that later releases added to tables of earlier ones; they are nullable then.
+const ADDED: &[(&str, &str)] = &[
+    ("segments", "used_status_last_updated"),
+    ("segments", "upgraded_from_segment_id"),
+    ("segments", "indexing_state_fingerprint"),
+    ("pendingSegments", "upgraded_from_segment_id"),
+    ("pendingSegments", "task_allocator_id"),
+    ("tasks", "type"),
+    ("tasks", "group_id"),
 ];
 
 impl MetadataStore {
-    pub(super) async fn create_tables(&self) -> Result<()> {
-        let mut tx = self.write().await?;
+    /// Makes what is absent: tables, columns, indexes.
+    pub async fn create_tables(&self) -> Result<()> {
         for table in TABLES {
-            sqlx::query(self.sql(table)).execute(&mut *tx).await.map_err(sql_error)?;
+            self.retry(|| self.complete(table)).await?;
         }
-        commit(tx).await
+        Ok(())
     }
+
+    /// For a store whose tables somebody else makes (`createTables=false`).
+    pub(super) async fn check_tables(&self) -> Result<()> {
+        for table in TABLES {
+            let columns = self.columns(&self.tables.name(table.token)).await?;
+            let name = self.tables.name(table.token);
+            if columns.is_empty() {
+                return Err(DruidError::runtime(format!(
+                    "metadata store: table {name} is missing and createTables is off; `ovate tools metadata-init` makes it"
+                )));
+            }
+            for (_, column) in ADDED.iter().filter(|(token, _)| *token == table.token) {
+                if !columns.contains(*column) {
+                    return Err(DruidError::runtime(format!(
+                        "metadata store: column {column} of {name} is missing and createTables is off; \
+                         `ovate tools metadata-update --action add-missing-columns` adds it"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of Druid's tables, as tokens, in the order in which they are made.
+    pub fn druid_tables() -> impl Iterator<Item = &'static str> {
+        TABLES.iter().filter(|table| table.druids).map(|table| table.token)
+    }
+
+    async fn complete(&self, table: &Table) -> Result<()> {
+        let name = self.tables.name(table.token);
+        let columns = self.columns(&name).await?;
+        if columns.is_empty() {
+            self.q(&create(table)).run().await?;
+        } else {
+            for (_, column) in ADDED.iter().filter(|(token, _)| *token == table.token) {
+                if !columns.contains(*column) {
+                    self.q(&format!("ALTER TABLE {{{}}} ADD COLUMN {column} {MAYBE}", table.token)).run().await?;
+                }
+            }
+        }
+        let present = self.indexes(&name).await?;
+        for (end, columns) in table.indexes {
+            let index = format!("IDX_{}_{end}", name.replace('.', "_").to_uppercase());
+            // PostgreSQL cuts names.
+            let cut: String = index.to_lowercase().chars().take(63).collect();
+            if !present.contains(&index.to_lowercase()) && !present.contains(&cut) {
+                self.q(&format!("CREATE INDEX {index} ON {{{}}}({columns})", table.token)).run().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lower-case names of a table's columns; empty when there is no table.
+    pub(super) async fn columns(&self, table: &str) -> Result<BTreeSet<String>> {
+        let sql = match self.dialect() {
+            Dialect::Sqlite => "SELECT name FROM pragma_table_info(?)",
+            Dialect::Postgres => {
+                "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = LOWER(?)"
+            }
+            Dialect::Mysql => {
+                "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?"
+            }
+        };
+        self.names(sql, table).await
+    }
+
+    async fn indexes(&self, table: &str) -> Result<BTreeSet<String>> {
+        let sql = match self.dialect() {
+            Dialect::Sqlite => "SELECT name FROM pragma_index_list(?)",
+            Dialect::Postgres => {
+                "SELECT indexname::text FROM pg_indexes WHERE schemaname = current_schema() AND tablename = LOWER(?)"
+            }
+            Dialect::Mysql => {
+                "SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ?"
+            }
+        };
+        self.names(sql, table).await
+    }
+
+    async fn names(&self, sql: &str, table: &str) -> Result<BTreeSet<String>> {
+        // A name with a schema of its own is looked for by its last part.
+        let rows = self.q(sql).bind(table.rsplit('.').next().unwrap_or(table)).all().await?;
+        rows.iter().map(|row| Ok(row.get::<String>(0)?.to_lowercase())).collect()
+    }
+}
+
+fn create(table: &Table) -> String {
+    let columns: Vec<String> = table.columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+    let constraints = if table.constraints.is_empty() { String::new() } else { format!(", {}", table.constraints) };
+    format!("CREATE TABLE {{{}}} ({}{constraints})", table.token, columns.join(", "))
 }

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use ovate_base::time::{format_iso, parse_instant};
 use ovate_base::{DataSegment, Interval, Result};
-use sqlx::Row as _;
 
-use super::dialect::{Row, Tx};
-use super::{MetadataStore, commit, now_text, parse_json, sql_error};
+use super::db::{Row, Statement, Tx};
+use super::{MetadataStore, now_text, parse_json};
 
 /// A segment row that was added or whose used flag changed.
 #[derive(Debug, Clone)]
@@ -36,39 +35,41 @@ impl MetadataStore {
     /// Used segments of a data source whose interval overlaps any of `intervals` (all when empty), hidden ones too.
     pub async fn used_segments(&self, data_source: &str, intervals: &[Interval]) -> Result<Vec<DataSegment>> {
         let (from, to) = text_range(intervals);
-        let query = sqlx::query(self.sql(USED_OVERLAPPING)).bind(data_source).bind(true).bind(to).bind(from);
-        let rows = query.fetch_all(&self.pool).await.map_err(sql_error)?;
-        overlapping(segments_of(&rows)?, intervals)
+        let query = self.q(USED_OVERLAPPING).bind(data_source).bind(true).bind(to).bind(from);
+        overlapping(query.map(|row| segment_of(&row)).await?, intervals)
     }
 
     /// Used segments of all data sources.
     pub async fn all_used_segments(&self) -> Result<Vec<SegmentChange>> {
         let sql = "SELECT payload, used, used_status_last_updated, created_date FROM {segments} WHERE used = ?";
-        let rows = sqlx::query(self.sql(sql)).bind(true).fetch_all(&self.pool).await.map_err(sql_error)?;
-        rows.iter().map(change_of).collect()
+        self.q(sql).bind(true).map(|row| change_of(&row)).await
     }
 
     /// Rows added or marked since a time, used and unused, for an incremental poll. Ask again with a time some seconds
     /// before the newest one seen: a transaction's rows carry the time from before it committed.
     pub async fn segment_changes_since(&self, updated: &str) -> Result<Vec<SegmentChange>> {
+        // Druid's index begins with `used`, so each of its values is looked for by itself.
         let sql = "SELECT payload, used, used_status_last_updated, created_date FROM {segments} \
-                   WHERE used_status_last_updated >= ? ORDER BY used_status_last_updated";
-        let rows = sqlx::query(self.sql(sql)).bind(updated).fetch_all(&self.pool).await.map_err(sql_error)?;
-        rows.iter().map(change_of).collect()
+                   WHERE used = ? AND used_status_last_updated >= ?";
+        let mut changes = Vec::new();
+        for used in [true, false] {
+            changes.extend(self.q(sql).bind(used).bind(updated).map(|row| change_of(&row)).await?);
+        }
+        changes.sort_by(|a: &SegmentChange, b| a.updated.cmp(&b.updated));
+        Ok(changes)
     }
 
     /// How many used segments there are, to notice deleted rows cheaply.
     pub async fn used_segment_count(&self) -> Result<i64> {
-        let sql = self.sql("SELECT COUNT(*) FROM {segments} WHERE used = ?");
-        sqlx::query_scalar(sql).bind(true).fetch_one(&self.pool).await.map_err(sql_error)
+        self.count_of(self.q("SELECT COUNT(*) FROM {segments} WHERE used = ?").bind(true)).await
     }
 
     /// A segment by its id.
     pub async fn segment(&self, id: &str, include_unused: bool) -> Result<Option<DataSegment>> {
-        let sql = self.sql("SELECT payload, used FROM {segments} WHERE id = ?");
-        let row = sqlx::query(sql).bind(id).fetch_optional(&self.pool).await.map_err(sql_error)?;
+        let sql = "SELECT payload, used FROM {segments} WHERE id = ?";
+        let row = self.q(sql).bind(id).one().await?;
         let Some(row) = row else { return Ok(None) };
-        let used: bool = row.try_get(1).map_err(sql_error)?;
+        let used: bool = row.get(1)?;
         if used || include_unused { segment_of(&row).map(Some) } else { Ok(None) }
     }
 
@@ -85,8 +86,8 @@ impl MetadataStore {
              WHERE dataSource = ? AND used = ? AND used_status_last_updated <= ? ORDER BY id {order}"
         );
         let before = filter.updated_before.map_or_else(|| "9999".to_owned(), format_iso);
-        let query = sqlx::query(self.sql(&sql)).bind(data_source).bind(false).bind(before);
-        let rows = query.fetch_all(&self.pool).await.map_err(sql_error)?;
+        let query = self.q(&sql).bind(data_source).bind(false).bind(before);
+        let rows = query.all().await?;
         let mut found = Vec::new();
         for row in &rows {
             let change = change_of(row)?;
@@ -112,71 +113,88 @@ impl MetadataStore {
     pub async fn data_sources(&self, include_unused: bool) -> Result<Vec<String>> {
         let condition = if include_unused { "" } else { "WHERE used = TRUE" };
         let sql = format!("SELECT DISTINCT dataSource FROM {{segments}} {condition} ORDER BY dataSource");
-        sqlx::query_scalar(self.sql(&sql)).fetch_all(&self.pool).await.map_err(sql_error)
+        self.q(&sql).map(|row| row.get(0)).await
     }
 
     /// Sets the used flag of segments by id; gives how many changed.
     pub async fn mark_segments(&self, ids: &[String], used: bool) -> Result<u64> {
-        let mut tx = self.write().await?;
-        let changed = self.mark_in(&mut tx, ids, used).await?;
-        commit(tx).await?;
-        Ok(changed)
+        self.retry(|| async {
+            let mut tx = self.write().await?;
+            let changed = self.mark_in(&mut tx, ids, used).await?;
+            tx.commit().await?;
+            Ok(changed)
+        })
+        .await
     }
 
     /// Marks used segments unused whose interval lies inside, optionally of some versions; gives how many changed.
     pub async fn mark_interval_unused(&self, data_source: &str, interval: Interval, versions: Option<&[String]>) -> Result<u64> {
-        let mut tx = self.write().await?;
-        let ids = self.ids_inside(&mut tx, data_source, interval, versions).await?;
-        let changed = self.mark_in(&mut tx, &ids, false).await?;
-        commit(tx).await?;
-        Ok(changed)
+        self.retry(|| async {
+            let mut tx = self.write().await?;
+            let ids = self.ids_inside(&mut tx, data_source, interval, versions).await?;
+            let changed = self.mark_in(&mut tx, &ids, false).await?;
+            tx.commit().await?;
+            Ok(changed)
+        })
+        .await
     }
 
     /// Marks all segments of a data source unused; gives how many changed.
     pub async fn mark_data_source_unused(&self, data_source: &str) -> Result<u64> {
-        let mut tx = self.write().await?;
-        let sql = "UPDATE {segments} SET used = ?, used_status_last_updated = ? WHERE dataSource = ? AND used = ?";
-        let query = sqlx::query(self.sql(sql)).bind(false).bind(now_text()).bind(data_source).bind(true);
-        let changed = query.execute(&mut *tx).await.map_err(sql_error)?.rows_affected();
-        commit(tx).await?;
-        Ok(changed)
+        self.retry(|| async {
+            let mut tx = self.write().await?;
+            let sql = "UPDATE {segments} SET used = ?, used_status_last_updated = ? WHERE dataSource = ? AND used = ?";
+            let query = self.q(sql).bind(false).bind(now_text()).bind(data_source).bind(true);
+            let changed = query.run_in(&mut tx).await?;
+            tx.commit().await?;
+            Ok(changed)
+        })
+        .await
     }
 
-    /// Deletes the rows of unused segments; used ones stay. Gives the ids that were deleted.
+    /// Deletes the rows of unused segments; used ones stay. Gives the ids that are gone.
     pub async fn delete_unused_segments(&self, ids: &[String]) -> Result<Vec<String>> {
-        let mut tx = self.write().await?;
-        let mut deleted = Vec::new();
-        for id in ids {
-            let sql = self.sql("DELETE FROM {segments} WHERE id = ? AND used = ?");
-            let result = sqlx::query(sql).bind(id).bind(false).execute(&mut *tx).await.map_err(sql_error)?;
-            if result.rows_affected() > 0 {
-                deleted.push(id.clone());
+        self.retry(|| async {
+            let mut tx = self.write().await?;
+            let mut gone = Vec::new();
+            for some in ids.chunks(IDS_MAX) {
+                let marks = marks(some.len());
+                let sql = format!("SELECT id FROM {{segments}} WHERE used = ? AND id IN ({marks}){{for_update}}");
+                let used: BTreeSet<String> = texts(&with_ids(self.q(&sql).bind(true), some).all_in(&mut tx).await?)?;
+                let sql = format!("DELETE FROM {{segments}} WHERE used = ? AND id IN ({marks})");
+                with_ids(self.q(&sql).bind(false), some).run_in(&mut tx).await?;
+                // An id without a row counts as well: another try of ours may have deleted it.
+                gone.extend(some.iter().filter(|id| !used.contains(*id)).cloned());
             }
-        }
-        commit(tx).await?;
-        Ok(deleted)
+            tx.commit().await?;
+            Ok(gone)
+        })
+        .await
     }
 
     /// Replaces the payloads of segments that exist (`segmentMetadataUpdate`), for a changed load spec.
     pub async fn update_segment_payloads(&self, segments: &[DataSegment]) -> Result<()> {
-        let mut tx = self.write().await?;
-        for segment in segments {
-            let sql = self.sql("UPDATE {segments} SET payload = ? WHERE id = ?");
-            let query = sqlx::query(sql).bind(super::to_bytes(segment)).bind(segment.id().to_string());
-            query.execute(&mut *tx).await.map_err(sql_error)?;
-        }
-        commit(tx).await
+        self.retry(|| async {
+            let mut tx = self.write().await?;
+            for segment in segments {
+                let sql = "UPDATE {segments} SET payload = ? WHERE id = ?";
+                let query = self.q(sql).bind(super::to_bytes(segment)).bind(segment.id().to_string());
+                query.run_in(&mut tx).await?;
+            }
+            tx.commit().await
+        })
+        .await
     }
 
     /// Ids of segments that share a load spec because of upgrades: id to the id it was upgraded from.
     pub async fn upgraded_from(&self, data_source: &str, ids: &[String]) -> Result<Vec<(String, String)>> {
         let sql =
             "SELECT id, upgraded_from_segment_id FROM {segments} WHERE dataSource = ? AND upgraded_from_segment_id IS NOT NULL";
-        let rows = sqlx::query(self.sql(sql)).bind(data_source).fetch_all(&self.pool).await.map_err(sql_error)?;
+        let rows = self.q(sql).bind(data_source).all().await?;
         let wanted: BTreeSet<&String> = ids.iter().collect();
         let mut pairs = Vec::new();
         for row in rows {
-            let pair: (String, String) = (row.try_get(0).map_err(sql_error)?, row.try_get(1).map_err(sql_error)?);
+            let pair: (String, String) = (row.get(0)?, row.get(1)?);
             if wanted.contains(&pair.0) || wanted.contains(&pair.1) {
                 pairs.push(pair);
             }
@@ -187,18 +205,19 @@ impl MetadataStore {
     /// Used segments of a data source inside a transaction, overlapping `interval`.
     pub(super) async fn used_in(&self, tx: &mut Tx, data_source: &str, interval: Interval) -> Result<Vec<DataSegment>> {
         let (from, to) = text_range(&[interval]);
-        let query = sqlx::query(self.sql(USED_OVERLAPPING)).bind(data_source).bind(true).bind(to).bind(from);
-        let rows = query.fetch_all(&mut **tx).await.map_err(sql_error)?;
+        let query = self.q(USED_OVERLAPPING).bind(data_source).bind(true).bind(to).bind(from);
+        let rows = query.all_in(tx).await?;
         overlapping(segments_of(&rows)?, &[interval])
     }
 
     async fn mark_in(&self, tx: &mut Tx, ids: &[String], used: bool) -> Result<u64> {
         let now = now_text();
         let mut changed = 0;
-        for id in ids {
-            let sql = self.sql("UPDATE {segments} SET used = ?, used_status_last_updated = ? WHERE id = ? AND used = ?");
-            let query = sqlx::query(sql).bind(used).bind(&now).bind(id).bind(!used);
-            changed += query.execute(&mut **tx).await.map_err(sql_error)?.rows_affected();
+        for some in ids.chunks(IDS_MAX) {
+            let marks = marks(some.len());
+            let sql =
+                format!("UPDATE {{segments}} SET used = ?, used_status_last_updated = ? WHERE used = ? AND id IN ({marks})");
+            changed += with_ids(self.q(&sql).bind(used).bind(&now).bind(!used), some).run_in(tx).await?;
         }
         Ok(changed)
     }
@@ -210,11 +229,11 @@ impl MetadataStore {
         interval: Interval,
         versions: Option<&[String]>,
     ) -> Result<Vec<String>> {
-        let sql = self.sql("SELECT id, start, {end}, version FROM {segments} WHERE dataSource = ? AND used = ?");
-        let rows = sqlx::query(sql).bind(data_source).bind(true).fetch_all(&mut **tx).await.map_err(sql_error)?;
+        let sql = "SELECT id, start, {end}, version FROM {segments} WHERE dataSource = ? AND used = ?";
+        let rows = self.q(sql).bind(data_source).bind(true).all_in(tx).await?;
         let mut ids = Vec::new();
         for row in rows {
-            let text = |column: usize| row.try_get::<String, _>(column).map_err(sql_error);
+            let text = |column: usize| row.get::<String>(column);
             let inside = Interval { start: parse_instant(&text(1)?)?, end: parse_instant(&text(2)?)? };
             let version = text(3)?;
             if interval.encloses(&inside) && versions.is_none_or(|versions| versions.contains(&version)) {
@@ -238,6 +257,21 @@ fn text_range(intervals: &[Interval]) -> (String, String) {
     }
 }
 
+/// Ids in one statement.
+const IDS_MAX: usize = 200;
+
+fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+fn with_ids<'s>(statement: Statement<'s>, ids: &[String]) -> Statement<'s> {
+    ids.iter().fold(statement, |statement, id| statement.bind(id))
+}
+
+fn texts(rows: &[Row]) -> Result<BTreeSet<String>> {
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
 fn overlapping(mut segments: Vec<DataSegment>, intervals: &[Interval]) -> Result<Vec<DataSegment>> {
     if !intervals.is_empty() {
         segments.retain(|segment| intervals.iter().any(|interval| interval.overlaps(&segment.interval)));
@@ -246,7 +280,7 @@ fn overlapping(mut segments: Vec<DataSegment>, intervals: &[Interval]) -> Result
 }
 
 pub(super) fn segment_of(row: &Row) -> Result<DataSegment> {
-    parse_json(row.try_get::<&[u8], _>(0).map_err(sql_error)?, "segment payload")
+    parse_json(row.bytes(0)?, "segment payload")
 }
 
 fn segments_of(rows: &[Row]) -> Result<Vec<DataSegment>> {
@@ -256,8 +290,9 @@ fn segments_of(rows: &[Row]) -> Result<Vec<DataSegment>> {
 fn change_of(row: &Row) -> Result<SegmentChange> {
     Ok(SegmentChange {
         segment: segment_of(row)?,
-        used: row.try_get(1).map_err(sql_error)?,
-        updated: row.try_get(2).map_err(sql_error)?,
-        created: row.try_get(3).map_err(sql_error)?,
+        used: row.get(1)?,
+        // Rows from before that column was added have none.
+        updated: row.get::<Option<String>>(2)?.map_or_else(|| row.get(3), Ok)?,
+        created: row.get(3)?,
     })
 }

@@ -4,18 +4,18 @@
 use ovate_base::Result;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use sqlx::Row as _;
 
-use super::{MetadataStore, commit, now_text, parse_json, sql_error, to_bytes};
+use super::{MetadataStore, now_text, parse_json, to_bytes};
 
 impl MetadataStore {
     /// Notes a state under its fingerprint; one that is there stays.
     pub async fn put_indexing_state(&self, data_source: &str, fingerprint: &str, state: &Value) -> Result<()> {
+        self.retry(|| async {
         let mut tx = self.write().await?;
         let sql = "INSERT INTO {indexingStates} (created_date, datasource, fingerprint, payload, used, pending, used_status_last_updated) \
-                   VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING";
+                   VALUES (?, ?, ?, ?, ?, ?, ?) {keep:fingerprint}";
         let now = now_text();
-        let query = sqlx::query(self.sql(sql))
+        let query = self.q(sql)
             .bind(&now)
             .bind(data_source)
             .bind(fingerprint)
@@ -23,15 +23,17 @@ impl MetadataStore {
             .bind(true)
             .bind(false)
             .bind(&now);
-        query.execute(&mut *tx).await.map_err(sql_error)?;
-        commit(tx).await
+        query.run_in(&mut tx).await?;
+        tx.commit().await
+        })
+        .await
     }
 
     /// The state of a fingerprint.
     pub async fn indexing_state(&self, fingerprint: &str) -> Result<Option<Value>> {
-        let sql = self.sql("SELECT payload FROM {indexingStates} WHERE fingerprint = ?");
-        let row = sqlx::query(sql).bind(fingerprint).fetch_optional(&self.pool).await.map_err(sql_error)?;
-        row.map(|row| parse_json(row.try_get::<&[u8], _>(0).map_err(sql_error)?, "indexing state")).transpose()
+        let sql = "SELECT payload FROM {indexingStates} WHERE fingerprint = ?";
+        let row = self.q(sql).bind(fingerprint).one().await?;
+        row.map(|row| parse_json(row.bytes(0)?, "indexing state")).transpose()
     }
 }
 

@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ovate_base::{DataSegment, Interval, Result, SegmentId, ShardSpec};
-use sqlx::Row as _;
 
-use super::dialect::Tx;
+use super::db::Tx;
 use super::publish::with_version;
 use super::segments::segment_of;
-use super::{MetadataStore, PendingSegment, SegmentIdWithShardSpec, sql_error};
+use super::{MetadataStore, PendingSegment, SegmentIdWithShardSpec};
 
 /// New segment id and the id it was upgraded from.
 pub(super) type Upgraded = Vec<(SegmentId, String)>;
@@ -26,10 +25,10 @@ impl MetadataStore {
         segments: &mut Vec<DataSegment>,
     ) -> Result<Upgraded> {
         let sql = "SELECT s.payload FROM {upgradeSegments} u JOIN {segments} s ON s.id = u.segment_id WHERE u.task_id = ? ORDER BY s.id";
-        let rows = sqlx::query(self.sql(sql)).bind(task_id).fetch_all(&mut **tx).await.map_err(sql_error)?;
+        let rows = self.q(sql).bind(task_id).all_in(tx).await?;
         let appended = rows.iter().map(segment_of).collect::<Result<Vec<DataSegment>>>()?;
-        let sql = self.sql("DELETE FROM {upgradeSegments} WHERE task_id = ?");
-        sqlx::query(sql).bind(task_id).execute(&mut **tx).await.map_err(sql_error)?;
+        let sql = "DELETE FROM {upgradeSegments} WHERE task_id = ?";
+        self.q(sql).bind(task_id).run_in(tx).await?;
 
         let mut upgraded = Vec::new();
         let mut counts: BTreeMap<Interval, i32> = BTreeMap::new();
@@ -125,16 +124,18 @@ impl MetadataStore {
 
     /// Forgets what was recorded for a replacing task that ended.
     pub async fn delete_upgrade_segments(&self, task_id: &str) -> Result<()> {
-        let mut tx = self.write().await?;
-        let sql = self.sql("DELETE FROM {upgradeSegments} WHERE task_id = ?");
-        sqlx::query(sql).bind(task_id).execute(&mut *tx).await.map_err(sql_error)?;
-        super::commit(tx).await
+        self.retry(|| async {
+            let mut tx = self.write().await?;
+            let sql = "DELETE FROM {upgradeSegments} WHERE task_id = ?";
+            self.q(sql).bind(task_id).run_in(&mut tx).await?;
+            tx.commit().await
+        })
+        .await
     }
 
     /// How many appends are recorded for a replacing task.
     pub async fn upgrade_segment_count(&self, task_id: &str) -> Result<i64> {
-        let sql = self.sql("SELECT COUNT(*) FROM {upgradeSegments} WHERE task_id = ?");
-        let row = sqlx::query(sql).bind(task_id).fetch_one(&self.pool).await.map_err(sql_error)?;
-        row.try_get(0).map_err(sql_error)
+        let sql = "SELECT COUNT(*) FROM {upgradeSegments} WHERE task_id = ?";
+        self.count_of(self.q(sql).bind(task_id)).await
     }
 }

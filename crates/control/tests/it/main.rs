@@ -1,4 +1,0 @@
-//! Facts of `control` that need real services.
-
-mod contract;
-mod zookeeper;
