@@ -1,5 +1,5 @@
 //! `base`: what every room talks in - instants, intervals, granularities, segment ids, shard specs, the timeline,
-//! error kinds, properties and budgets. No I/O, no runtime, no HTTP.
+//! error kinds, properties, budgets and Smile. No I/O, no runtime, no HTTP.
 
 pub mod budget;
 pub mod error;
@@ -9,6 +9,7 @@ mod hostile;
 pub mod interval;
 pub mod properties;
 pub mod segment;
+pub mod smile;
 pub mod time;
 pub mod timeline;
 
