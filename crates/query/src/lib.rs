@@ -18,5 +18,5 @@ pub use finalize::{finalize, prune_for_transfer};
 pub use group::SharedDictionaries;
 pub use merge::merge;
 pub use partial::Partial;
-pub use result::{QueryRows, RowBatch, write_json};
-pub use run::{QueryContext, SegmentMeta, SegmentRef, run_segment, run_segments};
+pub use result::{QueryRows, ResultFormat, RowBatch, SegmentRows, write_by_segment, write_json, write_result};
+pub use run::{QueryContext, SegmentMeta, SegmentRef, run_each, run_segment, run_segments};

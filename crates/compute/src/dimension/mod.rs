@@ -77,7 +77,8 @@ impl DimensionSpec {
         };
         let output_type = || Ok::<_, DruidError>(doc.optional_type("outputType")?.unwrap_or(ColumnType::String));
         Ok(match doc.optional_text("type")?.as_deref().unwrap_or("default") {
-            "default" => {
+            // Druid writes a dimension that was given by name alone under its class name.
+            "default" | "LegacyDimensionSpec" => {
                 let (dimension, output_name) = names()?;
                 DimensionSpec::Default { dimension, output_name, output_type: output_type()? }
             }

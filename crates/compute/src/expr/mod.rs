@@ -18,7 +18,7 @@ use std::sync::Arc;
 use ovate_base::Result;
 
 pub use bind::BoundExpr;
-pub(crate) use functions::{cast_json, scalar_at};
+pub(crate) use functions::{cast_json, document_at, scalar_at};
 use node::Node;
 
 use crate::column::{ColumnCapabilities, ColumnSource};

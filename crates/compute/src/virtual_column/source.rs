@@ -10,7 +10,7 @@ use super::{PathPart, VirtualColumnSpec, expression};
 use crate::column::{Column, ColumnCapabilities, ColumnSource, ComputedColumn};
 use crate::context::EvalContext;
 use crate::dimension::filtered;
-use crate::expr::{cast_json, scalar_at};
+use crate::expr::{cast_json, document_at, scalar_at};
 use crate::types::ColumnType;
 use crate::value::Value;
 
@@ -152,6 +152,10 @@ fn nested(
     }
     let target = expected.cloned().unwrap_or(ColumnType::String);
     let path = path.to_vec();
+    if matches!(&target, ColumnType::Complex(_)) {
+        let function = move |value: &Value| document_at(value, &path);
+        return Ok(Some(Arc::new(ComputedColumn::new(column, target, Arc::new(function)))));
+    }
     let to = target.clone();
     let function = move |value: &Value| cast_json(scalar_at(value, &path), &to);
     Ok(Some(Arc::new(ComputedColumn::new(column, target, Arc::new(function)))))

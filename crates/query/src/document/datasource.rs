@@ -113,7 +113,7 @@ impl DataSource {
                 base: Box::new(child("base")?),
                 filter: FilterSpec::from_json(fields.required("filter")?)?,
             }),
-            "restrict" => Err(DruidError::unsupported("datasource type [restrict]")),
+            "restrict" => restricted(&fields, child("base")?),
             other => Err(unknown_type("datasource", other, KNOWN)),
         }
     }
@@ -174,6 +174,19 @@ impl DataSource {
             }
             DataSource::Unnest { base, .. } | DataSource::Filter { base, .. } => base.collect_tables(names),
         }
+    }
+}
+
+/// `RestrictedDataSource`: a table under a policy that a Broker has put on it.
+fn restricted(fields: &Fields<'_>, base: DataSource) -> Result<DataSource> {
+    let policy = Fields::new(fields.required("policy")?, "policy")?;
+    match policy.str("type")?.as_str() {
+        "noRestriction" => Ok(base),
+        "row" => {
+            let filter = FilterSpec::from_json(policy.required("rowFilter")?)?;
+            Ok(DataSource::Filter { base: Box::new(base), filter })
+        }
+        other => Err(unknown_type("policy", other, &["noRestriction", "row"])),
     }
 }
 

@@ -26,7 +26,7 @@ impl MetricSpec {
         let fields = Fields::new(value, "topN metric")?;
         let dimension = |order| Ok(MetricSpec::Dimension { order, previous_stop: fields.opt_str("previousStop")? });
         match fields.str("type")?.as_str() {
-            "numeric" => Ok(MetricSpec::Numeric(fields.str("metric")?)),
+            "numeric" | "LegacyTopNMetricSpec" => Ok(MetricSpec::Numeric(fields.str("metric")?)),
             "lexicographic" => dimension(StringOrder::Lexicographic),
             "alphaNumeric" => dimension(StringOrder::Alphanumeric),
             "dimension" => dimension(fields.opt_parsed("ordering", StringOrder::from_json)?.unwrap_or_default()),

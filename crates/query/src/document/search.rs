@@ -77,7 +77,11 @@ impl SearchQuery {
             _ => fields.parsed("searchDimensions", DimensionSpec::from_json)?,
         };
         let order = match fields.opt("sort") {
-            Some(sort @ Value::Object(_)) => Fields::new(sort, "sort")?.opt_str("type")?,
+            // Brokers of Druid write the order as an object inside the object.
+            Some(sort @ Value::Object(_)) => match Fields::new(sort, "sort")?.opt("type") {
+                Some(inner @ Value::Object(_)) => Fields::new(inner, "sort")?.opt_str("type")?,
+                _ => Fields::new(sort, "sort")?.opt_str("type")?,
+            },
             Some(other) => other.as_str().map(str::to_owned),
             None => None,
         };

@@ -70,6 +70,14 @@ impl<'a> ResultColumns<'a> {
         Ok(Some(vector))
     }
 
+    /// What rows are ordered by: like [`ResultColumns::get`], but sketches always count by their estimate.
+    pub fn order_value(&self, name: &str) -> Result<Option<Vector>> {
+        match self.aggregations.iter().position(|spec| spec.name() == name) {
+            Some(index) if !self.finalizes => self.aggregations[index].finalize(&self.aggregates[index]).map(Some),
+            _ => self.get(name),
+        }
+    }
+
     /// Post-aggregators see dimensions, aggregators before finalising, and the post-aggregators before them.
     fn compute_post(&self, index: usize) -> Result<Vector> {
         let failure = RefCell::new(None);

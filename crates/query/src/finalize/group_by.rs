@@ -74,6 +74,11 @@ pub(super) fn first_rows(query: &GroupByQuery, columns: &ResultColumns<'_>, all:
     let limit = &query.limit_spec;
     let needed = limit.limit.map(|n| usize::try_from(n.saturating_add(limit.offset)).unwrap_or(usize::MAX));
     let mut sort = Vec::new();
+    // Brokers of Druid that push a limit down merge by time first (`getRowOrderingForPushDown`).
+    let pushed = query.base.segments.segments.is_some() && query.base.context.bool("applyLimitPushDown", false)?;
+    if pushed && !all && !query.base.context.sort_by_dims_first()? {
+        sort.push(SortColumn::natural(columns.key(0).clone(), Direction::Ascending));
+    }
     for order in &limit.columns {
         let Some(vector) = columns.get(&order.dimension)? else { return Err(unknown_order(&order.dimension)) };
         let is_dimension = query.dimensions.iter().any(|spec| spec.output_name() == order.dimension);

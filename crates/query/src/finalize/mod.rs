@@ -26,9 +26,6 @@ use crate::run::QueryContext;
 /// The answer of a query whose partials have all been merged.
 pub fn finalize(query: &NativeQuery, partial: Partial, context: &QueryContext) -> Result<QueryRows> {
     context.check()?;
-    if query.context().by_segment()? {
-        return Err(DruidError::unsupported("query context parameter [bySegment]"));
-    }
     match (query, partial) {
         (NativeQuery::Timeseries(q), Partial::Groups(groups)) => timeseries::finalize(q, groups, context),
         (NativeQuery::TopN(q), Partial::Groups(groups)) => top_n::finalize(q, groups, context),

@@ -1,5 +1,7 @@
 //! scan: batches in order, cut to offset and limit.
 
+use std::sync::Arc;
+
 use ovate_base::Result;
 
 use crate::document::ScanQuery;
@@ -10,14 +12,15 @@ use crate::run::QueryContext;
 
 pub(super) fn finalize(query: &ScanQuery, partial: ScanPartial, context: &QueryContext) -> Result<QueryRows> {
     let signature = partial.signature.clone();
-    let (segments, batches): (Vec<_>, Vec<_>) = if query.order_by.is_empty() || partial.batches.len() < 2 {
-        partial.batches.into_iter().unzip()
-    } else {
-        context.check()?;
-        let segment = partial.batches[0].0.clone();
-        let batches = sorted(query, partial);
-        (vec![segment; batches.len()], batches)
-    };
+    let (segments, batches): (Vec<_>, Vec<_>) =
+        if query.order_by.is_empty() || (partial.batches.len() < 2 && query.base.segments.segments.is_none()) {
+            partial.batches.into_iter().unzip()
+        } else {
+            context.check()?;
+            let segment = partial.batches.first().map_or_else(|| Arc::from(""), |batch| batch.0.clone());
+            let batches = sorted(query, partial);
+            (vec![segment; batches.len()], batches)
+        };
     let mut skip = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let mut left = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let (mut kept_segments, mut kept) = (Vec::new(), Vec::new());
@@ -56,5 +59,7 @@ fn sorted(query: &ScanQuery, partial: ScanPartial) -> Vec<RowBatch> {
     let order = order_rows(whole.rows, &sort, needed);
     let batch =
         |rows: &[u32]| RowBatch { columns: whole.columns.iter().map(|column| column.gather(rows)).collect(), rows: rows.len() };
-    order.chunks(query.batch_size.clamp(1, 1 << 20) as usize).map(batch).collect()
+    // A Broker of Druid merges ordered answers of data servers by the first row of each element.
+    let rows_max = if query.base.segments.segments.is_some() { 1 } else { query.batch_size.clamp(1, 1 << 20) as usize };
+    order.chunks(rows_max).map(batch).collect()
 }

@@ -88,7 +88,7 @@ fn sort_columns(metric: &MetricSpec, columns: &ResultColumns<'_>, dimension: &Ve
     };
     Ok(match inner {
         MetricSpec::Numeric(name) => {
-            let values = columns.get(name)?.unwrap_or(Vector::Null { len: columns.rows });
+            let values = columns.order_value(name)?.unwrap_or(Vector::Null { len: columns.rows });
             if inverted {
                 return Ok(vec![nulls(&values, false), SortColumn::natural(values, Direction::Ascending), tie()]);
             }

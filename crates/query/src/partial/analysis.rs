@@ -25,6 +25,7 @@ impl ColumnAnalysis {
     fn to_json(&self) -> Value {
         let legacy = match &self.column_type {
             ColumnType::Complex(Some(name)) => name.to_string(),
+            ColumnType::Array(_) => "ARRAY".to_owned(),
             other => other.to_string(),
         };
         json!({

@@ -5,6 +5,7 @@ mod analysis;
 mod combine;
 mod decode;
 mod dictionary;
+pub mod druid;
 mod encode;
 mod wire;
 

@@ -1,7 +1,9 @@
 //! Final results: typed columns in batches, and Druid's JSON envelopes around them.
 
 pub(crate) mod batch;
-mod json;
+pub(crate) mod cell;
+mod document;
+mod envelope;
 pub(crate) mod sort;
 
 use std::sync::Arc;
@@ -9,7 +11,8 @@ use std::sync::Arc;
 use ovate_compute::{ColumnType, Vector};
 
 pub(crate) use batch::{concatenate, join};
-pub use json::write_json;
+pub use document::{ResultFormat, Sink};
+pub use envelope::{SegmentRows, write_by_segment, write_json, write_result};
 
 /// Some rows of a result; every column has `rows` values.
 #[derive(Clone)]

@@ -1,10 +1,10 @@
 //! What a running query may use and when it must stop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use ovate_base::{DruidError, Result};
+use ovate_base::{Budget, DruidError, Result};
 use ovate_compute::EvalContext;
 
 use crate::group::SharedDictionaries;
@@ -17,9 +17,9 @@ pub struct QueryContext {
     pub stop: Arc<AtomicBool>,
     /// When the query's timeout ends.
     pub deadline: Option<Instant>,
-    /// Bytes that grouping may hold in this process, all threads together.
-    pub memory_bytes_max: u64,
-    memory_bytes: Arc<AtomicU64>,
+    /// Bytes that grouping may hold: all threads of this query together, and with the process's other queries where the budget
+    /// is a child of theirs.
+    budget: Budget,
     /// What the server's segments share; empty for a context of its own.
     pub dictionaries: Arc<SharedDictionaries>,
 }
@@ -27,14 +27,7 @@ pub struct QueryContext {
 impl QueryContext {
     /// No deadline, and 1 GiB for grouping.
     pub fn new(eval: EvalContext) -> Self {
-        QueryContext {
-            eval,
-            stop: Arc::default(),
-            deadline: None,
-            memory_bytes_max: 1 << 30,
-            memory_bytes: Arc::default(),
-            dictionaries: Arc::default(),
-        }
+        QueryContext { eval, stop: Arc::default(), deadline: None, budget: query_budget(1 << 30), dictionaries: Arc::default() }
     }
 
     /// With this deadline.
@@ -51,8 +44,19 @@ impl QueryContext {
 
     /// With this much memory for grouping.
     pub fn with_memory(mut self, bytes: u64) -> Self {
-        self.memory_bytes_max = bytes;
+        self.budget = query_budget(bytes);
         self
+    }
+
+    /// With a budget that is shared with others.
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// What this query may hold.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// An error when the query was cancelled or is out of time. Called once a batch.
@@ -68,42 +72,23 @@ impl QueryContext {
 
     /// A reservation that grows and gives everything back when dropped.
     pub(crate) fn reservation(&self) -> Reservation {
-        Reservation { bytes: 0, bytes_max: self.memory_bytes_max, used: self.memory_bytes.clone() }
+        Reservation(self.budget.empty())
     }
+}
+
+fn query_budget(bytes: u64) -> Budget {
+    Budget::new("druid.ovate.memory", bytes)
 }
 
 /// Bytes that one grouping holds.
-pub(crate) struct Reservation {
-    bytes: u64,
-    bytes_max: u64,
-    used: Arc<AtomicU64>,
-}
+pub(crate) struct Reservation(ovate_base::Reservation);
 
 impl Reservation {
-    /// Sets the size; over the query's budget it is Druid's resource limit error.
+    /// Sets the size; over the budget it is Druid's resource limit error.
     pub fn set(&mut self, bytes: usize) -> Result<()> {
-        let bytes = bytes as u64;
-        if bytes >= self.bytes {
-            let before = self.used.fetch_add(bytes - self.bytes, Ordering::Relaxed);
-            let total = before + (bytes - self.bytes);
-            self.bytes = bytes;
-            if total > self.bytes_max {
-                return Err(DruidError::resource_limit(format!(
-                    "Not enough memory for grouping: {total} bytes wanted, {} allowed. Try raising druid.processing.buffer.sizeBytes \
-                     or druid.query.groupBy.maxMergingDictionarySize, or narrow the query.",
-                    self.bytes_max
-                )));
-            }
-        } else {
-            self.used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
-            self.bytes = bytes;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.0.resize(bytes as u64).map_err(|e| {
+            let advice = "or narrow the query";
+            DruidError::resource_limit(format!("Not enough memory for grouping, {advice}: {}", e.message))
+        })
     }
 }

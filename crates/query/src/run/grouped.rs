@@ -13,7 +13,7 @@ use super::context::Reservation;
 use super::cursor::{Selection, TimeRows};
 use super::keys::SegmentKey;
 use super::{QueryContext, SegmentRef};
-use crate::document::{DataSource, NativeQuery, QueryBase};
+use crate::document::{DataSource, GroupByQuery, NativeQuery, QueryBase};
 use crate::group::{GroupMerger, GroupTable};
 use crate::partial::GroupsPartial;
 use crate::source::base_of;
@@ -30,25 +30,42 @@ pub(crate) struct GroupedPlan<'a> {
     pub aggregations: &'a [AggregatorSpec],
     /// Buckets without rows are part of the result.
     lists_buckets: bool,
+    /// Rows whose dimension holds no value at all are in no group (`StringTopNColumnAggregatesProcessor`); a groupBy has them
+    /// under null.
+    skips_empty_rows: bool,
 }
 
 impl<'a> GroupedPlan<'a> {
     /// The plan of a timeseries, topN or groupBy.
     pub fn of(query: &'a NativeQuery) -> Result<Self> {
         match query {
-            NativeQuery::Timeseries(q) => {
-                Ok(GroupedPlan { base: &q.base, dimensions: &[], aggregations: &q.aggregations, lists_buckets: true })
-            }
+            NativeQuery::Timeseries(q) => Ok(GroupedPlan {
+                base: &q.base,
+                dimensions: &[],
+                aggregations: &q.aggregations,
+                lists_buckets: true,
+                skips_empty_rows: false,
+            }),
             NativeQuery::TopN(q) => Ok(GroupedPlan {
                 base: &q.base,
                 dimensions: std::slice::from_ref(&q.dimension),
                 aggregations: &q.aggregations,
                 lists_buckets: true,
+                skips_empty_rows: true,
             }),
-            NativeQuery::GroupBy(q) => {
-                Ok(GroupedPlan { base: &q.base, dimensions: &q.dimensions, aggregations: &q.aggregations, lists_buckets: false })
-            }
+            NativeQuery::GroupBy(q) => Ok(Self::of_group_by(q)),
             other => Err(DruidError::runtime(format!("query type [{}] does not group", other.query_type()))),
+        }
+    }
+
+    /// The plan of a groupBy.
+    pub fn of_group_by(q: &'a GroupByQuery) -> Self {
+        GroupedPlan {
+            base: &q.base,
+            dimensions: &q.dimensions,
+            aggregations: &q.aggregations,
+            lists_buckets: false,
+            skips_empty_rows: false,
         }
     }
 
@@ -98,6 +115,7 @@ pub(super) fn run_once(plan: &GroupedPlan<'_>, segment: &SegmentRef, context: &Q
             matches!(spec, DimensionSpec::Default { .. }) && column.capabilities().bitmaps && Arc::strong_count(column) > 2
         });
         let key = SegmentKey::dimension(column, spec.output_type())?.skipping_nulls(plan.lists_buckets && filters_null(spec));
+        let key = key.skipping_empty_rows(plan.skips_empty_rows);
         keys.push(key.share(kept, || context.dictionaries.column(plan.table(), spec.dimension())));
     }
     let may_repeat = keys.iter().any(SegmentKey::may_repeat);

@@ -18,6 +18,7 @@ pub(crate) struct SegmentKey {
     shared: Option<(Arc<dyn Column>, Arc<SharedDictionary>)>,
     /// Rows without a value have no group: what a value filter took away is not null (topN only).
     skips_nulls: bool,
+    skips_empty_rows: bool,
 }
 
 enum Kind {
@@ -66,19 +67,31 @@ enum Kind {
 impl SegmentKey {
     /// Time buckets that are constant over row ranges.
     pub fn buckets(starts: Vec<i64>) -> Self {
-        SegmentKey { kind: Kind::Bucket { starts, current: 0 }, output_type: None, shared: None, skips_nulls: false }
+        SegmentKey {
+            kind: Kind::Bucket { starts, current: 0 },
+            output_type: None,
+            shared: None,
+            skips_nulls: false,
+            skips_empty_rows: false,
+        }
     }
 
     /// Time buckets worked out row by row.
     pub fn time(reader: LongReader, granularity: Granularity) -> Self {
         let kind = Kind::Time { reader, granularity, starts: Vec::new(), numbers: NumberInterner::default() };
-        SegmentKey { kind, output_type: None, shared: None, skips_nulls: false }
+        SegmentKey { kind, output_type: None, shared: None, skips_nulls: false, skips_empty_rows: false }
     }
 
     /// A dimension's column; `None` is all null.
     pub fn dimension(column: Option<Arc<dyn Column>>, output_type: ColumnType) -> Result<Self> {
         let Some(column) = column else {
-            return Ok(SegmentKey { kind: Kind::Missing, output_type: Some(output_type), shared: None, skips_nulls: false });
+            return Ok(SegmentKey {
+                kind: Kind::Missing,
+                output_type: Some(output_type),
+                shared: None,
+                skips_nulls: false,
+                skips_empty_rows: false,
+            });
         };
         let capabilities = column.capabilities();
         let whole_arrays = matches!(output_type, ColumnType::Array(_));
@@ -103,7 +116,7 @@ impl SegmentKey {
                 scratch: Vec::new(),
             },
         };
-        Ok(SegmentKey { kind, output_type: Some(output_type), shared: None, skips_nulls: false })
+        Ok(SegmentKey { kind, output_type: Some(output_type), shared: None, skips_nulls: false, skips_empty_rows: false })
     }
 
     /// Says which dictionary the column shares with other segments. Only columns that their segment keeps open share one.
@@ -119,6 +132,12 @@ impl SegmentKey {
     /// Leaves out rows without a value.
     pub fn skipping_nulls(mut self, skips: bool) -> Self {
         self.skips_nulls = skips;
+        self
+    }
+
+    /// Leaves out rows of a multi-value column that hold nothing at all.
+    pub fn skipping_empty_rows(mut self, skips: bool) -> Self {
+        self.skips_empty_rows = skips;
         self
     }
 
@@ -218,15 +237,18 @@ impl SegmentKey {
                 let multi = reader.multi_codes(rows)?;
                 offsets.clear();
                 offsets.push(0);
+                let mut skipped = false;
                 for pair in multi.offsets.windows(2) {
-                    if pair[0] == pair[1] {
+                    if pair[0] == pair[1] && self.skips_empty_rows {
+                        skipped = true;
+                    } else if pair[0] == pair[1] {
                         ids.push(*null_code);
                     } else {
                         ids.extend_from_slice(&multi.codes[pair[0] as usize..pair[1] as usize]);
                     }
                     offsets.push(ids.len() as u32);
                 }
-                return Ok(ids.len() + 1 != offsets.len());
+                return Ok(skipped || ids.len() + 1 != offsets.len());
             }
             Kind::Numbers { reader, column_type, numbers } => read_numbers(reader.as_mut(), column_type, numbers, rows, ids)?,
             Kind::Strings { reader, texts } => {

@@ -51,7 +51,8 @@ fn analyze(query: &SegmentMetadataQuery, source: &dyn ColumnSource, name: &str) 
         multi_value: capabilities.multi_value,
         has_nulls: capabilities.has_nulls,
         size: 0,
-        cardinality: None,
+        // Strings have 0 where nobody asked for it (`SegmentAnalyzer.analyzeStringColumn`).
+        cardinality: (capabilities.column_type == ColumnType::String).then_some(0),
         min: None,
         max: None,
         error: None,

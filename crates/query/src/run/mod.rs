@@ -15,7 +15,7 @@ mod time_boundary;
 pub use context::QueryContext;
 pub(crate) use cursor::Selection;
 pub(crate) use grouped::GroupedPlan;
-pub use parallel::run_segments;
+pub use parallel::{run_each, run_segments};
 pub use segment_ref::{SegmentMeta, SegmentRef};
 
 use std::borrow::Cow;

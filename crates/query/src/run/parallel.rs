@@ -40,6 +40,15 @@ pub fn run_segments(query: &NativeQuery, segments: &[SegmentRef], context: &Quer
     merge(query, partials, context)
 }
 
+/// Runs over each segment apart from the others, on up to `threads` threads; partials in the order of the segments.
+pub fn run_each(query: &NativeQuery, segments: &[SegmentRef], context: &QueryContext, threads: usize) -> Result<Vec<Partial>> {
+    let query = &push_filter_down(query.clone());
+    let layers = Layers::of(query.data_source(), &context.eval)?;
+    on_threads(segments.len(), threads.clamp(1, segments.len().max(1)), &|at| {
+        run_layered(query, &*layered(&segments[at], &layers, context)?, context)
+    })
+}
+
 /// Scans a few segments at a time, in the order of the rows wanted, until no later segment can add to the first `needed` rows.
 fn first_rows(
     segments: &[SegmentRef],

@@ -139,6 +139,14 @@ pub(crate) fn scalar_at(value: &Value, path: &[PathPart]) -> Value {
     }
 }
 
+/// Whatever is at a path, as a document; null where there is nothing.
+pub(crate) fn document_at(value: &Value, path: &[PathPart]) -> Value {
+    match find(&document(value), path) {
+        None | Some(Json::Null) => Value::Null,
+        Some(found) => Value::Json(Arc::new(found.clone())),
+    }
+}
+
 /// A cast that takes booleans' text: JSON's true is 1 as a number and `true` as text.
 pub(crate) fn cast_json(found: Value, target: &ColumnType) -> Value {
     match (&found, target) {

@@ -12,7 +12,7 @@ mod sketch;
 mod string;
 mod time;
 
-pub(crate) use json::{cast_json, scalar_at};
+pub(crate) use json::{cast_json, document_at, scalar_at};
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
