@@ -1,4 +1,4 @@
-//! Request bodies as JSON, with errors in Druid's form: what is wrong and at which line and column.
+//! Request bodies as JSON or Smile, with errors in Druid's form: what is wrong and at which line and column.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
 
-/// A request body parsed as JSON. An empty body, a wrong shape and text that is no JSON are `invalidInput` errors.
+/// A request body parsed as JSON, or as Smile where its type says so. An empty body, a wrong shape and text that is no JSON are `invalidInput` errors.
 pub struct JsonBody<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
@@ -16,10 +16,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let smile = request.headers().get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/x-jackson-smile"));
-        if smile {
-            return Err(ApiError(DruidError::unsupported("request bodies in Smile (application/x-jackson-smile)")));
-        }
         let bytes = read_body(request, state).await?;
+        if smile {
+            let wrong = |e| DruidError::invalid_input(format!("cannot read the request body: {e}"));
+            let document = ovate_base::smile::to_json(&bytes)?;
+            return serde_json::from_value(document).map(JsonBody).map_err(|e| ApiError(wrong(e)));
+        }
         parse_json(&bytes).map(JsonBody).map_err(ApiError)
     }
 }

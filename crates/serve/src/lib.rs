@@ -1,9 +1,14 @@
 //! `serve`: the roles that answer queries - Historical, Broker, Router. Never writes metadata.
 
 pub mod broker;
+pub mod cache;
 mod clock;
 pub mod data_server;
 mod finish;
 pub mod historical;
+pub mod jvm;
 pub mod lookup;
+pub mod request_log;
+mod respond;
 pub mod router;
+pub mod running;

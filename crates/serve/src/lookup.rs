@@ -1,6 +1,6 @@
 //! The lookups that this process has loaded (LKP): fetched from the Coordinator, handed to every query as one snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,12 @@ impl LookupStore {
         self.maps.load_full()
     }
 
+    /// Version texts of exactly these maps; `None` when they are not the present ones any more.
+    pub fn versions_of(&self, maps: &Arc<HashMap<String, LookupMap>>) -> Option<BTreeMap<String, String>> {
+        let versions = self.versions.lock();
+        Arc::ptr_eq(&self.maps.load_full(), maps).then(|| versions.iter().map(|(name, v)| (name.clone(), v.clone())).collect())
+    }
+
     /// Version texts by name.
     pub fn versions(&self) -> HashMap<String, String> {
         self.versions.lock().clone()
@@ -47,10 +53,11 @@ impl LookupStore {
                 Err(error) => errors.push(error),
             }
         }
-        let changed = *self.versions.lock() != versions || self.maps.load().len() != maps.len();
-        if changed {
+        // Under the lock, so that whoever reads versions sees those of the maps.
+        let mut known = self.versions.lock();
+        if *known != versions || self.maps.load().len() != maps.len() {
             self.maps.store(Arc::new(maps));
-            *self.versions.lock() = versions;
+            *known = versions;
         }
         errors
     }

@@ -1,15 +1,22 @@
-//! Running queries by id, so that a DELETE can stop them (NQ-13, SQW-07).
+//! Running queries by id, so that a DELETE can stop them (NQ-13, SQW-07), and what is to be said of them beside their rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ovate_base::SegmentDescriptor;
 use parking_lot::Mutex;
 
-/// Stop flags of running queries. Several may share an id (subqueries, or a client that reuses one); all are stopped.
+/// Running queries. Several may share an id (subqueries, or a client that reuses one); all are stopped.
 #[derive(Default)]
 pub struct RunningQueries {
-    flags: Mutex<HashMap<String, Vec<Arc<AtomicBool>>>>,
+    queries: Mutex<HashMap<String, Vec<Running>>>,
+}
+
+/// One of them.
+struct Running {
+    stop: Arc<AtomicBool>,
+    missing: Arc<Mutex<Vec<SegmentDescriptor>>>,
 }
 
 /// Keeps a query listed while it runs.
@@ -17,22 +24,40 @@ pub struct Registration<'a> {
     running: &'a RunningQueries,
     id: String,
     pub stop: Arc<AtomicBool>,
+    missing: Arc<Mutex<Vec<SegmentDescriptor>>>,
+}
+
+impl Registration<'_> {
+    /// Segments that the answer lacks, where the query allowed that.
+    pub fn missing(&self) -> Vec<SegmentDescriptor> {
+        self.missing.lock().clone()
+    }
 }
 
 impl RunningQueries {
     /// Lists a query until the registration is dropped.
     pub fn register(&self, id: &str) -> Registration<'_> {
-        let stop = Arc::new(AtomicBool::new(false));
-        self.flags.lock().entry(id.to_owned()).or_default().push(stop.clone());
-        Registration { running: self, id: id.to_owned(), stop }
+        let (stop, missing) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let running = Running { stop: stop.clone(), missing: Arc::clone(&missing) };
+        self.queries.lock().entry(id.to_owned()).or_default().push(running);
+        Registration { running: self, id: id.to_owned(), stop, missing }
     }
 
     /// Stops all queries with this id; false when there are none.
     pub fn cancel(&self, id: &str) -> bool {
-        let flags = self.flags.lock();
-        let found = flags.get(id);
-        found.into_iter().flatten().for_each(|flag| flag.store(true, Ordering::Relaxed));
+        let queries = self.queries.lock();
+        let found = queries.get(id);
+        found.into_iter().flatten().for_each(|query| query.stop.store(true, Ordering::Relaxed));
         found.is_some()
+    }
+
+    /// The answer of this query will lack these segments.
+    pub fn note_missing(&self, id: &str, segments: Vec<SegmentDescriptor>) {
+        for query in self.queries.lock().get(id).into_iter().flatten() {
+            let mut missing = query.missing.lock();
+            let new: Vec<_> = segments.iter().filter(|segment| !missing.contains(segment)).cloned().collect();
+            missing.extend(new);
+        }
     }
 }
 
@@ -40,11 +65,11 @@ impl Drop for Registration<'_> {
     fn drop(&mut self) {
         // A client that went away drops its request: whatever still works for it stops too.
         self.stop.store(true, Ordering::Relaxed);
-        let mut flags = self.running.flags.lock();
-        if let Some(list) = flags.get_mut(&self.id) {
-            list.retain(|flag| !Arc::ptr_eq(flag, &self.stop));
+        let mut queries = self.running.queries.lock();
+        if let Some(list) = queries.get_mut(&self.id) {
+            list.retain(|query| !Arc::ptr_eq(&query.stop, &self.stop));
             if list.is_empty() {
-                flags.remove(&self.id);
+                queries.remove(&self.id);
             }
         }
     }

@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use axum::Router;
 use ovate_base::time::format_iso;
-use ovate_base::{DruidError, Result};
+use ovate_base::{Budget, DruidError, Result};
 use ovate_control::SegmentBell;
 use ovate_net::discovery::DruidNode;
 use ovate_net::server::BoundServer;
 use ovate_net::status::StatusInfo;
 use ovate_net::{DiscoveredNode, Discovery, HttpClient, LeaderSelector, NodeRole, status};
+use ovate_serve::cache::Cache;
 use ovate_serve::data_server::DataServer;
 use ovate_store::{MetadataStore, now_ms};
 use parking_lot::RwLock;
@@ -44,6 +45,10 @@ pub struct Shared {
     pub client: HttpClient,
     pub store: MetadataStore,
     pub discovery: Arc<dyn Discovery>,
+    /// What all queries of this process may hold together.
+    pub query_budget: Budget,
+    /// The cache that roles share, once one of them uses it.
+    pub cache: parking_lot::Mutex<Option<Arc<dyn Cache>>>,
     /// Data servers of this process by `host:port`, for the broker beside them.
     pub data_servers: Arc<RwLock<HashMap<String, Arc<dyn DataServer>>>>,
     /// Rings when this process publishes segments.
@@ -100,6 +105,8 @@ impl Process {
             client: HttpClient::new()?,
             store,
             discovery,
+            query_budget: Budget::new("druid.ovate.memory", settings.query_memory_bytes),
+            cache: parking_lot::Mutex::default(),
             data_servers: Arc::default(),
             bell: SegmentBell::default(),
             shutdown,

@@ -8,10 +8,14 @@ use axum::Router;
 use ovate_base::time::Zone;
 use ovate_base::{Properties, Result};
 use ovate_net::{LeaderSelector, NodeRole};
-use ovate_serve::broker::{Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, ServerView};
+use ovate_serve::broker::{
+    Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, QueryScheduler, Selection, ServerView, Watched,
+};
+use ovate_serve::cache::{self, CacheSettings, QueryCache};
 use ovate_serve::data_server::DataServer;
 use ovate_serve::historical::{self, Historical, HistoricalState, LoadSettings, SegmentLoader, ServedSegments};
 use ovate_serve::lookup::LookupStore;
+use ovate_serve::request_log::RequestLogger;
 use ovate_serve::router::Backends;
 use ovate_serve::{broker, router as router_role};
 use ovate_sql::SqlEngine;
@@ -45,14 +49,23 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     ovate_segment::read::set_decoded_cache_bytes(usize::try_from(decoded).unwrap_or(usize::MAX));
     loader.bootstrap().await?;
     let name = shared.name(NodeRole::Historical);
-    let historical = Arc::new(Historical::new(name.clone(), segments, settings.processing_threads));
+    let lookups = Arc::new(LookupStore::default());
+    let mut historical = Historical::new(name.clone(), segments, settings.processing_threads);
+    if let Some(cache) = query_cache(shared, "druid.historical.cache")? {
+        historical = historical.with_cache(cache, lookups.clone());
+    }
+    let historical = Arc::new(historical);
     historical.set_loader(&loader);
     let server: Arc<dyn DataServer> = historical.clone();
     shared.data_servers.write().insert(name, server);
-    let lookups = Arc::new(LookupStore::default());
     tokio::spawn(until_shutdown(shared, lookups.clone().follow(shared.client.clone(), shared.discovery.clone())));
-    let routes =
-        historical::routes(HistoricalState { historical, loader, lookups, query_memory_bytes: settings.query_memory_bytes });
+    let routes = historical::routes(HistoricalState {
+        historical,
+        loader,
+        lookups,
+        budget: shared.query_budget.clone(),
+        running: Arc::default(),
+    });
     let tier = settings.properties.text("druid.server.tier", "_default_tier");
     let mut services = Map::new();
     let data = json!({"type": "dataNodeService", "tier": tier, "maxSize": max_bytes, "storageSize": max_bytes,
@@ -68,21 +81,49 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let view = Arc::new(ServerView::new(lookups.clone()));
     let limits = BrokerSettings {
         timeout_ms: settings.query_timeout_ms,
-        query_memory_bytes: settings.query_memory_bytes,
+        budget: shared.query_budget.clone(),
+        gathered_bytes_max: settings.properties.bytes("druid.server.http.maxScatterGatherBytes", u64::MAX)?,
+        requests_max: settings.properties.int("druid.server.http.numThreads", default_http_threads())?.max(1) as usize,
+        timeout_max_ms: settings.properties.int("druid.server.http.maxQueryTimeout", i64::MAX)?.max(0).unsigned_abs(),
+        selection: Selection::from_properties(&settings.properties)?,
         subquery_rows_max: settings.properties.int("druid.server.http.maxSubqueryRows", 100_000)?.max(0) as usize,
         threads: settings.processing_threads,
     };
-    let broker = Arc::new(Broker::new(view.clone(), lookups.clone(), limits));
+    let scheduler = QueryScheduler::from_properties(&settings.properties, limits.requests_max)?;
+    let cache = query_cache(shared, "druid.broker.cache")?;
+    let broker = Arc::new(Broker::new(view.clone(), lookups.clone(), limits, scheduler, cache));
     let (client, discovery) = (shared.client.clone(), shared.discovery.clone());
     let system = BrokerSystemTables { view: view.clone(), client: client.clone(), discovery: discovery.clone() };
-    let follower = Arc::new(Follower { view: view.clone(), lookups, client, discovery, local: shared.data_servers.clone() });
+    let (watched, local) = (Watched::from_properties(&settings.properties)?, shared.data_servers.clone());
+    let follower = Arc::new(Follower { view: view.clone(), lookups, client, discovery, watched, local });
     tokio::spawn(follower.run(shared.shutdown.clone()));
     let sql =
         Arc::new(SqlEngine::new(broker.clone(), view, Arc::new(system)).with_default_context(sql_context(&settings.properties)?));
-    let routes = broker::routes(BrokerState { broker, sql });
+    let log = Arc::new(RequestLogger::from_properties(&settings.properties)?);
+    let routes = broker::routes(BrokerState { broker, sql, log });
     let mut services = Map::new();
     services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
     Ok(RoleService { role: NodeRole::Broker, routes, services, election: None })
+}
+
+/// Druid's default of `druid.server.http.numThreads`.
+fn default_http_threads() -> i64 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as i64;
+    (cores * 17 / 16 + 2).max(10) + 30
+}
+
+/// The process's cache with a role's settings, when the role uses one.
+fn query_cache(shared: &Shared, prefix: &str) -> Result<Option<QueryCache>> {
+    let settings = CacheSettings::from_properties(&shared.settings.properties, prefix)?;
+    if !settings.is_on() {
+        return Ok(None);
+    }
+    let mut known = shared.cache.lock();
+    let cache = match known.as_ref() {
+        Some(cache) => cache.clone(),
+        None => known.insert(cache::from_properties(&shared.settings.properties, &shared.query_budget)?).clone(),
+    };
+    Ok(Some(QueryCache::new(cache, settings)))
 }
 
 /// What `druid.sql.planner.*` gives every statement's context unless it says otherwise (`PlannerConfig`).

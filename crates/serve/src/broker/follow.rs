@@ -1,24 +1,32 @@
 //! Keeps the view up to date: finds data servers, follows each one's announcements by long polls, and asks the Coordinator
 //! for the used segments and the lookups.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ovate_base::Result;
 use ovate_base::segment::DataSegment;
-use ovate_net::{Discovery, HttpClient, NodeRole};
+use ovate_base::{Category, DruidError, Properties, Result};
+use ovate_net::{DiscoveredNode, Discovery, HttpClient, NodeRole};
 use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use super::server::{KnownServer, Placement};
 use super::view::ServerView;
 use crate::data_server::{DataServer, RemoteDataServer};
+use crate::jvm::JvmDataServer;
 use crate::lookup::LookupStore;
 
 /// How long a long poll is held open.
 const POLL: Duration = Duration::from_secs(60);
+/// Longest wait for a server's word on what it speaks.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How often a server is asked whether it is alive.
+const PROBE: Duration = Duration::from_millis(500);
+/// How long it may take to say so.
+const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 /// Wait after a failed call.
 const RETRY: Duration = Duration::from_millis(500);
 /// How often used segments and lookups are asked for.
@@ -26,12 +34,53 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// How often discovery is read when it does not tick.
 const REDISCOVER: Duration = Duration::from_secs(2);
 
+/// `druid.broker.segment.*`: what a broker looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// `watchedTiers`; `None` for all.
+    pub tiers: Option<HashSet<String>>,
+    /// `ignoredTiers`.
+    pub ignored_tiers: HashSet<String>,
+    /// `watchedDataSources`; `None` for all.
+    pub data_sources: Option<HashSet<String>>,
+}
+
+impl Watched {
+    /// Reads the properties (`BrokerSegmentWatcherConfig`).
+    pub fn from_properties(properties: &Properties) -> Result<Self> {
+        let set = |name: &str| -> Result<Option<HashSet<String>>> {
+            let name = format!("druid.broker.segment.{name}");
+            if properties.get(&name).is_none() { Ok(None) } else { Ok(Some(properties.list(&name)?.into_iter().collect())) }
+        };
+        let (tiers, ignored) = (set("watchedTiers")?, set("ignoredTiers")?);
+        if tiers.is_some() && ignored.is_some() {
+            return Err(DruidError::invalid_input(
+                "at most one of druid.broker.segment.watchedTiers and druid.broker.segment.ignoredTiers may be set",
+            ));
+        }
+        if tiers.as_ref().is_some_and(HashSet::is_empty) {
+            return Err(DruidError::invalid_input("druid.broker.segment.watchedTiers must not be empty"));
+        }
+        Ok(Watched { tiers, ignored_tiers: ignored.unwrap_or_default(), data_sources: set("watchedDataSources")? })
+    }
+
+    fn has_tier(&self, tier: &str) -> bool {
+        self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier)) && !self.ignored_tiers.contains(tier)
+    }
+
+    fn has_table(&self, table: &str) -> bool {
+        self.data_sources.as_ref().is_none_or(|tables| tables.contains(table))
+    }
+}
+
 /// Follows everything a broker must know.
 pub struct Follower {
     pub view: Arc<ServerView>,
     pub lookups: Arc<LookupStore>,
     pub client: HttpClient,
     pub discovery: Arc<dyn Discovery>,
+    /// Which servers and tables this broker cares about.
+    pub watched: Watched,
     /// Data servers of this very process by `host:port`; the others are reached over HTTP.
     pub local: Arc<RwLock<HashMap<String, Arc<dyn DataServer>>>>,
 }
@@ -50,12 +99,13 @@ impl Follower {
         let mut followed: HashMap<String, tokio::task::JoinHandle<()>> = HashMap::new();
         let mut changes = self.discovery.changes();
         loop {
-            match self.discovery.nodes(NodeRole::Historical).await {
+            match self.data_nodes().await {
                 Ok(nodes) => {
-                    let urls: HashMap<String, String> =
-                        nodes.iter().map(|n| (n.druid_node.host_and_port(), n.druid_node.url())).collect();
+                    let found: HashMap<String, (String, Placement)> = nodes.iter().map(placed).collect();
+                    let found: HashMap<_, _> =
+                        found.into_iter().filter(|(_, (_, placement))| self.watched.has_tier(&placement.tier)).collect();
                     followed.retain(|name, task| {
-                        let there = urls.contains_key(name);
+                        let there = found.contains_key(name);
                         if !there {
                             task.abort();
                             self.view.remove_server(name);
@@ -63,8 +113,9 @@ impl Follower {
                         }
                         there
                     });
-                    for (name, url) in urls {
-                        followed.entry(name.clone()).or_insert_with(|| tokio::spawn(self.clone().follow_server(name, url)));
+                    for (name, (url, placement)) in found {
+                        let follow = || tokio::spawn(self.clone().follow_server(name.clone(), url, placement));
+                        followed.entry(name.clone()).or_insert_with(follow);
                     }
                 }
                 Err(error) => warn!("cannot list data servers. error={error}"),
@@ -73,14 +124,72 @@ impl Follower {
         }
     }
 
-    async fn follow_server(self: Arc<Self>, name: String, url: String) {
-        let server: Arc<dyn DataServer> = match self.local.read().get(&name) {
-            Some(server) => server.clone(),
-            None => Arc::new(RemoteDataServer::new(self.client.clone(), name.clone(), url.clone())),
+    /// Everything that serves segments: Historicals, and tasks and Indexers that announce a data node's service.
+    async fn data_nodes(&self) -> Result<Vec<DiscoveredNode>> {
+        let mut nodes = self.discovery.nodes(NodeRole::Historical).await?;
+        for role in [NodeRole::Peon, NodeRole::Indexer] {
+            let serves = |node: &DiscoveredNode| node.services.contains_key("dataNodeService");
+            nodes.extend(self.discovery.nodes(role).await?.into_iter().filter(serves));
+        }
+        Ok(nodes)
+    }
+
+    /// The server in the protocol that it speaks: ours, or Druid's.
+    async fn connect(&self, name: &str, url: &str) -> Result<Arc<dyn DataServer>> {
+        if let Some(server) = self.local.read().get(name) {
+            return Ok(server.clone());
+        }
+        let (client, name) = (self.client.clone(), name.to_owned());
+        let path = format!("{url}/druid-internal/v1/ovate");
+        match self.client.get_json::<Value>(&path, CONNECT).await {
+            Ok(_) => Ok(Arc::new(RemoteDataServer::new(client, name, url.to_owned()))),
+            Err(error) if matches!(error.http_status(), 401 | 403 | 404 | 405) => {
+                info!("data server speaks Druid's own protocol. server={name}");
+                Ok(Arc::new(JvmDataServer::new(client, name, url.to_owned())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn follow_server(self: Arc<Self>, name: String, url: String, placement: Placement) {
+        let server = loop {
+            match self.connect(&name, &url).await {
+                Ok(server) => break server,
+                Err(error) => debug!("cannot reach a data server, trying again. server={name} error={error}"),
+            }
+            tokio::time::sleep(RETRY).await;
         };
+        let server = Arc::new(KnownServer::new(server, placement));
+        if self.local.read().contains_key(&name) {
+            return self.poll_server(&server, &url).await;
+        }
+        tokio::select! {
+            () = self.poll_server(&server, &url) => {}
+            () = self.probe(&server, &url) => {}
+        }
+    }
+
+    /// Asks every moment whether the server answers at all, so that queries do not wait for one that does not.
+    async fn probe(&self, server: &KnownServer, url: &str) {
+        let path = format!("{url}/status/health");
+        loop {
+            let answered = self.client.get_text(&path, PROBE_DEADLINE).await;
+            // Any answer shows that it is alive, also "not allowed".
+            let silent = |e: &DruidError| matches!(e.category, Category::ServiceUnavailable | Category::Timeout);
+            let stable = !answered.as_ref().is_err_and(silent);
+            if stable != server.is_stable() {
+                info!("a data server {}. server={}", if stable { "answers again" } else { "does not answer" }, server.name());
+            }
+            server.set_stable(stable);
+            tokio::time::sleep(PROBE).await;
+        }
+    }
+
+    async fn poll_server(&self, server: &Arc<KnownServer>, url: &str) {
+        let name = server.name();
         let mut position: Option<(i64, i64)> = None;
         loop {
-            match self.poll(&server, &url, position).await {
+            match self.poll(server, url, position).await {
                 Ok(next) => position = next,
                 Err(error) => {
                     warn!("cannot follow the segments of a data server, trying again. server={name} error={error}");
@@ -92,7 +201,7 @@ impl Follower {
     }
 
     /// One poll: the full list when there is no position yet, else what changed since. Gives the next position.
-    async fn poll(&self, server: &Arc<dyn DataServer>, url: &str, position: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
+    async fn poll(&self, server: &Arc<KnownServer>, url: &str, position: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
         let (counter, hash) = position.unwrap_or((-1, 0));
         let path = format!("{url}/druid-internal/v1/segments?counter={counter}&hash={hash}&timeout={}", POLL.as_millis());
         let bytes = self.client.send(self.client.raw().get(&path), &path, POLL + Duration::from_secs(10)).await?;
@@ -103,15 +212,18 @@ impl Follower {
         if answer["resetCounter"].as_bool() == Some(true) {
             return Ok(None);
         }
-        if position.is_none() {
-            self.view.remove_server(server.name());
-        }
         self.apply(server, &answer).await?;
+        if position.is_none() {
+            // The full list: what is not in it is gone. The rest was never out of sight meanwhile.
+            let loads = answer["requests"].as_array().into_iter().flatten();
+            let listed = loads.map(|request| DataSegment::from_json(request).map(|segment| segment.id()));
+            self.view.retain(server.name(), &listed.collect::<Result<_>>()?);
+        }
         let number = |key: &str| answer["counter"][key].as_i64();
         Ok(number("counter").zip(number("hash")))
     }
 
-    async fn apply(&self, server: &Arc<dyn DataServer>, answer: &Value) -> Result<()> {
+    async fn apply(&self, server: &Arc<KnownServer>, answer: &Value) -> Result<()> {
         let mut loads: HashMap<String, Vec<DataSegment>> = HashMap::new();
         let mut drops = Vec::new();
         for request in answer["requests"].as_array().into_iter().flatten() {
@@ -120,6 +232,9 @@ impl Follower {
                 continue;
             }
             let segment = DataSegment::from_json(request)?;
+            if !self.watched.has_table(&segment.data_source) {
+                continue;
+            }
             if action == "load" {
                 loads.entry(segment.data_source.to_string()).or_default().push(segment);
             } else {
@@ -133,7 +248,7 @@ impl Follower {
         }
         for (table, segments) in loads {
             let descriptors: Vec<_> = segments.iter().map(|segment| super::descriptor(segment, segment.interval)).collect();
-            let schemas = server.schemas(&table, &descriptors).await?;
+            let schemas = server.server.schemas(&table, &descriptors).await?;
             let known = segments.into_iter().zip(schemas).filter_map(|(segment, schema)| schema.map(|s| (segment, s)));
             self.view.add(server, known.collect());
         }
@@ -158,12 +273,36 @@ impl Follower {
     }
 
     async fn refresh(&self) -> Result<()> {
+        // Any Coordinator answers or leads to the one that does; one that is gone is still listed for a while.
         let nodes = self.discovery.nodes(NodeRole::Coordinator).await?;
-        let Some(node) = nodes.first() else { return Ok(()) };
-        let base = node.druid_node.url();
-        let url = format!("{base}/druid/coordinator/v1/metadata/segments");
-        let segments: Vec<DataSegment> = self.client.get_json(&url, Duration::from_secs(60)).await?;
-        self.view.set_wanted(segments);
-        self.lookups.refresh(&self.client, &base).await
+        let mut outcome = Ok(());
+        for node in nodes {
+            outcome = self.refresh_from(&node.druid_node.url()).await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
+
+    async fn refresh_from(&self, base: &str) -> Result<()> {
+        let url = format!("{base}/druid/coordinator/v1/metadata/segments");
+        let mut segments: Vec<DataSegment> = self.client.get_json(&url, Duration::from_secs(60)).await?;
+        segments.retain(|segment| self.watched.has_table(&segment.data_source));
+        self.view.set_wanted(segments);
+        self.lookups.refresh(&self.client, base).await
+    }
+}
+
+/// Name, address and place of an announced server.
+fn placed(node: &DiscoveredNode) -> (String, (String, Placement)) {
+    let data = node.services.get("dataNodeService").unwrap_or(&Value::Null);
+    let default = Placement::default();
+    let text = |key: &str, default: String| data[key].as_str().map_or(default, str::to_owned);
+    let placement = Placement {
+        tier: text("tier", default.tier),
+        priority: data["priority"].as_i64().unwrap_or(default.priority),
+        server_type: text("serverType", default.server_type),
+    };
+    (node.druid_node.host_and_port(), (node.druid_node.url(), placement))
 }

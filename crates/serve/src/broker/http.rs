@@ -1,11 +1,12 @@
 //! The Broker over HTTP: native queries (`QueryResource`), SQL (`SqlResource`), cancelling, datasources, readiness.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -13,19 +14,22 @@ use bytes::Bytes;
 use ovate_base::DruidError;
 use ovate_net::body::{parse_json, read_body};
 use ovate_net::{ApiError, ApiResult, JsonBody};
-use ovate_query::{NativeQuery, write_json};
+use ovate_query::{NativeQuery, ResultFormat, write_result};
 use ovate_sql::{SqlEngine, SqlRequest, SqlResponse};
 use serde_json::{Value, json};
 
-use super::Broker;
+use super::{Broker, registered_id};
 use crate::clock::now_ms;
-use crate::data_server::{RESPONSE_CONTEXT_HEADER, response_context};
+use crate::data_server::{QUERY_ID_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
+use crate::request_log::{RequestLine, RequestLogger};
+use crate::respond;
 
 /// What the handlers share.
 #[derive(Clone)]
 pub struct BrokerState {
     pub broker: Arc<Broker>,
     pub sql: Arc<SqlEngine>,
+    pub log: Arc<RequestLogger>,
 }
 
 /// Routes of the Broker role.
@@ -50,8 +54,33 @@ pub fn routes(state: BrokerState) -> Router {
         .with_state(state)
 }
 
-async fn native(State(state): State<BrokerState>, JsonBody(document): JsonBody<Value>) -> ApiResult<Response> {
-    let mut query = NativeQuery::from_json(&document)?;
+async fn native(State(state): State<BrokerState>, headers: HeaderMap, request: Request) -> Response {
+    let format = respond::wanted_format(&headers);
+    let body = <JsonBody<Value> as axum::extract::FromRequest<()>>::from_request(request, &()).await;
+    let answered = match body {
+        Ok(JsonBody(document)) => {
+            let began = Instant::now();
+            let known = headers.get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+            let answered = answer_native(&state, &document, format, known).await;
+            if !state.log.is_off() {
+                let error = answered.as_ref().err().map(ToString::to_string);
+                state.log.log(&RequestLine { began, native: Some(document), sql: None, bytes: None, error });
+            }
+            answered
+        }
+        Err(refused) => Err(refused.0),
+    };
+    answered.unwrap_or_else(|error| respond::error(format, &error, None))
+}
+
+async fn answer_native(
+    state: &BrokerState,
+    document: &Value,
+    format: ResultFormat,
+    known: Option<&str>,
+) -> Result<Response, DruidError> {
+    let _turn = state.broker.turn().await?;
+    let mut query = NativeQuery::from_json(document)?;
     let id = match query.context().query_id() {
         Some(id) => id.to_owned(),
         None => {
@@ -60,18 +89,23 @@ async fn native(State(state): State<BrokerState>, JsonBody(document): JsonBody<V
             id
         }
     };
+    let registration = state.broker.running.register(&registered_id(&query));
+    let etag = state.broker.etag(&query).await;
+    if etag.is_some() && etag.as_deref() == known {
+        return Ok((StatusCode::NOT_MODIFIED, [(QUERY_ID_HEADER, id)]).into_response());
+    }
     let rows = state.broker.run_native(query.clone()).await?;
-    let written = tokio::task::spawn_blocking(move || {
-        let mut body = Vec::new();
-        write_json(&query, &rows, &mut body).map(|()| body)
-    });
-    let body = written.await.map_err(|e| DruidError::runtime(format!("writing the result failed: {e}")))??;
-    let headers = [
-        ("content-type", "application/json".to_owned()),
-        ("X-Druid-Query-Id", id),
-        (RESPONSE_CONTEXT_HEADER, response_context(&[])),
+    let mut headers = vec![
+        (HeaderName::from_static(QUERY_ID_HEADER), id),
+        (HeaderName::from_static(RESPONSE_CONTEXT_HEADER), response_context(&registration.missing())),
     ];
-    Ok((headers, body).into_response())
+    // Of the segments before and after the run, so that it fits the answer.
+    if let Some(etag) = etag.filter(|_| registration.missing().is_empty())
+        && state.broker.etag(&query).await.as_deref() == Some(&etag)
+    {
+        headers.push((ETAG, etag));
+    }
+    respond::stream(format, headers, move |sink| write_result(&query, &rows, format, sink)).await
 }
 
 async fn cancel_native(State(state): State<BrokerState>, Path(id): Path<String>) -> StatusCode {
@@ -87,6 +121,7 @@ async fn cancel_sql(State(state): State<BrokerState>, Path(id): Path<String>) ->
 async fn sql(State(state): State<BrokerState>, headers: HeaderMap, request: Request) -> ApiResult<Response> {
     let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json").to_ascii_lowercase();
     let body = read_body(request, &()).await?;
+    let _turn = state.broker.turn().await?;
     let mut request = sql_request(&kind, &body)?;
     let id = match request.context.get("sqlQueryId").and_then(Value::as_str) {
         Some(id) => id.to_owned(),
@@ -97,14 +132,28 @@ async fn sql(State(state): State<BrokerState>, headers: HeaderMap, request: Requ
         }
     };
     // Work for a client that has gone away stops: the registration is dropped with the request.
-    let _running = state.broker.running.register(&id);
-    let answer = execute_sql(state.clone(), request).await?;
+    let running = state.broker.running.register(&id);
+    let (began, log) = (Instant::now(), state.log.clone());
+    let logged = (!log.is_off()).then(|| (request.query.clone(), Value::Object(request.context.clone())));
+    let answer = execute_sql(state.clone(), request).await;
+    if logged.is_some() {
+        let error = answer.as_ref().err().map(ToString::to_string);
+        let bytes = answer.as_ref().ok().map(|answer| answer.body.iter().map(|piece| piece.len() as u64).sum());
+        log.log(&RequestLine { began, native: None, sql: logged, bytes, error });
+    }
+    let answer = answer?;
     let mut response =
         Response::new(Body::from_stream(futures::stream::iter(answer.body.into_iter().map(Ok::<Bytes, std::io::Error>))));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(answer.content_type));
     if let Ok(value) = id.parse() {
         headers.insert("X-Druid-SQL-Query-Id", value);
+    }
+    let missing = running.missing();
+    if !missing.is_empty()
+        && let Ok(value) = response_context(&missing).parse()
+    {
+        headers.insert(RESPONSE_CONTEXT_HEADER, value);
     }
     if answer.header_included {
         headers.insert("X-Druid-SQL-Header-Included", axum::http::HeaderValue::from_static("yes"));

@@ -30,17 +30,16 @@ impl Broker {
         Box::pin(async move {
             let (data_source, base) = self.resolve(query.data_source().clone(), &query, &context).await?;
             let query = query.with_data_source(data_source);
-            let partials = match base {
-                Base::Tables(tables) => self.scatter(&query, &tables, &context).await?,
-                Base::Memory(source) => {
-                    let segment = SegmentRef::new("inline", query.intervals().to_vec(), source);
-                    let (query, context, threads) = (query.clone(), context.clone(), self.settings.threads);
-                    let work = move || ovate_query::run_segments(&query, &[segment], &context, threads);
-                    let partial = tokio::task::spawn_blocking(work).await;
-                    vec![partial.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??]
-                }
+            let source = match base {
+                Base::Tables(tables) => return self.over_tables(query, &tables, context).await,
+                Base::Memory(source) => source,
             };
-            finish(Arc::new(query), partials, context).await
+            let segment = SegmentRef::new("inline", query.intervals().to_vec(), source);
+            let (running, surroundings, threads) = (query.clone(), context.clone(), self.settings.threads);
+            let work = move || ovate_query::run_segments(&running, &[segment], &surroundings, threads);
+            let partial = tokio::task::spawn_blocking(work).await;
+            let partial = partial.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
+            finish(Arc::new(query), vec![partial], context).await
         })
     }
 

@@ -1,13 +1,16 @@
 //! The Broker (SVC-07): turns a query over a table into queries over the segments that servers hold, merges what they
 //! work out, and finalises. Inner queries run first and become tables in memory.
 
-mod cancel;
 mod follow;
 mod gate;
 mod http;
 mod inline;
+mod results;
 mod scatter;
+mod scheduler;
 mod schema;
+mod select;
+mod server;
 mod system;
 mod view;
 
@@ -15,29 +18,42 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use ovate_base::{DataSegment, DruidError, Interval, Result, SegmentDescriptor};
+use ovate_base::{Budget, DataSegment, DruidError, Interval, Result, SegmentDescriptor};
 use ovate_compute::EvalContext;
 use ovate_engine::NativeRunner;
 use ovate_query::{NativeQuery, QueryContext, QueryRows};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use cancel::RunningQueries;
-pub use follow::Follower;
+pub use follow::{Follower, Watched};
 pub use http::{BrokerState, routes};
+pub use scheduler::{Laning, QueryScheduler, Thresholds};
+pub use select::{Balancer, Selection, TierStrategy};
+pub use server::{KnownServer, Placement};
 pub use system::BrokerSystemTables;
 pub use view::ServerView;
 
+use crate::cache::QueryCache;
 use crate::clock::now_ms;
 use crate::lookup::LookupStore;
+use crate::running::RunningQueries;
 
 /// Limits of a broker.
 #[derive(Debug, Clone)]
 pub struct BrokerSettings {
     /// `druid.server.http.defaultQueryTimeout`.
     pub timeout_ms: u64,
-    /// Bytes that one query may hold here.
-    pub query_memory_bytes: u64,
+    /// What all queries of this process may hold together.
+    pub budget: Budget,
     /// `druid.server.http.maxSubqueryRows`.
     pub subquery_rows_max: usize,
+    /// `druid.server.http.maxScatterGatherBytes`.
+    pub gathered_bytes_max: u64,
+    /// `druid.server.http.maxQueryTimeout`: longest timeout that a query may ask for.
+    pub timeout_max_ms: u64,
+    /// Which servers are asked.
+    pub selection: Selection,
+    /// `druid.server.http.numThreads`.
+    pub requests_max: usize,
     /// Threads for work on tables in memory.
     pub threads: usize,
 }
@@ -48,11 +64,32 @@ pub struct Broker {
     pub running: Arc<RunningQueries>,
     lookups: Arc<LookupStore>,
     settings: BrokerSettings,
+    scheduler: QueryScheduler,
+    cache: Option<QueryCache>,
+    /// `druid.server.http.numThreads`: queries of clients that are worked on at a time; others wait.
+    requests: Arc<Semaphore>,
 }
 
 impl Broker {
-    pub fn new(view: Arc<ServerView>, lookups: Arc<LookupStore>, settings: BrokerSettings) -> Self {
-        Broker { view, running: Arc::default(), lookups, settings }
+    /// `cache`: when any of `druid.broker.cache.*` is on.
+    pub fn new(
+        view: Arc<ServerView>,
+        lookups: Arc<LookupStore>,
+        settings: BrokerSettings,
+        scheduler: QueryScheduler,
+        cache: Option<QueryCache>,
+    ) -> Self {
+        let requests = Arc::new(Semaphore::new(settings.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
+        Broker { view, running: Arc::default(), lookups, settings, scheduler, cache, requests }
+    }
+
+    /// Waits for its turn among the requests of clients, at most as long as a query may take.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit> {
+        let wait = Duration::from_millis(if self.settings.timeout_ms == 0 { 300_000 } else { self.settings.timeout_ms });
+        let turn = tokio::time::timeout(wait, self.requests.clone().acquire_owned()).await;
+        turn.ok().and_then(std::result::Result::ok).ok_or_else(|| {
+            DruidError::capacity("Too many requests at a time; raise druid.server.http.numThreads or come again later")
+        })
     }
 
     /// Milliseconds that a query without a timeout of its own may take; 0 for ever.
@@ -62,13 +99,18 @@ impl Broker {
 
     /// Runs a query of a client, or one that SQL was planned into: registered under its id, within its timeout.
     pub async fn run_native(&self, query: NativeQuery) -> Result<QueryRows> {
-        // The id that a client may cancel: its SQL statement's, else the query's own.
-        let id = query.context().str("sqlQueryId").or(query.context().query_id()).unwrap_or_default().to_owned();
+        let id = registered_id(&query);
         let registration = self.running.register(&id);
         let timeout_ms = query.context().timeout_ms()?.unwrap_or(self.settings.timeout_ms);
+        if timeout_ms > self.settings.timeout_max_ms {
+            let (asked, most) = (timeout_ms, self.settings.timeout_max_ms);
+            return Err(DruidError::invalid_input(format!(
+                "Configured timeout[{asked}] is more than enforced limit of maxQueryTimeout[{most}]."
+            )));
+        }
         let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms));
         let eval = EvalContext { lookups: self.lookups.snapshot(), now_ms: now_ms() };
-        let mut context = QueryContext::new(eval).with_deadline(deadline).with_memory(self.settings.query_memory_bytes);
+        let mut context = QueryContext::new(eval).with_deadline(deadline).with_budget(self.settings.budget.clone());
         context.stop = registration.stop.clone();
         let work = self.execute(query, context);
         match deadline {
@@ -88,6 +130,11 @@ impl NativeRunner for Broker {
     async fn run(&self, query: NativeQuery) -> Result<QueryRows> {
         self.run_native(query).await
     }
+}
+
+/// The id that a client may cancel: its SQL statement's, else the query's own.
+pub(crate) fn registered_id(query: &NativeQuery) -> String {
+    query.context().str("sqlQueryId").or(query.context().query_id()).unwrap_or_default().to_owned()
 }
 
 /// Names a part of a segment for its server.

@@ -1,109 +1,309 @@
-//! Scatter and gather: which server is asked for which segments, one more try on another server for what is missing, and an
-//! error rather than an answer that lacks a segment.
+//! Scatter and gather: which server is asked for which segments. A share that fails, or that its server has only in part, goes
+//! to replicas at once, by itself; a server that stops answering is raced by its replicas. What nobody has is an error,
+//! or, where the query's context allows, named as missing; never left out silently.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use ovate_base::{Category, DruidError, Interval, Persona, Result, SegmentDescriptor, SegmentId};
+use ovate_base::{Category, DruidError, Interval, Persona, Reservation, Result, SegmentDescriptor, SegmentId};
 use ovate_query::{NativeQuery, Partial, QueryContext};
+use parking_lot::Mutex;
+use tracing::info;
 
+use super::server::KnownServer;
 use super::view::Piece;
 use super::{Broker, descriptor};
-use crate::data_server::{Answer, DataServer};
+use crate::data_server::Answer;
 
 /// How long a query waits for a segment that should be served and is not, such as one being moved.
 const WAIT_FOR_SEGMENT: Duration = Duration::from_secs(5);
-/// Rounds over the replicas before a missing segment is an error.
-const ROUNDS_MAX: usize = 3;
+/// Rounds over the replicas before a missing segment is an error; more when `numRetriesOnMissingSegments` says so.
+const ROUNDS: usize = 4;
+/// Most rounds that a query may ask for.
+const ROUNDS_MAX: i64 = 20;
+/// A server out of reach for so long that has work of a query which nobody else can do fails the query.
+const GIVE_UP: Duration = Duration::from_secs(15);
+
+/// What the servers gave.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub partials: Vec<Partial>,
+    /// Segments that no server answered for.
+    pub missing: Vec<(SegmentId, SegmentDescriptor)>,
+    /// What the partials take of the process's memory.
+    pub reservations: Vec<Reservation>,
+    /// Why the last server refused.
+    failure: Option<DruidError>,
+}
+
+impl Gathered {
+    fn add(&mut self, other: Gathered) {
+        self.partials.extend(other.partials);
+        self.missing.extend(other.missing);
+        self.reservations.extend(other.reservations);
+        self.failure = self.failure.take().or(other.failure);
+    }
+}
+
+/// One query over one table.
+struct Call<'a> {
+    query: Arc<NativeQuery>,
+    table: &'a str,
+    context: &'a QueryContext,
+    /// Servers that were asked for a segment are not asked for it again.
+    tried: Mutex<HashMap<SegmentDescriptor, Vec<String>>>,
+    rounds: usize,
+    gathered_bytes: &'a Mutex<u64>,
+    gathered_bytes_max: u64,
+}
 
 /// Segments to ask one server for.
 struct Share {
-    server: Arc<dyn DataServer>,
-    segments: Vec<SegmentDescriptor>,
+    server: Arc<KnownServer>,
+    pieces: Vec<Piece>,
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// The segments of one table that a query reads, found once, so that the answer is of exactly these.
+pub(super) struct Located {
+    pub table: String,
+    pub pieces: Vec<Piece>,
+    /// Should be there and are not.
+    pub absent: Vec<SegmentId>,
 }
 
 impl Broker {
-    /// The partial results of all visible segments of these tables in the query's intervals.
-    pub(super) async fn scatter(&self, query: &NativeQuery, tables: &[String], context: &QueryContext) -> Result<Vec<Partial>> {
-        let query = Arc::new(query.clone());
-        let work = tables.iter().map(|table| self.scatter_table(query.clone(), table, context));
-        Ok(try_join_all(work).await?.into_iter().flatten().collect())
+    /// The visible segments of these tables in the query's intervals.
+    pub(super) async fn locate(&self, tables: &[String], intervals: &[Interval]) -> Vec<Located> {
+        let one = |table: &String| {
+            let table = table.clone();
+            async move {
+                let (pieces, absent) = self.pieces(&table, intervals).await;
+                Located { table, pieces, absent }
+            }
+        };
+        futures::future::join_all(tables.iter().map(one)).await
     }
 
-    async fn scatter_table(&self, query: Arc<NativeQuery>, table: &str, context: &QueryContext) -> Result<Vec<Partial>> {
-        let mut wanted = self.pieces(table, query.intervals()).await?;
-        let mut partials = Vec::new();
-        // Servers that have failed this query, as a whole or for one segment, are not asked again.
-        let mut tried: HashMap<SegmentDescriptor, Vec<String>> = HashMap::new();
-        for _ in 0..ROUNDS_MAX {
-            if wanted.is_empty() {
-                return Ok(partials);
+    /// The partial results of these segments.
+    pub(super) async fn scatter(&self, query: &NativeQuery, located: Vec<Located>, context: &QueryContext) -> Result<Gathered> {
+        let query = Arc::new(query.clone());
+        let limit = query.context().long("maxScatterGatherBytes")?.map_or(u64::MAX, i64::unsigned_abs);
+        let retries = query.context().long("numRetriesOnMissingSegments")?.unwrap_or(0).clamp(0, ROUNDS_MAX) as usize;
+        let gathered_bytes = Mutex::new(0);
+        let work = located.into_iter().map(|Located { table, pieces, absent }| {
+            let (query, gathered_bytes) = (query.clone(), &gathered_bytes);
+            async move {
+                let call = Call {
+                    query,
+                    table: &table,
+                    context,
+                    tried: Mutex::default(),
+                    rounds: ROUNDS.max(retries + 1),
+                    gathered_bytes,
+                    gathered_bytes_max: limit.min(self.settings.gathered_bytes_max),
+                };
+                let mut gathered = self.gather(&call, pieces, 0).await?;
+                gathered.missing.extend(absent.into_iter().map(|id| {
+                    let descriptor = id.descriptor();
+                    (id, descriptor)
+                }));
+                Ok::<_, DruidError>(gathered)
             }
-            context.check()?;
-            let Some(shares) = share(&wanted, &tried) else { break };
-            for share in &shares {
-                for segment in &share.segments {
-                    tried.entry(segment.clone()).or_default().push(share.server.name().to_owned());
+        });
+        let mut all = Gathered::default();
+        try_join_all(work).await?.into_iter().for_each(|gathered| all.add(gathered));
+        if all.missing.is_empty() || query.context().bool("returnPartialResults", false)? {
+            return Ok(all);
+        }
+        let ids: Vec<SegmentId> = all.missing.iter().map(|(id, _)| id.clone()).collect();
+        Err(all.failure.unwrap_or_else(|| unavailable(&ids)))
+    }
+
+    /// Asks servers for these pieces until each is answered for, or nobody is left to ask.
+    fn gather<'a>(&'a self, call: &'a Call<'a>, pieces: Vec<Piece>, round: usize) -> Boxed<'a, Gathered> {
+        Box::pin(async move {
+            let mut gathered = Gathered::default();
+            if pieces.is_empty() {
+                return Ok(gathered);
+            }
+            call.context.check()?;
+            if round >= call.rounds {
+                gathered.missing.extend(pieces.iter().map(named));
+                return Ok(gathered);
+            }
+            let (shares, homeless) = self.share(call, pieces);
+            let mut work: Vec<Boxed<'_, Gathered>> = Vec::with_capacity(shares.len() + 1);
+            for share in shares {
+                work.push(Box::pin(self.settle(call, share, round)));
+            }
+            if !homeless.is_empty() {
+                work.push(Box::pin(self.wait_for_home(call, homeless, round)));
+            }
+            try_join_all(work).await?.into_iter().for_each(|part| gathered.add(part));
+            Ok(gathered)
+        })
+    }
+
+    /// One share, to the end: its own answer and what replicas say to the rest of it. When the server goes out of reach
+    /// meanwhile, replicas are asked too, and whoever is complete first counts.
+    async fn settle(&self, call: &Call<'_>, share: Share, round: usize) -> Result<Gathered> {
+        let (server, pieces) = (share.server.clone(), share.pieces.clone());
+        let first = self.ask(call, share, round);
+        tokio::pin!(first);
+        tokio::select! {
+            biased;
+            answered = &mut first => return answered,
+            () = server.out_of_reach_for(Duration::ZERO) => {}
+        }
+        info!("a data server stopped answering, its replicas are asked. server={} segments={}", server.name(), pieces.len());
+        let replicas = self.gather(call, pieces, round + 1);
+        tokio::pin!(replicas);
+        let complete = |gathered: &Gathered| gathered.missing.is_empty();
+        tokio::select! {
+            answered = &mut first => {
+                let own = answered?;
+                if complete(&own) {
+                    return Ok(own);
+                }
+                // Both ways share the list of servers tried, so what one lacks the other may be getting.
+                let other = replicas.await?;
+                Ok(if complete(&other) { other } else { own })
+            }
+            gathered = &mut replicas => {
+                let other = gathered?;
+                if complete(&other) {
+                    return Ok(other);
+                }
+                tokio::select! {
+                    answered = &mut first => answered,
+                    () = server.out_of_reach_for(GIVE_UP) => Ok(other),
                 }
             }
-            let work = shares.into_iter().map(|share| self.ask(query.clone(), table, share, context));
-            let mut missing = Vec::new();
-            for answer in try_join_all(work).await? {
-                partials.extend(answer.partial);
-                missing.extend(answer.missing);
+        }
+    }
+
+    /// One server's answer; what it does not cover goes on to others.
+    async fn ask(&self, call: &Call<'_>, share: Share, round: usize) -> Result<Gathered> {
+        let Share { server, mut pieces } = share;
+        let segments: Vec<SegmentDescriptor> = pieces.iter().map(piece_descriptor).collect();
+        let answer = {
+            let _counted = server.begin();
+            server.server.run(call.query.clone(), call.table, segments, call.context).await
+        };
+        let mut gathered = Gathered::default();
+        match answer {
+            Ok(Answer { partial, missing, bytes }) => {
+                self.account(call, bytes, &mut gathered)?;
+                gathered.partials.extend(partial);
+                pieces.retain(|piece| missing.contains(&piece_descriptor(piece)));
             }
-            wanted.retain(|piece| missing.contains(&descriptor(&piece.served.segment, piece.interval)));
+            Err(error) => {
+                let unreachable = error.category == Category::ServiceUnavailable;
+                // A damaged copy, or a server in trouble: another one may do better, once.
+                let worth_another_try = unreachable || (error.category == Category::RuntimeFailure && round == 0);
+                if !worth_another_try {
+                    return Err(error);
+                }
+                if unreachable {
+                    server.set_stable(false);
+                } else {
+                    gathered.failure = Some(error);
+                }
+            }
         }
-        match wanted.first() {
-            None => Ok(partials),
-            Some(piece) => Err(unavailable(&[piece.served.segment.id()])),
+        gathered.add(self.gather(call, pieces, round + 1).await?);
+        Ok(gathered)
+    }
+
+    /// Counts an answer against the query's limit and the process's memory.
+    fn account(&self, call: &Call<'_>, bytes: u64, gathered: &mut Gathered) -> Result<()> {
+        let mut total = call.gathered_bytes.lock();
+        *total = total.saturating_add(bytes);
+        if *total > call.gathered_bytes_max {
+            return Err(DruidError::resource_limit(format!(
+                "Query total bytes gathered [{total}] exceeds maxScatterGatherBytes [{}]; raise it in the query's context or \
+                 druid.server.http.maxScatterGatherBytes",
+                call.gathered_bytes_max
+            )));
+        }
+        if bytes > 0 {
+            gathered.reservations.push(call.context.budget().reserve(bytes)?);
+        }
+        Ok(())
+    }
+
+    /// Spreads pieces over servers that were not tried for them; beside the shares, pieces that have no such server.
+    fn share(&self, call: &Call<'_>, pieces: Vec<Piece>) -> (Vec<Share>, Vec<Piece>) {
+        let mut shares: HashMap<String, Share> = HashMap::new();
+        let mut homeless = Vec::new();
+        let mut tried = call.tried.lock();
+        for piece in pieces {
+            let asked = tried.entry(piece_descriptor(&piece)).or_default();
+            let fresh = |server: &KnownServer| !asked.iter().any(|name| name == server.name());
+            let Some(server) = self.settings.selection.pick(&piece.served.servers, fresh).cloned() else {
+                homeless.push(piece);
+                continue;
+            };
+            asked.push(server.name().to_owned());
+            let share = || Share { server: server.clone(), pieces: Vec::new() };
+            shares.entry(server.name().to_owned()).or_insert_with(share).pieces.push(piece);
+        }
+        (shares.into_values().collect(), homeless)
+    }
+
+    /// Waits a bounded time until somebody else announces pieces that all known servers have failed to answer for.
+    async fn wait_for_home(&self, call: &Call<'_>, mut pieces: Vec<Piece>, round: usize) -> Result<Gathered> {
+        let end = tokio::time::Instant::now() + WAIT_FOR_SEGMENT;
+        let mut changes = self.view.changes();
+        loop {
+            let mut found = false;
+            for piece in &mut pieces {
+                if let Some(now) = self.view.find(call.table, &piece.served.segment) {
+                    piece.served = now;
+                    let tried = call.tried.lock();
+                    let asked = tried.get(&piece_descriptor(piece));
+                    let fresh = |s: &Arc<KnownServer>| asked.is_none_or(|asked| !asked.iter().any(|name| name == s.name()));
+                    found |= piece.served.servers.iter().any(fresh);
+                }
+            }
+            if found {
+                return self.gather(call, pieces, round + 1).await;
+            }
+            let changed = tokio::time::timeout_at(end, changes.changed()).await;
+            if !matches!(changed, Ok(Ok(()))) {
+                return Ok(Gathered { missing: pieces.iter().map(named).collect(), ..Gathered::default() });
+            }
         }
     }
 
-    /// One server's share. A server that cannot be reached counts as missing all, so that replicas are tried.
-    async fn ask(&self, query: Arc<NativeQuery>, table: &str, share: Share, context: &QueryContext) -> Result<Answer> {
-        let asked = share.segments.clone();
-        match share.server.run(query, table, share.segments, context).await {
-            Err(error) if error.category == Category::ServiceUnavailable => Ok(Answer { partial: None, missing: asked }),
-            answer => answer,
-        }
-    }
-
-    /// The visible segments; waits a bounded time for ones that should be there.
-    async fn pieces(&self, table: &str, intervals: &[Interval]) -> Result<Vec<Piece>> {
+    /// The visible segments, and those that should be there and are not, after a bounded wait for them.
+    async fn pieces(&self, table: &str, intervals: &[Interval]) -> (Vec<Piece>, Vec<SegmentId>) {
         let deadline = Instant::now() + WAIT_FOR_SEGMENT;
         let mut changes = self.view.changes();
         loop {
-            match self.view.pieces(table, intervals) {
-                Ok(pieces) => return Ok(pieces),
-                Err(missing) => {
-                    let changed = tokio::time::timeout_at(deadline.into(), changes.changed()).await;
-                    if changed.is_err() {
-                        return Err(unavailable(&missing));
-                    }
-                }
+            let (pieces, missing) = self.view.pieces(table, intervals);
+            if missing.is_empty() {
+                return (pieces, missing);
+            }
+            if !matches!(tokio::time::timeout_at(deadline.into(), changes.changed()).await, Ok(Ok(()))) {
+                return (pieces, missing);
             }
         }
     }
 }
 
-/// Spreads the pieces over the servers that have them and were not tried for them; `None` when a piece has no such server.
-fn share(pieces: &[Piece], tried: &HashMap<SegmentDescriptor, Vec<String>>) -> Option<Vec<Share>> {
-    let mut shares: HashMap<String, Share> = HashMap::new();
-    for (number, piece) in pieces.iter().enumerate() {
-        let segment = descriptor(&piece.served.segment, piece.interval);
-        let servers = &piece.served.servers;
-        let failed = tried.get(&segment);
-        let turns = (0..servers.len()).map(|turn| &servers[(number + turn) % servers.len()]);
-        let mut fresh = turns.filter(|server| failed.is_none_or(|failed| !failed.iter().any(|name| name == server.name())));
-        let server = fresh.next()?;
-        let share =
-            shares.entry(server.name().to_owned()).or_insert_with(|| Share { server: server.clone(), segments: Vec::new() });
-        share.segments.push(segment);
-    }
-    Some(shares.into_values().collect())
+fn piece_descriptor(piece: &Piece) -> SegmentDescriptor {
+    descriptor(&piece.served.segment, piece.interval)
+}
+
+fn named(piece: &Piece) -> (SegmentId, SegmentDescriptor) {
+    (piece.served.segment.id(), piece_descriptor(piece))
 }
 
 fn unavailable(missing: &[SegmentId]) -> DruidError {

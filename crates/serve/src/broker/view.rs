@@ -15,7 +15,8 @@ use std::collections::HashMap;
 use tokio::sync::watch;
 
 use super::schema;
-use crate::data_server::{DataServer, SegmentSchema};
+use super::server::KnownServer;
+use crate::data_server::SegmentSchema;
 use crate::lookup::LookupStore;
 
 /// One announced segment, with the servers that have it.
@@ -23,7 +24,7 @@ use crate::lookup::LookupStore;
 pub struct ServedAt {
     pub segment: Arc<DataSegment>,
     pub schema: Arc<SegmentSchema>,
-    pub servers: Vec<Arc<dyn DataServer>>,
+    pub servers: Vec<Arc<KnownServer>>,
 }
 
 /// Everything known of one table.
@@ -45,6 +46,7 @@ struct State {
 }
 
 /// A part of a table to be read: one segment, or an error's worth of knowing that it is missing.
+#[derive(Clone)]
 pub struct Piece {
     pub interval: Interval,
     pub served: ServedAt,
@@ -75,7 +77,7 @@ impl ServerView {
     }
 
     /// A server announces segments, with their columns.
-    pub fn add(&self, server: &Arc<dyn DataServer>, segments: Vec<(DataSegment, SegmentSchema)>) {
+    pub fn add(&self, server: &Arc<KnownServer>, segments: Vec<(DataSegment, SegmentSchema)>) {
         let mut state = self.state.write();
         for (segment, schema) in segments {
             let id = segment.id();
@@ -118,14 +120,23 @@ impl ServerView {
 
     /// A server is gone with all it had.
     pub fn remove_server(&self, server: &str) {
+        self.retain(server, &HashSet::new());
+    }
+
+    /// A server has none but these segments.
+    pub fn retain(&self, server: &str, listed: &HashSet<SegmentId>) {
         let mut state = self.state.write();
         let mut gone = Vec::new();
         for (name, table) in &state.tables {
             for (interval, version, chunk) in table.served.iter() {
-                if chunk.object.servers.iter().any(|s| s.name() == server) {
+                let there = chunk.object.servers.iter().any(|s| s.name() == server);
+                if there && !listed.contains(&chunk.object.segment.id()) {
                     gone.push((name.clone(), interval, version.clone(), chunk.shard.partition_num()));
                 }
             }
+        }
+        if gone.is_empty() {
+            return;
         }
         for (name, interval, version, partition) in gone {
             drop_from(&mut state, server, &name, interval, &version, partition);
@@ -178,10 +189,17 @@ impl ServerView {
         tokio::time::timeout(limit, heard).await.is_ok() && self.is_initialized()
     }
 
-    /// The visible segments of a table in these intervals; `Err` names segments that should be served and are not.
-    pub fn pieces(&self, table: &str, intervals: &[Interval]) -> Result<Vec<Piece>, Vec<SegmentId>> {
+    /// The segment where it is served now.
+    pub fn find(&self, table: &str, segment: &DataSegment) -> Option<ServedAt> {
         let state = self.state.read();
-        let Some(view) = state.tables.get(table) else { return Ok(Vec::new()) };
+        let view = state.tables.get(table)?;
+        view.served.find(segment.interval, &segment.version, segment.shard_spec.partition_num()).map(|chunk| chunk.object.clone())
+    }
+
+    /// The visible segments of a table in these intervals, and those that should be served and are not.
+    pub fn pieces(&self, table: &str, intervals: &[Interval]) -> (Vec<Piece>, Vec<SegmentId>) {
+        let state = self.state.read();
+        let Some(view) = state.tables.get(table) else { return (Vec::new(), Vec::new()) };
         let mut missing = Vec::new();
         let mut pieces = Vec::new();
         for interval in intervals {
@@ -201,7 +219,7 @@ impl ServerView {
                 }
             }
         }
-        if missing.is_empty() { Ok(pieces) } else { Err(missing) }
+        (pieces, missing)
     }
 
     /// Names of the tables that can be queried.

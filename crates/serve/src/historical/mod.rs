@@ -1,7 +1,9 @@
 //! The Historical (SVC-03): loads segments from deep storage into its cache, maps them, announces them, and answers
 //! queries over them. What is in the cache at start is served again without asking anybody.
 
+mod cached;
 mod changes;
+mod gate;
 mod http;
 mod load;
 mod served;
@@ -10,7 +12,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
-use ovate_query::{NativeQuery, QueryContext, SegmentDescriptor, SharedDictionaries};
+use ovate_query::{NativeQuery, QueryContext, SegmentDescriptor, SegmentRows, SharedDictionaries};
 
 use tracing::warn;
 
@@ -18,7 +20,11 @@ pub use http::{HistoricalState, routes};
 pub use load::{LoadSettings, SegmentLoader};
 pub use served::{ServedSegment, ServedSegments};
 
+use gate::PriorityGate;
+
+use crate::cache::QueryCache;
 use crate::data_server::{Answer, DataServer, SegmentSchema};
+use crate::lookup::LookupStore;
 
 /// One Historical: its segments and how many threads a query may use.
 pub struct Historical {
@@ -28,12 +34,25 @@ pub struct Historical {
     /// What the segments' string columns have in common; kept between queries.
     dictionaries: Arc<SharedDictionaries>,
     loader: OnceLock<Weak<SegmentLoader>>,
+    gate: Arc<PriorityGate>,
+    cache: Option<(QueryCache, Arc<LookupStore>)>,
 }
+
+/// Queries at a time for every processing thread; others wait by priority.
+const QUERIES_PER_THREAD: usize = 4;
 
 impl Historical {
     /// `name` is its `host:port`; `threads` is `druid.processing.numThreads`.
     pub fn new(name: String, segments: Arc<ServedSegments>, threads: usize) -> Self {
-        Historical { name, segments, threads: threads.max(1), dictionaries: Arc::default(), loader: OnceLock::new() }
+        let threads = threads.max(1);
+        let gate = PriorityGate::new(threads * QUERIES_PER_THREAD);
+        Historical { name, segments, threads, dictionaries: Arc::default(), loader: OnceLock::new(), gate, cache: None }
+    }
+
+    /// With a cache of partial results; `lookups`: those that its queries use.
+    pub fn with_cache(mut self, cache: QueryCache, lookups: Arc<LookupStore>) -> Self {
+        self.cache = Some((cache, lookups));
+        self
     }
 }
 
@@ -47,13 +66,18 @@ impl Historical {
     ) -> Result<Answer> {
         let (found, missing) = self.segments.resolve(table, segments);
         if found.is_empty() {
-            return Ok(Answer { partial: None, missing });
+            return Ok(Answer { partial: None, missing, bytes: 0 });
         }
+        let _turn = self.gate.enter(query.context().priority()?, context.deadline).await?;
         let context = context.clone().with_dictionaries(self.dictionaries.clone());
+        if let Some(plan) = self.cache_plan(&query, &found, &context)? {
+            let partial = self.run_cached(plan, query, found, context).await?;
+            return Ok(Answer { partial: Some(partial), missing, bytes: 0 });
+        }
         let threads = self.threads;
         let work = tokio::task::spawn_blocking(move || ovate_query::run_segments(&query, &found, &context, threads));
         let partial = work.await.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
-        Ok(Answer { partial: Some(partial), missing })
+        Ok(Answer { partial: Some(partial), missing, bytes: 0 })
     }
 
     /// Verifies the files of these segments and discards those that are not what was loaded. True when some are gone,
@@ -74,6 +98,29 @@ impl Historical {
     /// Who removes damaged segments.
     pub fn set_loader(&self, loader: &Arc<SegmentLoader>) {
         let _ = self.loader.set(Arc::downgrade(loader));
+    }
+
+    /// Runs over each segment apart (`BySegmentQueryRunner`); beside it those that are not here.
+    pub async fn run_by_segment(
+        &self,
+        query: Arc<NativeQuery>,
+        table: &str,
+        segments: Vec<SegmentDescriptor>,
+        context: &QueryContext,
+    ) -> Result<(Vec<SegmentRows>, Vec<SegmentDescriptor>)> {
+        let (found, missing) = self.segments.resolve(table, &segments);
+        let context = context.clone().with_dictionaries(self.dictionaries.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let one = |reference: &ovate_query::SegmentRef| {
+                let partial = ovate_query::run_segments(&query, std::slice::from_ref(reference), &context, 1)?;
+                let rows = ovate_query::finalize(&query, partial, &context)?;
+                let interval = reference.intervals.first().copied().unwrap_or(ovate_base::Interval::ETERNITY);
+                Ok(SegmentRows { segment: reference.id.to_string(), interval, rows })
+            };
+            found.iter().map(one).collect::<Result<Vec<_>>>()
+        });
+        let parts = work.await.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
+        Ok((parts, missing))
     }
 }
 

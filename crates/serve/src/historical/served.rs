@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use ovate_base::DataSegment;
+use ovate_base::{DataSegment, Interval, Timeline};
 use ovate_query::{SegmentDescriptor, SegmentMeta, SegmentRef};
 use ovate_segment::Segment;
 use parking_lot::RwLock;
@@ -89,6 +89,22 @@ impl ServedSegments {
     pub fn has(&self, data_segment: &DataSegment) -> bool {
         self.find(&data_segment.data_source, &data_segment.id().descriptor())
             .is_some_and(|s| s.data_segment.interval == data_segment.interval)
+    }
+
+    /// The segments of a table in these intervals that nothing newer hides, among those that are here.
+    pub fn visible(&self, table: &str, intervals: &[Interval]) -> Vec<SegmentDescriptor> {
+        let tables = self.tables.read();
+        let mut timeline = Timeline::new();
+        for segment in tables.get(table).into_iter().flat_map(|partitions| partitions.values().flatten()) {
+            let segment = &segment.data_segment;
+            timeline.add(segment.interval, segment.version.clone(), segment.shard_spec.clone(), ());
+        }
+        let holders = intervals.iter().flat_map(|interval| timeline.lookup(*interval));
+        let chunks = holders.flat_map(|holder| {
+            let (interval, version) = (holder.interval, holder.version.clone());
+            holder.chunks.into_iter().map(move |chunk| (interval, version.clone(), chunk.shard.partition_num()))
+        });
+        chunks.map(|(interval, version, partition)| SegmentDescriptor { interval, version, partition }).collect()
     }
 
     /// Splits descriptors into segments to query and those that are not here.

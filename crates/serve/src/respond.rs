@@ -1,0 +1,116 @@
+//! Answers of queries over HTTP: in JSON or Smile, written to the socket in pieces while they are made, with back-pressure;
+//! and errors in the form that was asked for.
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use ovate_base::{DruidError, Result, smile};
+use ovate_query::ResultFormat;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// Media type of Smile.
+pub const SMILE: &str = "application/x-jackson-smile";
+/// Pieces of an answer that wait for a slow client.
+const PIECES_MAX: usize = 4;
+
+/// The form in which a client wants its answer: as `Accept` says, else that of the request's body.
+pub fn wanted_format(headers: &HeaderMap) -> ResultFormat {
+    let is_smile = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok()).map(|text| text.contains(SMILE));
+    let accepts = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).filter(|text| !text.trim_start().starts_with("*/*"));
+    let smile = match accepts {
+        Some(text) => text.contains(SMILE),
+        None => is_smile(CONTENT_TYPE).unwrap_or(false),
+    };
+    if smile { ResultFormat::Smile } else { ResultFormat::Json }
+}
+
+/// A document in this form.
+pub fn document(format: ResultFormat, status: StatusCode, document: &Value) -> Response {
+    let body = match format {
+        ResultFormat::Json => document.to_string().into_bytes(),
+        ResultFormat::Smile => smile::from_json(document),
+    };
+    (status, [(CONTENT_TYPE, format.media_type())], body).into_response()
+}
+
+/// An error in this form.
+pub fn error(format: ResultFormat, error: &DruidError, host: Option<&str>) -> Response {
+    let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    document(format, status, &error.to_json(host))
+}
+
+/// Runs `work` on a thread that may work and wait, and streams what it hands to its sink. An error before the first piece
+/// becomes the answer; one after it breaks the connection off, which no client takes for a complete answer.
+pub async fn stream<W>(format: ResultFormat, headers: Vec<(HeaderName, String)>, work: W) -> Result<Response>
+where
+    W: FnOnce(&mut dyn FnMut(Vec<u8>) -> Result<()>) -> Result<()> + Send + 'static,
+{
+    let (pieces, mut received) = mpsc::channel::<std::result::Result<Bytes, std::io::Error>>(PIECES_MAX);
+    let (failed, failure) = tokio::sync::oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        let mut began = false;
+        let outcome = work(&mut |piece| {
+            began = true;
+            let gone = |_| DruidError::cancelled("the client is gone");
+            pieces.blocking_send(Ok(Bytes::from(piece))).map_err(gone)
+        });
+        if let Err(error) = outcome {
+            if began {
+                let _ = pieces.blocking_send(Err(std::io::Error::other(error.message)));
+            } else {
+                let _ = failed.send(error);
+            }
+        }
+    });
+    let Some(first) = received.recv().await else {
+        return Err(failure.await.unwrap_or_else(|_| DruidError::runtime("the query's thread failed")));
+    };
+    let rest = tokio_stream::once(first).chain(ReceiverStream::new(received));
+    let mut response = Response::new(Body::from_stream(rest));
+    let target = response.headers_mut();
+    target.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            target.insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_takes_the_form_of_the_request_unless_another_is_accepted() {
+        let headers = |pairs: &[(HeaderName, &'static str)]| {
+            pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect::<HeaderMap>()
+        };
+        assert_eq!(wanted_format(&headers(&[(CONTENT_TYPE, SMILE)])), ResultFormat::Smile);
+        assert_eq!(wanted_format(&headers(&[(CONTENT_TYPE, SMILE), (ACCEPT, "application/json")])), ResultFormat::Json);
+        assert_eq!(wanted_format(&headers(&[(CONTENT_TYPE, "application/json"), (ACCEPT, "*/*")])), ResultFormat::Json);
+        assert_eq!(wanted_format(&headers(&[(ACCEPT, SMILE)])), ResultFormat::Smile);
+        assert_eq!(wanted_format(&HeaderMap::new()), ResultFormat::Json);
+    }
+
+    #[tokio::test]
+    async fn errors_before_the_first_piece_are_the_answer() {
+        let failed = stream(ResultFormat::Json, Vec::new(), |_| Err(DruidError::timeout("late"))).await;
+        assert_eq!(failed.map(|_| ()).map_err(|e| e.http_status()), Err(504));
+    }
+
+    #[tokio::test]
+    async fn errors_after_it_break_the_body_off() {
+        let answer = stream(ResultFormat::Json, Vec::new(), |sink| {
+            sink(b"[1,".to_vec())?;
+            Err(DruidError::runtime("disk"))
+        });
+        let body = answer.await.expect("it began").into_body();
+        assert!(axum::body::to_bytes(body, 1000).await.is_err());
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the serving roles from outside.
+
+mod support;
+mod wire;
