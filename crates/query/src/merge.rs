@@ -62,7 +62,7 @@ fn merge_groups(query: &NativeQuery, mut groups: Vec<GroupsPartial>, context: &Q
         return Ok(groups.remove(0));
     }
     let plan = GroupedPlan::of(query)?;
-    let mut merger = GroupMerger::new(plan.key_count(), plan.aggregations)?.with_dictionaries(&context.dictionaries);
+    let mut merger = GroupMerger::new(plan.key_count(), &plan.aggregations)?.with_dictionaries(&context.dictionaries);
     let mut reservation = context.reservation();
     // Large ones first: tables then grow once.
     groups.sort_by_key(|partial| std::cmp::Reverse(partial.rows));

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::hyper_unique::{estimate, estimate_type};
 use super::json::Fields;
-use super::sketched::{SketchKind, SketchState, map_sketches};
+use super::sketched::{DerivedKind, SketchKind, SketchState, map_sketches};
 use super::{Aggregator, AggregatorFactory, AggregatorSpec, Groups, hyper_unique};
 use crate::column::{Column, ColumnReader, ColumnSource, Rows};
 use crate::context::EvalContext;
@@ -87,6 +87,9 @@ impl SketchKind for CardinalityKind {
     type State = DistinctState;
     type Item = Observation;
     const IDEMPOTENT: bool = true;
+    fn derived_kind(&self) -> Option<DerivedKind> {
+        Some(DerivedKind::Cardinality)
+    }
     fn column_type(&self) -> &'static str {
         "hyperUnique"
     }

@@ -1,5 +1,6 @@
 //! `count`: rows after the filter (`CountAggregatorFactory`). It counts stored rows, not the events rolled up in them.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use ovate_base::Result;
@@ -81,5 +82,19 @@ impl Aggregator for CountState {
     }
     fn memory_bytes(&self) -> usize {
         self.counts.capacity() * 8
+    }
+    fn as_any(&mut self) -> Option<&mut dyn Any> {
+        Some(self)
+    }
+    fn take_groups(&mut self, before: &mut dyn Aggregator) -> bool {
+        let Some(before) = super::same_kind::<Self>(before) else { return false };
+        self.counts = std::mem::take(&mut before.counts);
+        true
+    }
+    fn absorb(&mut self, other: &mut dyn Aggregator) -> Result<()> {
+        let Some(other) = super::same_kind::<Self>(other) else { return Err(super::other_kind()) };
+        self.resize(other.counts.len());
+        self.counts.iter_mut().zip(std::mem::take(&mut other.counts)).for_each(|(own, other)| *own = own.wrapping_add(other));
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! `filtered` (`FilteredAggregatorFactory`): any aggregator over the rows that pass a filter of its own.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use croaring::Bitmap;
@@ -175,5 +176,17 @@ impl Aggregator for FilteredState {
     }
     fn memory_bytes(&self) -> usize {
         self.inner.memory_bytes() + (self.passing.capacity() + self.kept.capacity()) * 4
+    }
+    fn as_any(&mut self) -> Option<&mut dyn Any> {
+        // Only what the inner state can do.
+        self.inner.as_any().is_some().then_some(self)
+    }
+    fn take_groups(&mut self, before: &mut dyn Aggregator) -> bool {
+        let Some(before) = super::same_kind::<Self>(before) else { return false };
+        self.inner.take_groups(before.inner.as_mut())
+    }
+    fn absorb(&mut self, other: &mut dyn Aggregator) -> Result<()> {
+        let Some(other) = super::same_kind::<Self>(other) else { return Err(super::other_kind()) };
+        self.inner.absorb(other.inner.as_mut())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::AggregatorSpec;
 use super::json::Fields;
-use super::sketched::{SketchAggregator, SketchKind, SketchSpec};
+use super::sketched::{DerivedKind, SketchAggregator, SketchKind, SketchSpec};
 use crate::sketch::hll::{self, HllCoupon, HllState};
 use crate::sketch::{canonical_double, utf16_bytes};
 use crate::types::ColumnType;
@@ -84,6 +84,9 @@ impl SketchKind for HllKind {
     type State = HllState;
     type Item = HllCoupon;
     const IDEMPOTENT: bool = true;
+    fn derived_kind(&self) -> Option<DerivedKind> {
+        Some(if self.utf8 { DerivedKind::HllUtf8 } else { DerivedKind::HllUtf16 })
+    }
     fn column_type(&self) -> &'static str {
         "HLLSketch"
     }
@@ -94,7 +97,7 @@ impl SketchKind for HllKind {
         if self.utf8 { hll::coupon(value.as_bytes()) } else { hll::coupon(&utf16_bytes(value)) }
     }
     fn long(&self, value: i64) -> Option<HllCoupon> {
-        Some(hll::coupon_of(value))
+        Some(hll::coupon_of(value as u64))
     }
     fn double(&self, value: f64) -> Option<HllCoupon> {
         Some(hll::coupon_of(canonical_double(value)))

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::AggregatorSpec;
 use super::json::Fields;
-use super::sketched::{SketchAggregator, SketchKind, SketchSpec};
+use super::sketched::{DerivedKind, SketchAggregator, SketchKind, SketchSpec};
 use crate::sketch::distinct::DistinctState;
 use crate::sketch::hyperloglog::{HyperLogLog, Observation};
 use crate::types::ColumnType;
@@ -73,6 +73,9 @@ impl SketchKind for HyperUniqueKind {
     type State = DistinctState;
     type Item = Observation;
     const IDEMPOTENT: bool = true;
+    fn derived_kind(&self) -> Option<DerivedKind> {
+        Some(DerivedKind::HyperUnique)
+    }
     fn column_type(&self) -> &'static str {
         "hyperUnique"
     }

@@ -163,6 +163,16 @@ impl Input {
         Ok(Self::new(Source::Expression(Box::new(bound), Vector::Null { len: 0 })))
     }
 
+    /// The column's own reader, where the column is of this type.
+    pub(crate) fn reader(&mut self, column_type: ColumnType) -> Option<&mut dyn ColumnReader> {
+        match (&mut self.source, column_type) {
+            (Source::Long(reader), ColumnType::Long)
+            | (Source::Float(reader), ColumnType::Float)
+            | (Source::Double(reader), ColumnType::Double) => Some(reader.as_mut()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn longs(&mut self, rows: Rows<'_>) -> Result<Read<'_, i64>> {
         match self.source.prepare(&rows)? {
             Native::Long => return Ok(Read { numbers: self.source.longs(rows)?, positions: None }),

@@ -26,7 +26,10 @@ pub(crate) mod sketched;
 mod spec;
 pub(crate) mod theta_sketch;
 pub(crate) mod tuple_sketch;
+mod value_counts;
 pub(crate) mod variance;
+
+use std::any::Any;
 
 use ovate_base::Result;
 
@@ -66,11 +69,36 @@ pub trait Aggregator: Send {
     fn take_partial(&mut self) -> Result<Vector>;
     /// Bytes held, for the memory budget.
     fn memory_bytes(&self) -> usize;
+    /// The state itself, for [`Aggregator::take_groups`] and [`Aggregator::absorb`]; only kinds that can do the first give it.
+    fn as_any(&mut self) -> Option<&mut dyn Any> {
+        None
+    }
+    /// Takes the groups of a state of the same aggregator that was bound to another source, group numbers and all, so that a
+    /// thread goes on with them over its next segment. False when it cannot, and nothing changed.
+    fn take_groups(&mut self, _before: &mut dyn Aggregator) -> bool {
+        false
+    }
+    /// Merges a state of the same aggregator, of as many groups with the same numbers, and leaves that one empty.
+    fn absorb(&mut self, other: &mut dyn Aggregator) -> Result<()> {
+        let partial = other.take_partial()?;
+        let groups: Vec<u32> = (0..partial.len() as u32).collect();
+        self.merge(&partial, &groups)
+    }
+}
+
+/// The state of this very type, when `before` is one.
+fn same_kind<A: 'static>(before: &mut dyn Aggregator) -> Option<&mut A> {
+    before.as_any().and_then(|state| state.downcast_mut::<A>())
 }
 
 /// A merger was asked to read rows.
 fn merge_only() -> ovate_base::DruidError {
     ovate_base::DruidError::runtime("aggregator state without a source was asked to add rows")
+}
+
+/// Two states of different aggregators were to become one.
+fn other_kind() -> ovate_base::DruidError {
+    ovate_base::DruidError::runtime("aggregator states of different kinds do not merge")
 }
 
 #[cfg(test)]

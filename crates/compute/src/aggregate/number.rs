@@ -1,16 +1,21 @@
 //! The three numeric types as aggregators need them: how they are read, converted and put into vectors, and the dense
 //! per-group state of an aggregator whose result is null until it saw a value (`NullableNumericAggregator`).
 
+use std::ops::Range;
+
 use ovate_base::{DruidError, Result};
 
 use super::input::{Input, Read};
-use crate::column::{Numbers, Rows};
+use crate::column::{Numbers, Rows, Summary};
+use crate::types::ColumnType;
 use crate::value::Value;
 use crate::vector::Vector;
 
 /// i64, f32 or f64.
 pub(crate) trait Number: Copy + Default + PartialEq + Send + Sync + std::fmt::Debug + 'static {
     fn read<'a>(input: &'a mut Input, rows: Rows<'_>) -> Result<Read<'a, Self>>;
+    /// What is known of these rows as a whole without reading them.
+    fn summary(input: &mut Input, rows: Range<u32>) -> Result<Option<Summary<Self>>>;
     fn from_long(value: i64) -> Self;
     fn from_double(value: f64) -> Self;
     fn vector(values: Vec<Self>, nulls: Option<Vec<bool>>) -> Vector;
@@ -19,10 +24,16 @@ pub(crate) trait Number: Copy + Default + PartialEq + Send + Sync + std::fmt::De
 }
 
 macro_rules! number {
-    ($type:ty, $variant:ident, $read:ident) => {
+    ($type:ty, $variant:ident, $read:ident, $summary:ident) => {
         impl Number for $type {
             fn read<'a>(input: &'a mut Input, rows: Rows<'_>) -> Result<Read<'a, Self>> {
                 input.$read(rows)
+            }
+            fn summary(input: &mut Input, rows: Range<u32>) -> Result<Option<Summary<Self>>> {
+                match input.reader(ColumnType::$variant) {
+                    Some(reader) => reader.$summary(rows),
+                    None => Ok(None),
+                }
             }
             fn from_long(value: i64) -> Self {
                 value as $type
@@ -43,9 +54,9 @@ macro_rules! number {
     };
 }
 
-number!(i64, Long, longs);
-number!(f32, Float, floats);
-number!(f64, Double, doubles);
+number!(i64, Long, longs, long_summary);
+number!(f32, Float, floats, float_summary);
+number!(f64, Double, doubles, double_summary);
 
 /// A value as a number, `None` for null and for text that is no number.
 pub(crate) fn number_of<T: Number>(value: &Value) -> Option<T> {

@@ -78,6 +78,12 @@ trait Sketch: Clone + std::fmt::Debug + Send + Sync + 'static {
     fn bytes(&self) -> Vec<u8>;
     fn count(bytes: &[u8], k: usize) -> Result<u64>;
     fn memory(&self) -> usize;
+    /// True when it can be made of values and how often they were met.
+    const COUNTS: bool = false;
+    fn add_counted(&mut self, counted: &[(i64, u64)]) -> Result<()> {
+        counted.iter().for_each(|(value, count)| (0..*count).for_each(|_| self.add(*value as f64)));
+        Ok(())
+    }
 }
 
 impl Sketch for QuantilesSketch {
@@ -100,6 +106,10 @@ impl Sketch for QuantilesSketch {
     }
     fn memory(&self) -> usize {
         self.memory_bytes()
+    }
+    const COUNTS: bool = true;
+    fn add_counted(&mut self, counted: &[(i64, u64)]) -> Result<()> {
+        self.merge(&QuantilesSketch::of_counts(self.k(), counted)?)
     }
 }
 
@@ -176,6 +186,12 @@ impl<K: Sketch> SketchKind for QuantilesKind<K> {
     type State = K;
     type Item = f64;
     const IDEMPOTENT: bool = false;
+    fn counts(&self) -> bool {
+        K::COUNTS
+    }
+    fn update_counted(&self, state: &mut K, counted: &[(i64, u64)]) -> Result<()> {
+        state.add_counted(counted)
+    }
     fn column_type(&self) -> &'static str {
         K::NAME
     }

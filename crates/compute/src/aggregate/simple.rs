@@ -2,6 +2,7 @@
 //! (`SimpleLongAggregatorFactory` and its float and double sisters). Null until a value that is not null was seen.
 //! Long sums wrap on overflow, minima and maxima of doubles keep NaN, as Java does.
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::input::{Input, Read};
 use super::json::Fields;
 use super::number::{Number, NumberSlot, NumberState, for_each_number};
 use super::{Aggregator, AggregatorFactory, AggregatorSpec, Groups};
-use crate::column::{ColumnSource, Rows};
+use crate::column::{ColumnSource, Rows, Summary};
 use crate::context::EvalContext;
 use crate::types::ColumnType;
 use crate::vector::Vector;
@@ -109,6 +110,8 @@ impl AggregatorFactory for Simple {
 trait Fold<T>: Send + 'static {
     const START: T;
     fn fold(left: T, right: T) -> T;
+    /// The fold of a block of which the summary is known.
+    fn of(summary: Summary<T>) -> T;
 }
 
 struct Sum;
@@ -123,6 +126,9 @@ macro_rules! float_folds {
             fn fold(left: $type, right: $type) -> $type {
                 left + right
             }
+            fn of(summary: Summary<$type>) -> $type {
+                summary.sum
+            }
         }
         impl Fold<$type> for Min {
             const START: $type = $type::INFINITY;
@@ -130,12 +136,18 @@ macro_rules! float_folds {
             fn fold(left: $type, right: $type) -> $type {
                 if right < left || right.is_nan() { right } else { left }
             }
+            fn of(summary: Summary<$type>) -> $type {
+                summary.min
+            }
         }
         impl Fold<$type> for Max {
             const START: $type = $type::NEG_INFINITY;
             #[inline(always)]
             fn fold(left: $type, right: $type) -> $type {
                 if right > left || right.is_nan() { right } else { left }
+            }
+            fn of(summary: Summary<$type>) -> $type {
+                summary.max
             }
         }
     };
@@ -149,6 +161,9 @@ impl Fold<i64> for Sum {
     fn fold(left: i64, right: i64) -> i64 {
         left.wrapping_add(right)
     }
+    fn of(summary: Summary<i64>) -> i64 {
+        summary.sum
+    }
 }
 impl Fold<i64> for Min {
     const START: i64 = i64::MAX;
@@ -156,12 +171,18 @@ impl Fold<i64> for Min {
     fn fold(left: i64, right: i64) -> i64 {
         left.min(right)
     }
+    fn of(summary: Summary<i64>) -> i64 {
+        summary.min
+    }
 }
 impl Fold<i64> for Max {
     const START: i64 = i64::MIN;
     #[inline(always)]
     fn fold(left: i64, right: i64) -> i64 {
         left.max(right)
+    }
+    fn of(summary: Summary<i64>) -> i64 {
+        summary.max
     }
 }
 
@@ -266,6 +287,12 @@ impl<T: Number, F: Fold<T>> Aggregator for SimpleState<T, F> {
     }
     fn add(&mut self, rows: Rows<'_>, groups: Groups<'_>) -> Result<()> {
         let Some(input) = &mut self.input else { return Err(super::merge_only()) };
+        if let (Groups::One(group), Rows::Range(range)) = (groups, &rows)
+            && let Some(summary) = T::summary(input, range.clone())?
+        {
+            fold_into::<T, F>(&mut self.state.slots[group as usize], F::of(summary));
+            return Ok(());
+        }
         let read = T::read(input, rows)?;
         add_numbers::<T, F>(&mut self.state, &read, groups);
         Ok(())
@@ -281,5 +308,23 @@ impl<T: Number, F: Fold<T>> Aggregator for SimpleState<T, F> {
     }
     fn memory_bytes(&self) -> usize {
         self.state.memory_bytes()
+    }
+    fn as_any(&mut self) -> Option<&mut dyn Any> {
+        Some(self)
+    }
+    fn take_groups(&mut self, before: &mut dyn Aggregator) -> bool {
+        let Some(before) = super::same_kind::<Self>(before) else { return false };
+        self.state.slots = std::mem::take(&mut before.state.slots);
+        true
+    }
+    fn absorb(&mut self, other: &mut dyn Aggregator) -> Result<()> {
+        let Some(other) = super::same_kind::<Self>(other) else { return Err(super::other_kind()) };
+        self.state.resize(other.state.slots.len());
+        for (slot, other) in self.state.slots.iter_mut().zip(std::mem::take(&mut other.state.slots)) {
+            if other.seen {
+                fold_into::<T, F>(slot, other.value);
+            }
+        }
+        Ok(())
     }
 }

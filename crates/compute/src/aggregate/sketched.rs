@@ -2,6 +2,7 @@
 //! the frame reads columns of any type, hashes each dictionary value at most once, and keeps a sketch a group. Partials
 //! are the bytes that segments store.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,8 +12,9 @@ use bytes::Bytes;
 use ovate_base::{DruidError, Result};
 use serde_json::{Map, Value as Json, json};
 
+use super::value_counts::ValueCounts;
 use super::{Aggregator, AggregatorFactory, AggregatorSpec, Groups};
-use crate::column::{Column, ColumnReader, ColumnSource, Dictionary, Rows};
+use crate::column::{Column, ColumnReader, ColumnSource, Dictionary, Numbers, Rows};
 use crate::context::EvalContext;
 use crate::types::ColumnType;
 use crate::value::Value;
@@ -22,7 +24,7 @@ use crate::vector::Vector;
 pub(crate) trait SketchKind: Clone + Send + Sync + 'static {
     type State: Send;
     /// A value made ready to be added: hashed, or converted.
-    type Item: Copy + Send;
+    type Item: Copy + Send + Sync + 'static;
     /// Adding an item twice is the same as once.
     const IDEMPOTENT: bool;
     /// Complex type name of the partial.
@@ -46,6 +48,28 @@ pub(crate) trait SketchKind: Clone + Send + Sync + 'static {
     fn text_is_sketch(&self) -> bool {
         false
     }
+    /// The place beside a column where the items of its dictionary are kept, for kinds whose items cost much.
+    fn derived_kind(&self) -> Option<DerivedKind> {
+        None
+    }
+    /// True when many equal values are added faster together, by [`SketchKind::update_counted`].
+    fn counts(&self) -> bool {
+        false
+    }
+    /// Adds values as often as they were met; ascending.
+    fn update_counted(&self, _state: &mut Self::State, _counted: &[(i64, u64)]) -> Result<()> {
+        Err(super::other_kind())
+    }
+}
+
+/// What may be kept beside a dictionary column (`Column::derived`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DerivedKind {
+    HllUtf16,
+    HllUtf8,
+    Cardinality,
+    HyperUnique,
+    Theta,
 }
 
 /// A column being read as items.
@@ -56,6 +80,8 @@ struct SketchSource<I> {
 
 enum Form<I> {
     Long,
+    /// Longs within narrow bounds, counted first.
+    Counted(ValueCounts),
     Float,
     Double,
     Codes(CodeItems<I>),
@@ -65,26 +91,61 @@ enum Form<I> {
 
 /// Items of a dictionary's values, each made once, and the codes that the last single group has seen.
 struct CodeItems<I> {
+    column: Arc<dyn Column>,
     dictionary: Arc<dyn Dictionary>,
-    items: Vec<Option<Option<I>>>,
+    items: Items<I>,
     seen: Vec<u64>,
     seen_group: Option<u32>,
 }
 
-impl<I: Copy> CodeItems<I> {
-    fn new(dictionary: Arc<dyn Dictionary>) -> Self {
+enum Items<I> {
+    /// Of all codes, kept beside the column.
+    All(Arc<Vec<Option<I>>>),
+    /// Of the codes met so far, `made` of them.
+    Some { items: Vec<Option<Option<I>>>, made: usize },
+}
+
+impl<I: Copy + Send + Sync + 'static> CodeItems<I> {
+    fn new<K: SketchKind<Item = I>>(kind: &K, column: &Arc<dyn Column>, dictionary: Arc<dyn Dictionary>) -> Self {
         let codes = dictionary.cardinality() as usize;
-        CodeItems { dictionary, items: vec![None; codes], seen: vec![0; codes.div_ceil(64)], seen_group: None }
+        let kept = kind.derived_kind().and_then(|kind| column.derived(kind as usize));
+        let items = match kept.and_then(|kept| kept.downcast::<Vec<Option<I>>>().ok()).filter(|all| all.len() == codes) {
+            Some(all) => Items::All(all),
+            None => Items::Some { items: vec![None; codes], made: 0 },
+        };
+        CodeItems { column: column.clone(), dictionary, items, seen: vec![0; codes.div_ceil(64)], seen_group: None }
     }
 
+    #[inline]
     fn get<K: SketchKind<Item = I>>(&mut self, kind: &K, code: u32) -> Result<Option<I>> {
+        if let Items::All(all) = &self.items
+            && let Some(item) = all.get(code as usize)
+        {
+            return Ok(*item);
+        }
+        self.make(kind, code)
+    }
+
+    #[cold]
+    fn make<K: SketchKind<Item = I>>(&mut self, kind: &K, code: u32) -> Result<Option<I>> {
+        let of_code = |code: u32| Ok(self.dictionary.get(code)?.map_or_else(|| kind.null(), |text| kind.text(&text)));
         let out_of_range = || DruidError::runtime(format!("dictionary code out of range: {code}"));
-        let slot = self.items.get_mut(code as usize).ok_or_else(out_of_range)?;
+        let Items::Some { items, made } = &mut self.items else { return Err(out_of_range()) };
+        let codes = items.len();
+        let slot = items.get_mut(code as usize).ok_or_else(out_of_range)?;
         if let Some(item) = slot {
             return Ok(*item);
         }
-        let item = self.dictionary.get(code)?.map_or_else(|| kind.null(), |text| kind.text(&text));
+        let item: Option<I> = of_code(code)?;
         *slot = Some(item);
+        *made += 1;
+        // A query that needs a good part of them works out the rest, so that the next one finds them all.
+        if let Some(derived) = kind.derived_kind().filter(|_| *made > codes / 4) {
+            let rest = items.iter().zip(0u32..).map(|(item, code)| item.map_or_else(|| of_code(code), Ok));
+            let all: Arc<Vec<Option<I>>> = Arc::new(rest.collect::<Result<_>>()?);
+            self.column.keep_derived(derived as usize, all.clone(), codes * size_of::<Option<I>>());
+            self.items = Items::All(all);
+        }
         Ok(item)
     }
 
@@ -119,11 +180,12 @@ impl<K: SketchKind> SketchState<K> {
     fn open(kind: &K, column: &Arc<dyn Column>) -> Result<SketchSource<K::Item>> {
         let capabilities = column.capabilities();
         let form = match (capabilities.column_type, column.dictionary()) {
+            (ColumnType::Long, _) if kind.counts() => ValueCounts::of(column)?.map_or(Form::Long, Form::Counted),
             (ColumnType::Long, _) => Form::Long,
             (ColumnType::Float, _) => Form::Float,
             (ColumnType::Double, _) => Form::Double,
             (ColumnType::String, Some(dictionary)) if capabilities.dictionary && !kind.text_is_sketch() => {
-                let items = CodeItems::new(dictionary);
+                let items = CodeItems::new(kind, column, dictionary);
                 if capabilities.multi_value { Form::MultiCodes(items) } else { Form::Codes(items) }
             }
             _ => Form::Values,
@@ -132,8 +194,20 @@ impl<K: SketchKind> SketchState<K> {
     }
 }
 
+impl<K: SketchKind> SketchState<K> {
+    /// Adds what was only counted so far.
+    fn flush(&mut self) -> Result<()> {
+        for source in &mut self.sources {
+            if let Form::Counted(counts) = &mut source.form {
+                counts.flush(&self.kind, &mut self.states)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The group's sketch, made when it is first needed.
-fn slot<'a, K: SketchKind>(kind: &K, states: &'a mut [Option<K::State>], group: usize) -> Result<&'a mut K::State> {
+pub(super) fn slot<'a, K: SketchKind>(kind: &K, states: &'a mut [Option<K::State>], group: usize) -> Result<&'a mut K::State> {
     let slot = &mut states[group];
     match slot {
         Some(state) => Ok(state),
@@ -145,7 +219,7 @@ fn slot<'a, K: SketchKind>(kind: &K, states: &'a mut [Option<K::State>], group: 
 fn add_numbers<K: SketchKind, T: Copy>(
     kind: &K,
     states: &mut [Option<K::State>],
-    numbers: crate::column::Numbers<'_, T>,
+    numbers: Numbers<'_, T>,
     groups: Groups<'_>,
     item: impl Fn(T) -> Option<K::Item>,
 ) -> Result<()> {
@@ -193,7 +267,7 @@ fn add_value<K: SketchKind>(kind: &K, states: &mut [Option<K::State>], value: &V
     Ok(())
 }
 
-impl<I: Copy + Send> SketchSource<I> {
+impl<I: Copy + Send + Sync + 'static> SketchSource<I> {
     fn add<K: SketchKind<Item = I>>(
         &mut self,
         kind: &K,
@@ -204,6 +278,15 @@ impl<I: Copy + Send> SketchSource<I> {
         let Some(reader) = self.reader.as_deref_mut() else { return Ok(()) };
         match &mut self.form {
             Form::Long => add_numbers(kind, states, reader.longs(rows)?, groups, |value| kind.long(value)),
+            Form::Counted(counts) => {
+                if counts.add(&reader.longs(rows.clone())?, groups, states.len()) {
+                    return Ok(());
+                }
+                // Too many groups to count in each.
+                counts.flush(kind, states)?;
+                self.form = Form::Long;
+                self.add(kind, states, rows, groups)
+            }
             Form::Float => add_numbers(kind, states, reader.floats(rows)?, groups, |value| kind.float(value)),
             Form::Double => add_numbers(kind, states, reader.doubles(rows)?, groups, |value| kind.double(value)),
             Form::Codes(items) => add_codes(kind, states, items, reader.codes(rows)?, groups),
@@ -270,6 +353,7 @@ impl<K: SketchKind> Aggregator for SketchState<K> {
         Ok(())
     }
     fn merge(&mut self, partial: &Vector, groups: &[u32]) -> Result<()> {
+        self.flush()?;
         for (row, group) in groups.iter().enumerate() {
             let value = partial.value(row);
             if let Some(bytes) = sketch_bytes(&value)?.filter(|bytes| !bytes.is_empty()) {
@@ -279,6 +363,7 @@ impl<K: SketchKind> Aggregator for SketchState<K> {
         Ok(())
     }
     fn take_partial(&mut self) -> Result<Vector> {
+        self.flush()?;
         for source in &mut self.sources {
             if let Form::Codes(items) | Form::MultiCodes(items) = &mut source.form {
                 items.seen_group = None;
@@ -295,6 +380,17 @@ impl<K: SketchKind> Aggregator for SketchState<K> {
     fn memory_bytes(&self) -> usize {
         let sketches: usize = self.states.iter().flatten().map(|state| self.kind.memory_bytes(state)).sum();
         sketches + self.states.capacity() * size_of::<Option<K::State>>()
+    }
+    fn as_any(&mut self) -> Option<&mut dyn Any> {
+        Some(self)
+    }
+    fn take_groups(&mut self, before: &mut dyn Aggregator) -> bool {
+        let Some(before) = super::same_kind::<Self>(before) else { return false };
+        if before.flush().is_err() {
+            return false;
+        }
+        self.states = std::mem::take(&mut before.states);
+        true
     }
 }
 

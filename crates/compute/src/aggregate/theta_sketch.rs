@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::AggregatorSpec;
 use super::json::Fields;
-use super::sketched::{SketchAggregator, SketchKind, SketchSpec};
+use super::sketched::{DerivedKind, SketchAggregator, SketchKind, SketchSpec};
 use crate::sketch::theta::{ThetaSketch, ThetaState, hash};
 use crate::sketch::{canonical_double, theta};
 use crate::types::ColumnType;
@@ -94,6 +94,9 @@ impl SketchKind for ThetaKind {
     type State = ThetaState;
     type Item = u64;
     const IDEMPOTENT: bool = true;
+    fn derived_kind(&self) -> Option<DerivedKind> {
+        Some(DerivedKind::Theta)
+    }
     fn column_type(&self) -> &'static str {
         "thetaSketch"
     }

@@ -2,12 +2,13 @@
 //! that lends slices out of its own decoded blocks. Segments, in-memory indexes, inline tables and virtual columns all
 //! implement these traits, so operators know only codes, numbers and bitmaps.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use croaring::Bitmap;
-use ovate_base::{DruidError, Interval, Result};
+use ovate_base::{DruidError, Granularity, Interval, Result};
 
 use crate::types::ColumnType;
 use crate::value::Value;
@@ -18,12 +19,14 @@ pub mod convert;
 mod dictionary;
 mod mapped;
 mod memory;
+mod summary;
 
 pub use computed::ComputedColumn;
 pub(crate) use computed::Lent;
 pub use dictionary::MemoryDictionary;
 pub use mapped::{Mapped, MappedColumn};
 pub use memory::{MemoryColumn, MemoryTable};
+pub use summary::{LongBounds, Summary, SummaryNumber, gcd};
 
 /// Which rows to read: a run, or ascending row numbers.
 #[derive(Debug, Clone)]
@@ -128,7 +131,23 @@ pub trait Column: Send + Sync {
     fn null_rows(&self) -> Result<Option<Bitmap>> {
         Ok(None)
     }
+    /// Bounds of a LONG column's values, null's stand-in included; `None` where they are not kept. May read the column once.
+    fn long_bounds(&self) -> Result<Option<LongBounds>> {
+        Ok(None)
+    }
+    /// What was worked out of the dictionary before and is still kept; `kind` is below [`DERIVED_KINDS`].
+    fn derived(&self, _kind: usize) -> Option<Derived> {
+        None
+    }
+    /// Keeps what was worked out of the dictionary, as long as there is room for `bytes`.
+    fn keep_derived(&self, _kind: usize, _derived: Derived, _bytes: usize) {}
 }
+
+/// How many kinds of things a column can keep that were worked out of its dictionary.
+pub const DERIVED_KINDS: usize = 8;
+
+/// Something worked out of a dictionary, such as the hash of each value.
+pub type Derived = Arc<dyn Any + Send + Sync>;
 
 /// Reads rows of one column. A reader implements its native form (`longs` for LONG, `floats` for FLOAT, `doubles` for
 /// DOUBLE, `codes` or `multi_codes` where there is a dictionary) and always `values`. Conversions between forms
@@ -151,6 +170,19 @@ pub trait ColumnReader: Send {
     fn multi_codes(&mut self, _rows: Rows<'_>) -> Result<MultiCodes<'_>> {
         Err(DruidError::runtime("column has no dictionary"))
     }
+    /// Sum, least and greatest of these rows of a LONG column, where the column keeps them for just these rows and none of
+    /// them is null.
+    fn long_summary(&mut self, _rows: Range<u32>) -> Result<Option<Summary<i64>>> {
+        Ok(None)
+    }
+    /// The same of a FLOAT column.
+    fn float_summary(&mut self, _rows: Range<u32>) -> Result<Option<Summary<f32>>> {
+        Ok(None)
+    }
+    /// The same of a DOUBLE column.
+    fn double_summary(&mut self, _rows: Range<u32>) -> Result<Option<Summary<f64>>> {
+        Ok(None)
+    }
     /// Any column by value; slow, for edges and complex types.
     fn values(&mut self, rows: Rows<'_>) -> Result<&[Value]>;
 }
@@ -168,6 +200,11 @@ pub trait ColumnSource: Send + Sync {
     /// no row has gives a column of nulls. `Ok(None)`: the source cannot tell, take the column's values apart.
     fn nested_field(&self, _column: &str, _path: &[PathPart]) -> Result<Option<Arc<dyn Column>>> {
         Ok(None)
+    }
+    /// A granularity within whose buckets this computed column does not change: what is made of `__time` alone by rounding
+    /// or by taking a part.
+    fn time_step(&self, _column: &str) -> Option<Granularity> {
+        None
     }
     /// The interval that the rows' timestamps lie in.
     fn interval(&self) -> Interval;

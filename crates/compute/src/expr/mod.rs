@@ -15,7 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use ovate_base::Result;
+use ovate_base::{Granularity, Result};
 
 pub use bind::BoundExpr;
 pub(crate) use functions::{cast_json, document_at, scalar_at};
@@ -81,6 +81,12 @@ impl Expr {
     /// True when the same row may give different values (`now`, lookups that change).
     pub fn is_volatile(&self) -> bool {
         self.inner.node.is_volatile()
+    }
+
+    /// A granularity within whose buckets the expression does not change, when it reads nothing but `__time`, and that only to
+    /// round it or to take a part of it.
+    pub fn time_step(&self) -> Option<Granularity> {
+        if self.is_volatile() { None } else { self.inner.node.time_step().flatten() }
     }
 
     /// True when the expression takes this column only as a single value, so that it maps over its values.

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ovate_base::Granularity;
+
 use super::functions::{Callable, Function};
 use crate::types::ColumnType;
 use crate::value::{Value, double_to_text};
@@ -206,6 +208,33 @@ impl Node {
             lambda.body.visit_columns(bound, each);
             bound.truncate(before);
         }
+    }
+
+    /// The granularity within whose buckets the node does not change; `Some(None)` for a node that never does. `None` where
+    /// it reads columns otherwise than by parts of the time.
+    pub(super) fn time_step(&self) -> Option<Option<Granularity>> {
+        match self {
+            Node::Literal(_) => return Some(None),
+            Node::Column(_) | Node::Apply { .. } => return None,
+            Node::Call(call) => {
+                let reads_time = matches!(call.args.first(), Some(Node::Column(name)) if name.as_ref() == crate::TIME_COLUMN);
+                if reads_time {
+                    let constant = call.args[1..].iter().all(|arg| matches!(arg, Node::Literal(_)));
+                    return call.callable.time_step().filter(|_| constant).map(Some);
+                }
+            }
+            Node::Unary(..) | Node::Binary(..) | Node::Logic { .. } | Node::Lazy(..) => {}
+        }
+        let mut step = None;
+        for child in self.children() {
+            match (child.time_step()?, &step) {
+                (None, _) => {}
+                (own, None) => step = own,
+                (Some(own), Some(known)) if own == *known => {}
+                (Some(_), Some(_)) => return None,
+            }
+        }
+        Some(step)
     }
 
     /// True when the same inputs may give different results.

@@ -35,6 +35,46 @@ impl QuantilesSketch {
         Ok(QuantilesSketch { k, n: 0, min: f64::NAN, max: f64::NAN, base: Vec::new(), levels: Vec::new() })
     }
 
+    /// A sketch of ascending values, each as often as it was met. Items of all levels are taken alternately along the sorted
+    /// values, each from the middle of those that it stands for, so that ranks are at least as near as those of a sketch that
+    /// was filled value by value.
+    pub fn of_counts(k: usize, counted: &[(i64, u64)]) -> Result<Self> {
+        let mut sketch = QuantilesSketch::new(k)?;
+        let (Some((min, _)), Some((max, _))) = (counted.first(), counted.last()) else { return Ok(sketch) };
+        let n: u64 = counted.iter().map(|(_, count)| count).sum();
+        let (width, k) = (2 * k as u64, k as u64);
+        let (singles, pattern) = (n % width, n / width);
+        (sketch.n, sketch.min, sketch.max) = (n, *min as f64, *max as f64);
+        sketch.levels = vec![Vec::new(); (u64::BITS - pattern.leading_zeros()) as usize];
+        let (mut rank, mut at, mut passed) = (0u64, 0usize, counted[0].1);
+        // The value in the middle of the next `weight` ranks.
+        let mut next = |weight: u64| {
+            while rank + weight / 2 >= passed && at + 1 < counted.len() {
+                at += 1;
+                passed += counted[at].1;
+            }
+            rank += weight;
+            counted[at].0 as f64
+        };
+        let mut taken = 0;
+        for item in 0..k {
+            while taken < singles && (2 * taken + 1) * k <= (2 * item + 1) * singles {
+                sketch.base.push(next(1));
+                taken += 1;
+            }
+            for (level, items) in sketch.levels.iter_mut().enumerate().filter(|(level, _)| pattern >> level & 1 == 1) {
+                items.push(next(2u64 << level));
+            }
+        }
+        (taken..singles).for_each(|_| sketch.base.push(next(1)));
+        Ok(sketch)
+    }
+
+    /// The size of a level.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
     /// Number of values added.
     pub fn n(&self) -> u64 {
         self.n
@@ -248,6 +288,34 @@ mod tests {
             assert!((view.quantile(rank).unwrap() / 30_000.0 - rank).abs() < 0.06);
         }
         assert_eq!(view.total(), 30_000);
+    }
+
+    #[test]
+    fn a_sketch_of_counts_is_as_good_as_one_of_values() {
+        for n in [0u64, 1, 5, 255, 256, 257, 511, 512, 1000, 99_999] {
+            let counted: Vec<(i64, u64)> =
+                (0..n / 3 + u64::from(n > 0)).map(|v| (v as i64, if v < n / 3 { 3 } else { n % 3 })).collect();
+            let counted: Vec<(i64, u64)> = counted.into_iter().filter(|(_, count)| *count > 0).collect();
+            let sketch = QuantilesSketch::of_counts(128, &counted).unwrap();
+            assert_eq!(sketch.n(), n);
+            assert_eq!(sketch.sorted_view().total(), n);
+            let again = QuantilesSketch::from_bytes(&sketch.to_bytes(), 128).unwrap();
+            assert_eq!(again.to_bytes(), sketch.to_bytes());
+            let mut merged = QuantilesSketch::new(128).unwrap();
+            (0..100).for_each(|v| merged.add(f64::from(v)));
+            merged.merge(&sketch).unwrap();
+            assert_eq!((merged.n(), merged.sorted_view().total()), (n + 100, n + 100));
+            if n < 256 {
+                let mut exact = QuantilesSketch::new(128).unwrap();
+                counted.iter().for_each(|(v, count)| (0..*count).for_each(|_| exact.add(*v as f64)));
+                assert_eq!(exact.to_bytes(), sketch.to_bytes());
+                continue;
+            }
+            for rank in [0.01, 0.25, 0.5, 0.95, 0.99] {
+                let found = sketch.sorted_view().quantile(rank).unwrap();
+                assert!((found / (n as f64 / 3.0) - rank).abs() < 0.02, "{n} {rank} {found}");
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ovate_base::{Interval, Result};
+use ovate_base::{Granularity, Interval, Result};
 
 use super::{PathPart, VirtualColumnSpec, expression};
 use crate::column::{Column, ColumnCapabilities, ColumnSource, ComputedColumn};
@@ -84,6 +84,17 @@ impl ColumnSource for VirtualSource {
         match self.find(column) {
             Some(_) => Ok(None),
             None => self.shared.base.nested_field(column, path),
+        }
+    }
+    fn time_step(&self, column: &str) -> Option<Granularity> {
+        match self.find(column) {
+            // A hidden `__time` is another one.
+            Some(position) if self.find(crate::TIME_COLUMN).is_none() => match &self.shared.specs[position] {
+                VirtualColumnSpec::Expression { expression, .. } => expression.time_step(),
+                _ => None,
+            },
+            Some(_) => None,
+            None => self.shared.base.time_step(column),
         }
     }
     fn interval(&self) -> Interval {

@@ -11,5 +11,5 @@ pub(crate) use interner::{BytesInterner, NumberInterner};
 pub(crate) use merger::{GroupMerger, double_bits, float_bits, number_vector};
 pub(crate) use partition::partition;
 pub use shared::SharedDictionaries;
-pub(crate) use shared::SharedDictionary;
+pub(crate) use shared::{CodeMap, SharedDictionary};
 pub(crate) use table::GroupTable;

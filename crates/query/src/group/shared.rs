@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use ovate_base::{DruidError, Result};
@@ -16,8 +16,21 @@ use super::BytesInterner;
 const UNKNOWN: u32 = u32::MAX;
 
 /// The shared number of each code of one segment.
-type CodeMap = Arc<Vec<AtomicU32>>;
-type MappedColumnCodes = (Weak<dyn Column>, CodeMap);
+pub(crate) struct CodeMap {
+    numbers: Vec<AtomicU32>,
+    /// No number is missing.
+    complete: AtomicBool,
+}
+
+impl CodeMap {
+    /// The shared number of a code; `u32::MAX` for one that is unknown.
+    #[inline]
+    pub fn get(&self, code: u32) -> u32 {
+        self.numbers.get(code as usize).map_or(UNKNOWN, |number| number.load(Ordering::Relaxed))
+    }
+}
+
+type MappedColumnCodes = (Weak<dyn Column>, Arc<CodeMap>);
 
 /// The shared dictionaries of a server, by table and column.
 pub struct SharedDictionaries {
@@ -74,7 +87,7 @@ impl SharedDictionary {
         let damaged = || DruidError::runtime("dictionary code out of range");
         let mut missing: Vec<u32> = Vec::new();
         for code in codes.iter() {
-            if map.get(*code as usize).ok_or_else(damaged)?.load(Ordering::Acquire) == UNKNOWN {
+            if map.numbers.get(*code as usize).ok_or_else(damaged)?.load(Ordering::Acquire) == UNKNOWN {
                 missing.push(*code);
             }
         }
@@ -88,25 +101,39 @@ impl SharedDictionary {
             let mut codes = missing.iter();
             values.intern_all(missing.iter().map(|code| dictionary.get(*code)), &mut |id| {
                 let code = codes.next().expect("as many numbers as codes");
-                map[*code as usize].store(id, Ordering::Release);
+                map.numbers[*code as usize].store(id, Ordering::Release);
             })?;
         }
-        codes.iter_mut().for_each(|code| *code = map[*code as usize].load(Ordering::Acquire));
+        codes.iter_mut().for_each(|code| *code = map.numbers[*code as usize].load(Ordering::Acquire));
         Ok(true)
     }
 
-    fn map_of(&self, column: &Arc<dyn Column>, cardinality: u32) -> CodeMap {
+    /// The shared numbers of all of a segment's codes. `None` when there is no room.
+    pub fn complete_map(&self, column: &Arc<dyn Column>, dictionary: &dyn Dictionary) -> Result<Option<Arc<CodeMap>>> {
+        let map = self.map_of(column, dictionary.cardinality());
+        if !map.complete.load(Ordering::Acquire) {
+            let mut all: Vec<u32> = (0..dictionary.cardinality()).collect();
+            if !self.map_codes(column, dictionary, &mut all)? {
+                return Ok(None);
+            }
+            map.complete.store(true, Ordering::Release);
+        }
+        Ok(Some(map))
+    }
+
+    fn map_of(&self, column: &Arc<dyn Column>, cardinality: u32) -> Arc<CodeMap> {
         let address = Arc::as_ptr(column).cast::<()>() as usize;
         let mut maps = self.maps.lock();
         if let Some((known, map)) = maps.get(&address)
             && known.upgrade().is_some_and(|known| Arc::ptr_eq(&known, column))
-            && map.len() == cardinality as usize
+            && map.numbers.len() == cardinality as usize
         {
             return map.clone();
         }
         // Segments come and go; their maps go with them.
         maps.retain(|_, (column, _)| column.strong_count() > 0);
-        let map: CodeMap = Arc::new((0..cardinality).map(|_| AtomicU32::new(UNKNOWN)).collect());
+        let numbers = (0..cardinality).map(|_| AtomicU32::new(UNKNOWN)).collect();
+        let map = Arc::new(CodeMap { numbers, complete: AtomicBool::new(false) });
         maps.insert(address, (Arc::downgrade(column), map.clone()));
         map
     }

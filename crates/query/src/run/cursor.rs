@@ -203,25 +203,38 @@ impl TimeRows {
 
     /// Cuts a sorted range at the bucket borders: bucket starts with their rows, only buckets that have rows.
     pub fn buckets(&mut self, range: Range<u32>, granularity: &Granularity) -> Result<Vec<(i64, Range<u32>)>> {
+        Ok(self.buckets_up_to(range, granularity, usize::MAX)?.unwrap_or_default())
+    }
+
+    /// The same; `None` as soon as there are more than `most`.
+    pub fn buckets_up_to(
+        &mut self,
+        range: Range<u32>,
+        granularity: &Granularity,
+        most: usize,
+    ) -> Result<Option<Vec<(i64, Range<u32>)>>> {
         let mut buckets: Vec<(i64, Range<u32>)> = Vec::new();
         if range.is_empty() {
-            return Ok(buckets);
+            return Ok(Some(buckets));
         }
         let (first, last) = (self.get(range.start)?, self.get(range.end - 1)?);
         let mut bucket = granularity.bucket(first);
         let mut start = range.start;
         // Few buckets: search each border. Many: read all timestamps once.
-        let few = last.saturating_sub(first) / bucket.millis().max(1) < 8;
+        let few = last.saturating_sub(first) / bucket.millis().max(1) < (range.len() as i64 / 2048).max(8);
         if few {
             while start < range.end {
-                let end = if last < bucket.end { range.end } else { self.lower_bound(start..range.end, bucket.end)? };
+                let end = if last < bucket.end { range.end } else { self.border(start..range.end, bucket.end)? };
                 buckets.push((bucket.start, start..end));
+                if buckets.len() > most {
+                    return Ok(None);
+                }
                 if end < range.end {
                     bucket = granularity.bucket(self.get(end)?);
                 }
                 start = end;
             }
-            return Ok(buckets);
+            return Ok(Some(buckets));
         }
         let mut block = range.start;
         while block < range.end {
@@ -237,11 +250,27 @@ impl TimeRows {
                 if start < row {
                     buckets.push((bucket.start, start..row));
                 }
+                if buckets.len() > most {
+                    return Ok(None);
+                }
                 (start, bucket) = (row, granularity.bucket(values[at]));
             }
             block = block_end;
         }
         buckets.push((bucket.start, start..range.end));
-        Ok(buckets)
+        Ok(Some(buckets))
+    }
+
+    /// First row whose timestamp is not before `millis`, looked for from the start in growing strides.
+    fn border(&mut self, range: Range<u32>, millis: i64) -> Result<u32> {
+        let (mut low, mut stride) = (range.start, 1024u32);
+        while range.end - low > stride {
+            if self.get(low + stride)? >= millis {
+                return self.lower_bound(low..low + stride, millis);
+            }
+            low += stride;
+            stride = stride.saturating_mul(2);
+        }
+        self.lower_bound(low..range.end, millis)
     }
 }

@@ -1,6 +1,8 @@
 //! The operator of timeseries, topN and groupBy over one segment. Time buckets are row ranges where rows are sorted by
 //! time; other keys are codes; strings are met only by the groups that come out.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ovate_base::{DruidError, Granularity, Interval, Result};
@@ -27,9 +29,9 @@ const FILLED_BUCKETS_MAX: usize = 10_000_000;
 pub(crate) struct GroupedPlan<'a> {
     pub base: &'a QueryBase,
     pub dimensions: &'a [DimensionSpec],
-    pub aggregations: &'a [AggregatorSpec],
+    pub aggregations: Cow<'a, [AggregatorSpec]>,
     /// Buckets without rows are part of the result.
-    lists_buckets: bool,
+    pub lists_buckets: bool,
     /// Rows whose dimension holds no value at all are in no group (`StringTopNColumnAggregatesProcessor`); a groupBy has them
     /// under null.
     skips_empty_rows: bool,
@@ -42,14 +44,14 @@ impl<'a> GroupedPlan<'a> {
             NativeQuery::Timeseries(q) => Ok(GroupedPlan {
                 base: &q.base,
                 dimensions: &[],
-                aggregations: &q.aggregations,
+                aggregations: Cow::Borrowed(&q.aggregations),
                 lists_buckets: true,
                 skips_empty_rows: false,
             }),
             NativeQuery::TopN(q) => Ok(GroupedPlan {
                 base: &q.base,
                 dimensions: std::slice::from_ref(&q.dimension),
-                aggregations: &q.aggregations,
+                aggregations: Cow::Borrowed(&q.aggregations),
                 lists_buckets: true,
                 skips_empty_rows: true,
             }),
@@ -63,14 +65,40 @@ impl<'a> GroupedPlan<'a> {
         GroupedPlan {
             base: &q.base,
             dimensions: &q.dimensions,
-            aggregations: &q.aggregations,
+            aggregations: Cow::Borrowed(&q.aggregations),
             lists_buckets: false,
             skips_empty_rows: false,
         }
     }
 
+    /// The plan with each aggregator once, and where each of its own is among those; `None` where they all differ.
+    pub fn without_repeats(&self) -> Option<(GroupedPlan<'a>, Vec<usize>)> {
+        if self.aggregations.len() < 2 {
+            return None;
+        }
+        let nameless: Vec<_> = self.aggregations.iter().map(|spec| spec.with_name("").to_json()).collect();
+        let (mut kept, mut places): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+        for (at, json) in nameless.iter().enumerate() {
+            let known = kept.iter().position(|first| nameless[*first] == *json);
+            places.push(known.unwrap_or(kept.len()));
+            if known.is_none() {
+                kept.push(at);
+            }
+        }
+        if kept.len() == self.aggregations.len() {
+            return None;
+        }
+        let aggregations = kept.iter().map(|at| self.aggregations[*at].clone()).collect();
+        Some((GroupedPlan { aggregations, ..*self }, places))
+    }
+
+    /// True when the whole answer is a number of rows.
+    pub fn counts_only(&self) -> bool {
+        self.dimensions.is_empty() && self.aggregations.iter().all(|a| a.type_name() == "count")
+    }
+
     /// The table whose segments share dictionaries.
-    fn table(&self) -> &str {
+    pub fn table(&self) -> &str {
         match base_of(&self.base.data_source) {
             DataSource::Table(name) | DataSource::GlobalTable(name) => name,
             _ => "",
@@ -90,7 +118,7 @@ pub(super) fn run(query: &NativeQuery, segment: &SegmentRef, context: &QueryCont
     if !may_repeat {
         return Ok(partial);
     }
-    let mut merger = GroupMerger::new(plan.key_count(), plan.aggregations)?;
+    let mut merger = GroupMerger::new(plan.key_count(), &plan.aggregations)?;
     merger.push(&partial)?;
     merger.finish()
 }
@@ -100,33 +128,73 @@ pub(super) fn run_once(plan: &GroupedPlan<'_>, segment: &SegmentRef, context: &Q
     let mut selection = Selection::open(plan.base, segment, context)?;
     let buckets = if plan.lists_buckets { listed_buckets(plan, segment, &selection)? } else { Vec::new() };
     let (pieces, time_key) = time_pieces(plan, &selection)?;
-    let counts_only = plan.dimensions.is_empty() && plan.aggregations.iter().all(|a| a.type_name() == "count");
-    if counts_only
+    if plan.counts_only()
         && time_key.as_ref().is_none_or(SegmentKey::is_constant)
         && let Some(partial) = count_only(plan, &selection, &pieces, &time_key)
     {
         return Ok((GroupsPartial { buckets, ..partial }, false));
     }
     let mut keys: Vec<SegmentKey> = time_key.into_iter().collect();
+    let stepped = stepped_pieces(plan, &selection, &keys, &pieces)?;
     for spec in plan.dimensions {
         let column = spec.column(&selection.source, &context.eval)?;
         // A column that its segment keeps has other owners than this one.
         let kept = column.clone().filter(|column| {
             matches!(spec, DimensionSpec::Default { .. }) && column.capabilities().bitmaps && Arc::strong_count(column) > 2
         });
-        let key = SegmentKey::dimension(column, spec.output_type())?.skipping_nulls(plan.lists_buckets && filters_null(spec));
-        let key = key.skipping_empty_rows(plan.skips_empty_rows);
+        let key = SegmentKey::dimension(column, spec.output_type())?
+            .skipping_nulls(plan.lists_buckets && filters_null(spec))
+            .skipping_empty_rows(plan.skips_empty_rows)
+            .stepping(stepped.is_some() && time_step(spec, &selection).is_some());
         keys.push(key.share(kept, || context.dictionaries.column(plan.table(), spec.dimension())));
     }
     let may_repeat = keys.iter().any(SegmentKey::may_repeat);
     let aggregators: Vec<Box<dyn Aggregator>> =
         plan.aggregations.iter().map(|spec| spec.bind(&selection.source, &context.eval)).collect::<Result<_>>()?;
     let mut kernel = Kernel::new(keys, aggregators, context);
-    for (bucket, range) in pieces {
-        kernel.set_bucket(bucket);
+    for (bucket, range) in stepped.unwrap_or(pieces) {
+        kernel.start_piece(bucket, range.start)?;
         selection.batches(range, context, &mut |rows| kernel.add(rows).map(|()| true))?;
     }
     Ok((kernel.finish(buckets)?, may_repeat))
+}
+
+/// The granularity within which a dimension made of the time keeps its value.
+fn time_step(spec: &DimensionSpec, selection: &Selection) -> Option<Granularity> {
+    match spec {
+        DimensionSpec::Default { dimension, .. } if selection.source.is_time_sorted() => selection.source.time_step(dimension),
+        _ => None,
+    }
+}
+
+/// A piece of this many rows at least, on average, is worth being run by itself.
+const PIECE_ROWS_MIN: usize = 256;
+
+/// The pieces cut further where dimensions that are made of the time change. `None` where there are none, or where they
+/// change with nearly every row.
+fn stepped_pieces(
+    plan: &GroupedPlan<'_>,
+    selection: &Selection,
+    keys: &[SegmentKey],
+    pieces: &[(u32, Range<u32>)],
+) -> Result<Option<Vec<(u32, Range<u32>)>>> {
+    let steps: Vec<Granularity> = plan.dimensions.iter().filter_map(|spec| time_step(spec, selection)).collect();
+    if steps.is_empty() || !keys.iter().all(SegmentKey::is_constant) {
+        return Ok(None);
+    }
+    let Some(mut times) = TimeRows::open(&selection.source)? else { return Ok(None) };
+    let mut cut = pieces.to_vec();
+    let rows: usize = cut.iter().map(|(_, range)| range.len()).sum();
+    for step in &steps {
+        let mut finer = Vec::with_capacity(cut.len());
+        for (bucket, range) in cut {
+            let most = (rows / PIECE_ROWS_MIN + 16).saturating_sub(finer.len());
+            let Some(parts) = times.buckets_up_to(range, step, most)? else { return Ok(None) };
+            finer.extend(parts.into_iter().map(|(_, part)| (bucket, part)));
+        }
+        cut = finer;
+    }
+    Ok(Some(cut))
 }
 
 /// True for a value filter that does not let null pass (`BaseFilteredDimensionSpec`): its rows have no value then.
@@ -169,7 +237,7 @@ fn time_pieces(plan: &GroupedPlan<'_>, selection: &Selection) -> Result<(Vec<(u3
 
 /// Buckets that this segment answers for, with rows or without: those of its intervals between its first and last row
 /// (`CursorGranularizer`). For granularity `all` the first instant looked at.
-fn listed_buckets(plan: &GroupedPlan<'_>, segment: &SegmentRef, selection: &Selection) -> Result<Vec<i64>> {
+pub(super) fn listed_buckets(plan: &GroupedPlan<'_>, segment: &SegmentRef, selection: &Selection) -> Result<Vec<i64>> {
     let granularity = &plan.base.granularity;
     let bounds = match TimeRows::open(&selection.source)? {
         Some(mut times) => times.bounds(selection.source.is_time_sorted())?,
@@ -251,10 +319,12 @@ impl Kernel {
         }
     }
 
-    fn set_bucket(&mut self, bucket: u32) {
+    /// Says that the next rows lie in this bucket, the first of them being `row`.
+    fn start_piece(&mut self, bucket: u32, row: u32) -> Result<()> {
         if let Some(key) = self.keys.first_mut() {
             key.set_bucket(bucket);
         }
+        self.keys.iter_mut().try_for_each(|key| key.start_piece(row))
     }
 
     fn add(&mut self, rows: Rows<'_>) -> Result<()> {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ovate_base::{Granularity, Result};
+use ovate_base::{DruidError, Granularity, Result};
 use ovate_compute::column::convert::LongReader;
 use ovate_compute::{Column, ColumnReader, ColumnType, Dictionary, Rows, Value, Vector};
 
@@ -19,6 +19,8 @@ pub(crate) struct SegmentKey {
     /// Rows without a value have no group: what a value filter took away is not null (topN only).
     skips_nulls: bool,
     skips_empty_rows: bool,
+    /// The key is the same within each piece of the rows: the id in this one.
+    stepped: Option<u32>,
 }
 
 enum Kind {
@@ -73,13 +75,14 @@ impl SegmentKey {
             shared: None,
             skips_nulls: false,
             skips_empty_rows: false,
+            stepped: None,
         }
     }
 
     /// Time buckets worked out row by row.
     pub fn time(reader: LongReader, granularity: Granularity) -> Self {
         let kind = Kind::Time { reader, granularity, starts: Vec::new(), numbers: NumberInterner::default() };
-        SegmentKey { kind, output_type: None, shared: None, skips_nulls: false, skips_empty_rows: false }
+        SegmentKey { kind, output_type: None, shared: None, skips_nulls: false, skips_empty_rows: false, stepped: None }
     }
 
     /// A dimension's column; `None` is all null.
@@ -91,6 +94,7 @@ impl SegmentKey {
                 shared: None,
                 skips_nulls: false,
                 skips_empty_rows: false,
+                stepped: None,
             });
         };
         let capabilities = column.capabilities();
@@ -116,7 +120,14 @@ impl SegmentKey {
                 scratch: Vec::new(),
             },
         };
-        Ok(SegmentKey { kind, output_type: Some(output_type), shared: None, skips_nulls: false, skips_empty_rows: false })
+        Ok(SegmentKey {
+            kind,
+            output_type: Some(output_type),
+            shared: None,
+            skips_nulls: false,
+            skips_empty_rows: false,
+            stepped: None,
+        })
     }
 
     /// Says which dictionary the column shares with other segments. Only columns that their segment keeps open share one.
@@ -139,6 +150,26 @@ impl SegmentKey {
     pub fn skipping_empty_rows(mut self, skips: bool) -> Self {
         self.skips_empty_rows = skips;
         self
+    }
+
+    /// Says that the key is the same within each piece of the rows; [`SegmentKey::start_piece`] tells where one begins.
+    pub fn stepping(mut self, steps: bool) -> Self {
+        self.stepped = (steps && !self.skips_nulls).then_some(0);
+        self
+    }
+
+    /// Looks at the first row of a piece.
+    pub fn start_piece(&mut self, row: u32) -> Result<()> {
+        if self.stepped.is_none() {
+            return Ok(());
+        }
+        let (mut ids, mut offsets) = (Vec::new(), Vec::new());
+        self.read_all(Rows::Range(row..row + 1), &mut ids, &mut offsets)?;
+        match ids.as_slice() {
+            [id] => self.stepped = Some(*id),
+            _ => return Err(DruidError::runtime("a key made of the time has several values in a row")),
+        }
+        Ok(())
     }
 
     /// Every id is below this; `1 << 32` where it is not known.
@@ -166,7 +197,7 @@ impl SegmentKey {
 
     /// True when the id does not change within a row range.
     pub fn is_constant(&self) -> bool {
-        matches!(self.kind, Kind::Bucket { .. } | Kind::Missing) && !self.skips_nulls
+        (self.stepped.is_some() || matches!(self.kind, Kind::Bucket { .. } | Kind::Missing)) && !self.skips_nulls
     }
 
     /// The starts of these buckets; empty for other keys.
@@ -187,6 +218,11 @@ impl SegmentKey {
 
     /// Puts the rows' ids into `ids`. Returns true when rows may have several or none; then `offsets` says which are whose.
     pub fn read(&mut self, rows: Rows<'_>, ids: &mut Vec<u32>, offsets: &mut Vec<u32>) -> Result<bool> {
+        if let Some(id) = self.stepped {
+            ids.clear();
+            ids.resize(rows.len(), id);
+            return Ok(false);
+        }
         let several = self.read_all(rows, ids, offsets)?;
         if !self.skips_nulls {
             return Ok(several);

@@ -1,6 +1,7 @@
 //! Running a query over segments. The caller schedules: [`run_segment`] works on the thread it is called on, and
 //! [`run_segments`] on as many as it is told.
 
+mod carried;
 mod context;
 mod cursor;
 mod grouped;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ovate_base::{DruidError, Result};
 use parking_lot::Mutex;
 
+use super::carried::{Carried, numbers_for};
 use super::grouped::{GroupedPlan, run_once};
 use super::{QueryContext, SegmentRef, layered, run_layered};
 use crate::document::{Direction, NativeQuery};
@@ -134,10 +135,64 @@ fn run_grouped(
     threads: usize,
 ) -> Result<GroupsPartial> {
     let plan = GroupedPlan::of(query)?;
+    match plan.without_repeats() {
+        None => run_plan(&plan, layers, segments, context, threads),
+        Some((fewer, places)) => {
+            let groups = run_plan(&fewer, layers, segments, context, threads)?;
+            let aggregates = places.iter().map(|at| groups.aggregates[*at].clone()).collect();
+            Ok(GroupsPartial { aggregates, ..groups })
+        }
+    }
+}
+
+/// Over several segments, where the plan allows it, each thread takes its groups along. `None` where it does not.
+fn run_carried(
+    plan: &GroupedPlan<'_>,
+    segments: &[SegmentRef],
+    context: &QueryContext,
+    threads: usize,
+) -> Result<Option<GroupsPartial>> {
+    let Some(numbers) = numbers_for(plan, segments, context)? else { return Ok(None) };
+    let next = AtomicUsize::new(0);
+    let carried = on_threads(threads, threads, &|_| {
+        let mut carried = Carried::new(plan, &numbers, context);
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(segment) = segments.get(at) else { return Ok(Some(carried)) };
+            if !carried.add(segment, context)? {
+                next.store(segments.len(), Ordering::Relaxed);
+                return Ok(None);
+            }
+        }
+    })?;
+    let mut all: Option<Carried<'_>> = None;
+    for carried in carried {
+        match (&mut all, carried) {
+            (_, None) => return Ok(None),
+            (None, first) => all = first,
+            (Some(all), Some(carried)) => all.absorb(carried)?,
+        }
+    }
+    all.map(Carried::finish).transpose()
+}
+
+fn run_plan(
+    plan: &GroupedPlan<'_>,
+    layers: &Layers,
+    segments: &[SegmentRef],
+    context: &QueryContext,
+    threads: usize,
+) -> Result<GroupsPartial> {
+    if segments.len() > 1
+        && layers.is_empty()
+        && let Some(groups) = run_carried(plan, segments, context, threads)?
+    {
+        return Ok(groups);
+    }
     let pending = Mutex::new((Vec::new(), 0usize));
     let mut ran = on_threads(segments.len(), threads, &|at| {
         let segment = layered(&segments[at], layers, context)?;
-        let (partial, may_repeat) = run_once(&plan, &segment, context)?;
+        let (partial, may_repeat) = run_once(plan, &segment, context)?;
         // Small partials are merged at once, so that thousands of segments do not pile up.
         if partial.rows * 8 > PARTITIONED_FROM {
             let mut reservation = context.reservation();
@@ -149,7 +204,7 @@ fn run_grouped(
         small.0.push(partial);
         if small.0.len() >= 64 || small.1 > PARTITIONED_FROM {
             let batch = std::mem::take(&mut small.0);
-            let merged = sequential(&plan, &batch, context)?;
+            let merged = sequential(plan, &batch, context)?;
             small.1 = merged.rows;
             small.0.push(merged);
         }
@@ -165,24 +220,24 @@ fn run_grouped(
         reservations.push(reservation);
     }
     if !small.is_empty() {
-        partials.push(sequential(&plan, &small, context)?);
+        partials.push(sequential(plan, &small, context)?);
     }
     if partials.len() == 1 && !may_repeat {
         return Ok(partials.remove(0));
     }
     let rows: usize = partials.iter().map(|partial| partial.rows).sum();
     if rows < PARTITIONED_FROM {
-        return sequential(&plan, &partials, context);
+        return sequential(plan, &partials, context);
     }
     let parts = rows.div_ceil(PART_ROWS).next_power_of_two().min(256);
     let cut = on_threads(partials.len(), threads, &|at| Ok(partition(&partials[at], parts, &context.dictionaries)))?;
     if cut.iter().any(Option::is_none) {
-        return sequential(&plan, &partials, context);
+        return sequential(plan, &partials, context);
     }
     let cut: Vec<Vec<Vec<u32>>> = cut.into_iter().flatten().collect();
     let merged = on_threads(parts, threads, &|part| {
         context.check()?;
-        let mut merger = GroupMerger::of_part(plan.key_count(), plan.aggregations)?.with_dictionaries(&context.dictionaries);
+        let mut merger = GroupMerger::of_part(plan.key_count(), &plan.aggregations)?.with_dictionaries(&context.dictionaries);
         for (partial, rows) in partials.iter().zip(&cut) {
             merger.push(&partial.pick(&rows[part]))?;
         }
@@ -197,7 +252,7 @@ fn run_grouped(
 }
 
 fn sequential(plan: &GroupedPlan<'_>, partials: &[GroupsPartial], context: &QueryContext) -> Result<GroupsPartial> {
-    let mut merger = GroupMerger::new(plan.key_count(), plan.aggregations)?.with_dictionaries(&context.dictionaries);
+    let mut merger = GroupMerger::new(plan.key_count(), &plan.aggregations)?.with_dictionaries(&context.dictionaries);
     let mut reservation = context.reservation();
     for partial in partials {
         context.check()?;

@@ -4,3 +4,4 @@ mod facts;
 mod laws;
 mod sources;
 mod support;
+mod written;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use ovate_base::Result;
+use ovate_compute::column::Derived;
 use parking_lot::{Mutex, RwLock};
 
 /// Bytes that decoded blocks may take, until [`set_decoded_cache_bytes`] says otherwise.
@@ -127,6 +128,28 @@ impl<B: CachedBlock> BlockSlots<B> {
         let column: Weak<Self> = Arc::downgrade(self);
         CACHE.enter(column, index, bytes);
         Ok(block)
+    }
+}
+
+/// Things of any kind that are kept beside a column as its blocks are, and given up like these.
+pub(crate) struct Kept {
+    pub(crate) value: Derived,
+    pub(crate) bytes: usize,
+}
+
+impl CachedBlock for Kept {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl BlockSlots<Kept> {
+    /// What is kept in a place, if anything.
+    pub(crate) fn kept(&self, index: usize) -> Option<Derived> {
+        let slot = self.slots.get(index)?;
+        let kept = slot.block.read().as_ref().map(|kept| kept.value.clone());
+        slot.touched.store(kept.is_some(), Ordering::Relaxed);
+        kept
     }
 }
 

@@ -2,10 +2,11 @@
 //! slices straight out of a block where it keeps full width, else widens the rows that are asked for.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use ovate_base::Result;
+use ovate_compute::column::{LongBounds, Summary, SummaryNumber, gcd};
 
 use super::blocks::Blocks;
 use super::cache::{BlockSlots, CachedBlock};
@@ -46,7 +47,7 @@ scalar!(f32);
 scalar!(f64);
 
 /// A number that columns are made of.
-pub(crate) trait Fixed: Scalar {
+pub(crate) trait Fixed: Scalar + SummaryNumber {
     /// How a decoded block of it is kept.
     type Block: NumberBlock<Self>;
 }
@@ -154,12 +155,26 @@ pub(crate) struct FixedColumn<T: Fixed> {
     per_block: u32,
     decoder: Box<dyn DecodeBlock<T>>,
     slots: Arc<BlockSlots<T::Block>>,
+    /// Of each block that was asked for; they stay when blocks go.
+    summaries: Box<[OnceLock<Summary<T>>]>,
+    bounds: OnceLock<Option<LongBounds>>,
 }
+
+/// Shorter blocks have no summary: adding up few values in order keeps their sum Druid's to the last bit.
+const SUMMARY_ROWS_MIN: usize = 1024;
 
 impl<T: Fixed> FixedColumn<T> {
     /// A column of `total` rows, `per_block` (not 0) to a block.
     pub(crate) fn new(total: u32, per_block: u32, decoder: Box<dyn DecodeBlock<T>>) -> Self {
-        FixedColumn { total, per_block, decoder, slots: BlockSlots::new(total.div_ceil(per_block)) }
+        let blocks = total.div_ceil(per_block);
+        FixedColumn {
+            total,
+            per_block,
+            decoder,
+            slots: BlockSlots::new(blocks),
+            summaries: (0..blocks).map(|_| OnceLock::new()).collect(),
+            bounds: OnceLock::new(),
+        }
     }
 
     /// Reads the data that follow a header of `total` values, `per_block` to a block.
@@ -236,6 +251,23 @@ impl<T: Fixed> FixedReader<T> {
         Ok(&self.scratch)
     }
 
+    /// What is known of rows inside the column, when they are just one block.
+    pub(crate) fn summary(&mut self, rows: Range<u32>) -> Result<Option<Summary<T>>> {
+        let per_block = self.column.per_block;
+        let whole = rows.start.is_multiple_of(per_block)
+            && rows.len() >= SUMMARY_ROWS_MIN
+            && (rows.len() == per_block as usize || rows.end == self.column.total && rows.len() < per_block as usize);
+        if !whole {
+            return Ok(None);
+        }
+        let index = (rows.start / per_block) as usize;
+        if let Some(summary) = self.column.summaries[index].get() {
+            return Ok(Some(*summary));
+        }
+        let summary = T::summary(self.range(rows)?);
+        Ok(Some(*self.column.summaries[index].get_or_init(|| summary)))
+    }
+
     /// Values of chosen rows inside the column.
     pub(crate) fn gather(&mut self, ids: &[u32]) -> Result<&[T]> {
         self.scratch.clear();
@@ -251,3 +283,44 @@ impl<T: Fixed> FixedReader<T> {
         Ok(&self.scratch)
     }
 }
+
+impl FixedColumn<i64> {
+    /// The bounds of all values; reads the column the first time.
+    pub(crate) fn bounds(self: &Arc<Self>) -> Result<Option<LongBounds>> {
+        if let Some(bounds) = self.bounds.get() {
+            return Ok(*bounds);
+        }
+        let mut reader = FixedReader::new(self.clone());
+        let blocks = || (0..self.total).step_by(self.per_block as usize);
+        let block = |start: u32| start..start.saturating_add(self.per_block).min(self.total);
+        let (mut min, mut max) = (i64::MAX, i64::MIN);
+        for start in blocks() {
+            let summary = match reader.summary(block(start))? {
+                Some(summary) => summary,
+                None => i64::summary(reader.range(block(start))?),
+            };
+            (min, max) = (min.min(summary.min), max.max(summary.max));
+        }
+        let mut step = 1;
+        // Small ranges need no step; larger ones are mostly instants on whole days or hours.
+        if max.wrapping_sub(min) as u64 > STEP_FROM {
+            step = 0;
+            for start in blocks() {
+                for value in reader.range(block(start))? {
+                    let distance = value.wrapping_sub(min) as u64;
+                    if !distance.is_multiple_of(step) {
+                        step = gcd(step, distance);
+                    }
+                }
+                if step == 1 {
+                    break;
+                }
+            }
+        }
+        let bounds = (self.total > 0).then_some(LongBounds { min, max, step: step.max(1) });
+        Ok(*self.bounds.get_or_init(|| bounds))
+    }
+}
+
+/// From this distance between the least and the greatest value on it is worth knowing their common step.
+const STEP_FROM: u64 = 1 << 22;

@@ -1,11 +1,12 @@
 //! Long, float and double columns (parts `long`, `float`, `double` and their `V2` with a null bitmap), and the value
 //! columns of `auto` numbers and json fields.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use croaring::Bitmap;
 use ovate_base::Result;
-use ovate_compute::column::{Column, ColumnCapabilities, ColumnReader, Numbers};
+use ovate_compute::column::{Column, ColumnCapabilities, ColumnReader, LongBounds, Numbers, Summary};
 use ovate_compute::{ColumnType, Rows, Value};
 
 use super::bitmap::NullBitmap;
@@ -156,6 +157,13 @@ impl Column for NumericColumn {
             Some(nulls) => nulls.bitmap().map(Some).at(&self.place),
         }
     }
+
+    fn long_bounds(&self) -> Result<Option<LongBounds>> {
+        match &self.data {
+            NumberData::Long(column) => column.bounds().at(&self.place),
+            NumberData::Float(_) | NumberData::Double(_) => Ok(None),
+        }
+    }
 }
 
 enum DataReader {
@@ -180,6 +188,19 @@ impl NumericReader {
         match &self.nulls {
             None => Ok(false),
             Some(nulls) => nulls.flags(rows, &mut self.flags),
+        }
+    }
+}
+
+impl NumericReader {
+    fn data_summary<T: Fixed>(
+        &mut self,
+        of: impl FnOnce(&mut DataReader) -> Option<&mut FixedReader<T>>,
+        rows: Range<u32>,
+    ) -> Result<Option<Summary<T>>> {
+        match of(&mut self.data) {
+            Some(reader) => reader.summary(rows).at(&self.place),
+            None => Ok(None),
         }
     }
 }
@@ -219,6 +240,27 @@ impl ColumnReader for NumericReader {
         let any = self.any_null(&rows).at(&self.place)?;
         let DataReader::Double(reader) = &mut self.data else { return Err(damaged("column is not DOUBLE")).at(&self.place) };
         Ok(Numbers { values: fixed_values(reader, rows).at(&self.place)?, nulls: any.then_some(&self.flags) })
+    }
+
+    fn long_summary(&mut self, rows: Range<u32>) -> Result<Option<Summary<i64>>> {
+        match self.any_null(&Rows::Range(rows.clone())).at(&self.place)? {
+            false => self.data_summary(|data| if let DataReader::Long(reader) = data { Some(reader) } else { None }, rows),
+            true => Ok(None),
+        }
+    }
+
+    fn float_summary(&mut self, rows: Range<u32>) -> Result<Option<Summary<f32>>> {
+        match self.any_null(&Rows::Range(rows.clone())).at(&self.place)? {
+            false => self.data_summary(|data| if let DataReader::Float(reader) = data { Some(reader) } else { None }, rows),
+            true => Ok(None),
+        }
+    }
+
+    fn double_summary(&mut self, rows: Range<u32>) -> Result<Option<Summary<f64>>> {
+        match self.any_null(&Rows::Range(rows.clone())).at(&self.place)? {
+            false => self.data_summary(|data| if let DataReader::Double(reader) = data { Some(reader) } else { None }, rows),
+            true => Ok(None),
+        }
     }
 
     fn values(&mut self, rows: Rows<'_>) -> Result<&[Value]> {

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use ovate_base::Result;
-use ovate_compute::column::{Column, ColumnCapabilities, ColumnReader, MultiCodes};
+use ovate_compute::column::{Column, ColumnCapabilities, ColumnReader, DERIVED_KINDS, Derived, MultiCodes};
 use ovate_compute::{BitmapIndex, ColumnType, Dictionary, Rows, Value};
 
 use super::bitmap::{BitmapKind, StoredBitmaps};
+use super::cache::{BlockSlots, Kept};
 use super::cursor::{At, ByteOrder, Cursor, Place, damaged};
 use super::dictionary::StringDictionary;
 use super::files::Files;
@@ -33,6 +34,8 @@ pub(crate) struct StringColumn {
     pub(crate) bitmaps: Option<Arc<StoredBitmaps>>,
     pub(crate) has_nulls: bool,
     pub(crate) place: Place,
+    /// What queries worked out of the dictionary.
+    pub(crate) derived: Arc<BlockSlots<Kept>>,
 }
 
 /// What the payload of a part is read with.
@@ -90,6 +93,7 @@ impl StringColumn {
             dictionary: dictionary.clone(),
             bitmaps,
             place: part.place.clone(),
+            derived: derived_slots(),
         };
         column.check_rows()?;
         Ok((column, dictionary))
@@ -152,6 +156,17 @@ impl Column for StringColumn {
     fn bitmap_index(&self) -> Option<Arc<dyn BitmapIndex>> {
         self.bitmaps.clone().map(|b| b as Arc<dyn BitmapIndex>)
     }
+
+    fn derived(&self, kind: usize) -> Option<Derived> {
+        self.derived.kept(kind)
+    }
+
+    fn keep_derived(&self, kind: usize, derived: Derived, bytes: usize) {
+        if kind < DERIVED_KINDS {
+            // Nothing is decoded, so nothing can fail.
+            let _ = self.derived.get(kind as u32, || Ok(Kept { value: derived, bytes }));
+        }
+    }
 }
 
 /// Rows must lie inside the column.
@@ -161,6 +176,11 @@ pub(crate) fn check_inside(rows: &Rows<'_>, count: u32) -> Result<()> {
         Rows::Ids(ids) => ids.iter().copied().max().is_none_or(|last| last < count),
     };
     if inside { Ok(()) } else { Err(damaged(format!("rows lie outside the column. row_count={count}"))) }
+}
+
+/// Room for what is worked out of a dictionary.
+pub(crate) fn derived_slots() -> Arc<BlockSlots<Kept>> {
+    BlockSlots::new(DERIVED_KINDS as u32)
 }
 
 enum Source {

@@ -17,7 +17,7 @@ pub(crate) use json::{cast_json, document_at, scalar_at};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use ovate_base::{DruidError, Result};
+use ovate_base::{DruidError, Granularity, Result};
 
 use super::batch::Operand;
 use super::node::Node;
@@ -33,6 +33,11 @@ pub(super) trait Callable: Send + Sync {
     /// On a batch; `None` where there is no quicker way than row by row. At least one argument is a vector.
     fn batch(&self, _args: &[Operand], _len: usize) -> Result<Option<Vector>> {
         Ok(None)
+    }
+    /// For a function of an instant, its other arguments being constants: a granularity within whose buckets the result does
+    /// not change.
+    fn time_step(&self) -> Option<Granularity> {
+        None
     }
 }
 

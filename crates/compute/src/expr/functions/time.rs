@@ -181,6 +181,10 @@ impl Callable for Bucketed {
         }
         Ok(Some(Vector::Long { values: starts, nulls: nulls.clone() }))
     }
+    fn time_step(&self) -> Option<Granularity> {
+        // What is rounded up changes just after the start of a bucket.
+        self.granularity.clone().filter(|_| !self.ceil)
+    }
 }
 
 /// What `timestamp_extract` takes out.
@@ -257,6 +261,24 @@ impl Unit {
             Unit::Millennium => (civil.year + 999).div_euclid(1000),
         }
     }
+
+    /// A period within which the unit keeps its value.
+    fn step(self) -> Option<Period> {
+        Some(match self {
+            Unit::Microsecond | Unit::Millisecond => return None,
+            Unit::Epoch | Unit::Second => Period::seconds(1),
+            Unit::Minute => Period::minutes(1),
+            Unit::Hour => Period::hours(1),
+            Unit::Day | Unit::DayOfWeek | Unit::IsoDayOfWeek | Unit::DayOfYear | Unit::Week => Period::days(1),
+            Unit::Month | Unit::Quarter => Period::months(1),
+            Unit::Year | Unit::IsoYear | Unit::Decade | Unit::Century | Unit::Millennium => Period::years(1),
+        })
+    }
+
+    /// True for parts of a day.
+    fn is_of_day(self) -> bool {
+        matches!(self, Unit::Epoch | Unit::Microsecond | Unit::Millisecond | Unit::Second | Unit::Minute | Unit::Hour)
+    }
 }
 
 struct Extract {
@@ -276,6 +298,14 @@ impl Callable for Extract {
         let zone = zone.clone().unwrap_or(Zone::UTC);
         let mut fields = Fields { unit: self.unit, zone, quarter: i64::MIN, offset: 0, day: i64::MIN, of_day: 0 };
         Ok(Some(Vector::Long { values: values.iter().map(|millis| fields.of(*millis)).collect(), nulls: nulls.clone() }))
+    }
+    fn time_step(&self) -> Option<Granularity> {
+        let Part::Fixed(zone) = &self.zone else { return None };
+        let zone = zone.clone().unwrap_or(Zone::UTC);
+        // Where clocks change, hours need not be whole.
+        let steady = zone == Zone::UTC || !self.unit.is_of_day();
+        let period = self.unit.step().filter(|_| steady)?;
+        PeriodGranularity::new(period, zone, None).ok().map(Granularity::Period)
     }
 }
 

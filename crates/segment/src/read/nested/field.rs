@@ -17,7 +17,7 @@ use crate::read::fixed_indexed::FixedIndexed;
 use crate::read::generic_indexed::GenericIndexed;
 use crate::read::ints::Ints;
 use crate::read::numeric_column::{NumberData, NumericColumn};
-use crate::read::string_column::{Codes, PartContext, StringColumn};
+use crate::read::string_column::{Codes, PartContext, StringColumn, derived_slots};
 
 const STRING: u8 = 0x01;
 const LONG: u8 = 0x04;
@@ -80,7 +80,15 @@ pub(crate) fn read_field(
             let bitmaps = Some(StringColumn::read_bitmaps(cursor, part, local.len())?);
             let dictionary = Arc::new(FieldDictionary { local, strings: global.strings.clone(), place: part.place.clone() });
             let codes = Codes::Single(Arc::new(ids));
-            Ok(Arc::new(StringColumn { rows: part.rows, codes, dictionary, bitmaps, has_nulls, place: part.place.clone() }))
+            Ok(Arc::new(StringColumn {
+                rows: part.rows,
+                codes,
+                dictionary,
+                bitmaps,
+                has_nulls,
+                place: part.place.clone(),
+                derived: derived_slots(),
+            }))
         }
         LONG => {
             let data = NumberData::read_longs(&mut Cursor::new(longs), part.files, part.order)?;

@@ -25,7 +25,7 @@ use super::fixed_indexed::FixedIndexed;
 use super::generic_indexed::{GenericIndexed, utf8};
 use super::ints::Ints;
 use super::numeric_column::{NumberData, NumericColumn};
-use super::string_column::{Codes, PartContext, StringColumn};
+use super::string_column::{Codes, PartContext, StringColumn, derived_slots};
 pub(crate) use element::element_of;
 pub(crate) use json::JsonColumn;
 use mixed::MixedColumn;
@@ -126,6 +126,7 @@ fn read_strings(parts: &Parts<'_>, part: &PartContext<'_>, has_nulls: bool) -> R
         bitmaps: Some(bitmaps),
         has_nulls,
         place: part.place.clone(),
+        derived: derived_slots(),
     })
 }
 

@@ -1,26 +1,27 @@
 //! HLL sketches of Apache DataSketches (`HllSketch`, `Union`): built value by value, or a union once two meet. Bytes are
-//! the compact form.
+//! the compact form. What is built is ours, few values as a list and many as registers of a byte each; reading stored
+//! bytes, unions and estimates are the `datasketches` crate's.
 
-use std::hash::Hash;
+mod build;
 
-use datasketches::hash::value::raw_bytes;
-use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
+use datasketches::hll::{HllSketch, HllType, HllUnion};
 use ovate_base::{DruidError, Result};
 
-use super::damaged;
-use super::theta::std_dev;
+pub use build::HllCoupon;
+use build::{Few, Registers};
 
-/// A hashed value.
-pub type HllCoupon = Coupon;
+use super::murmur3::hash128;
+use super::theta::std_dev;
+use super::{DATASKETCHES_SEED, damaged};
 
 /// The coupon of these bytes, `None` for none (they are not counted).
-pub fn coupon(bytes: &[u8]) -> Option<Coupon> {
-    (!bytes.is_empty()).then(|| Coupon::from_value(raw_bytes::from_slice(bytes)))
+pub fn coupon(bytes: &[u8]) -> Option<HllCoupon> {
+    (!bytes.is_empty()).then(|| HllCoupon::of_hash(hash128(bytes, DATASKETCHES_SEED)))
 }
 
-/// The coupon of a hashable number.
-pub fn coupon_of(value: impl Hash) -> Coupon {
-    Coupon::from_value(value)
+/// The coupon of a number of eight bytes.
+pub fn coupon_of(value: u64) -> HllCoupon {
+    HllCoupon::of_hash(hash128(&value.to_le_bytes(), DATASKETCHES_SEED))
 }
 
 /// `HLL_4`, `HLL_6` or `HLL_8`.
@@ -50,7 +51,10 @@ pub struct HllState {
 }
 
 enum Form {
-    Building(HllSketch),
+    Few(Few),
+    Many(Registers),
+    /// A stored sketch as it came.
+    Stored(HllSketch),
     Union(HllUnion),
 }
 
@@ -61,19 +65,45 @@ fn bad_size(error: impl std::fmt::Display) -> DruidError {
 impl HllState {
     /// An empty sketch.
     pub fn new(lg_k: u8, hll_type: HllType) -> Result<Self> {
-        let form = Form::Building(HllSketch::new(lg_k, hll_type).map_err(bad_size)?);
-        Ok(HllState { lg_k, hll_type, form })
+        if !(4..=21).contains(&lg_k) {
+            return Err(bad_size(lg_k));
+        }
+        Ok(HllState { lg_k, hll_type, form: Form::Few(Few::default()) })
     }
 
     /// Adds a value.
-    pub fn add(&mut self, coupon: Coupon) {
+    #[inline]
+    pub fn add(&mut self, coupon: HllCoupon) {
         match &mut self.form {
-            Form::Building(sketch) => sketch.update_with_coupon(coupon),
+            Form::Many(registers) => registers.add(coupon),
+            _ => self.add_slowly(coupon),
+        }
+    }
+
+    fn add_slowly(&mut self, coupon: HllCoupon) {
+        match &mut self.form {
+            Form::Few(few) => {
+                if few.add(coupon, self.lg_k) {
+                    self.form = Form::Many(few.registers(self.lg_k));
+                }
+            }
+            Form::Many(registers) => registers.add(coupon),
+            Form::Stored(stored) => {
+                let stored = stored.serialize();
+                // Never fails: the size was good enough for what is stored.
+                if let Ok(union) = self.union() {
+                    if let Ok(stored) = HllSketch::deserialize(&stored) {
+                        union.update(&stored);
+                    }
+                    self.add_slowly(coupon);
+                }
+            }
             Form::Union(union) => {
                 // A union takes sketches only; one of one value is a list of one coupon.
-                if let Ok(mut sketch) = HllSketch::new(self.lg_k, HllType::Hll8) {
-                    sketch.update_with_coupon(coupon);
-                    union.update(&sketch);
+                let mut one = Few::default();
+                one.add(coupon, self.lg_k);
+                if let Ok(one) = HllSketch::deserialize(&one.to_bytes(self.lg_k, HllType::Hll8)) {
+                    union.update(&one);
                 }
             }
         }
@@ -82,25 +112,46 @@ impl HllState {
     /// Adds all of a stored sketch. The first one into an empty state is taken as it is, so that its estimate stays.
     pub fn merge(&mut self, bytes: &[u8]) -> Result<()> {
         let other = sketch(bytes)?;
-        if let Form::Building(mine) = &self.form {
-            if mine.is_empty() && other.lg_config_k() == self.lg_k && other.target_type() == self.hll_type {
-                self.form = Form::Building(other);
-                return Ok(());
-            }
+        if let Form::Few(few) = &self.form
+            && few.is_empty()
+            && other.lg_config_k() == self.lg_k
+            && other.target_type() == self.hll_type
+        {
+            self.form = Form::Stored(other);
+            return Ok(());
+        }
+        self.union()?.update(&other);
+        Ok(())
+    }
+
+    /// The state as a union.
+    fn union(&mut self) -> Result<&mut HllUnion> {
+        let mine = match &self.form {
+            Form::Union(_) => None,
+            Form::Few(few) if few.is_empty() => Some(None),
+            Form::Few(few) => Some(Some(few.to_bytes(self.lg_k, HllType::Hll8))),
+            Form::Many(registers) => Some(Some(registers.to_bytes(self.lg_k, HllType::Hll8))),
+            Form::Stored(stored) => Some(Some(stored.serialize())),
+        };
+        if let Some(mine) = mine {
             let mut union = HllUnion::new(self.lg_k).map_err(bad_size)?;
-            union.update(mine);
+            if let Some(mine) = mine {
+                union.update(&sketch(&mine)?);
+            }
             self.form = Form::Union(union);
         }
-        if let Form::Union(union) = &mut self.form {
-            union.update(&other);
+        match &mut self.form {
+            Form::Union(union) => Ok(union),
+            _ => unreachable!("made a union above"),
         }
-        Ok(())
     }
 
     /// The compact bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         match &self.form {
-            Form::Building(sketch) => sketch.serialize(),
+            Form::Few(few) => few.to_bytes(self.lg_k, self.hll_type),
+            Form::Many(registers) => registers.to_bytes(self.lg_k, self.hll_type),
+            Form::Stored(sketch) => sketch.serialize(),
             Form::Union(union) => union.to_sketch(self.hll_type).serialize(),
         }
     }
@@ -108,7 +159,9 @@ impl HllState {
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
         match &self.form {
-            Form::Building(sketch) => sketch.estimated_size(),
+            Form::Few(few) => few.memory_bytes(),
+            Form::Many(registers) => registers.memory_bytes(),
+            Form::Stored(sketch) => sketch.estimated_size(),
             Form::Union(union) => union.estimated_size(),
         }
     }
