@@ -1,35 +1,38 @@
-//! Election by a lease in the metadata store. A leader renews its lease at a third of its length; when it cannot, it
-//! steps down before the lease ends. Its writes are fenced by term besides, so even a stopped clock does no harm.
+//! Election by a lease in the metadata store, and terms for those elected elsewhere. A leader renews its lease at a third
+//! of its length; when it cannot, it steps down before the lease ends. Its writes are fenced by term besides, so even a
+//! stopped clock does no harm.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ovate_net::{LeaderSelector, Leadership};
+use async_trait::async_trait;
+use ovate_base::{DruidError, Result};
+use ovate_net::{LeaderSelector, Leadership, NodeRole, TermSource};
 use ovate_store::meta::{Fence, Lease};
 use ovate_store::{MetadataStore, now_ms};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// How long a lease lasts without renewal.
-const LEASE: Duration = Duration::from_secs(15);
-
 /// The election of one role (`coordinator` or `overlord`) seen from this process.
 pub struct StoreElection {
     store: MetadataStore,
     role: String,
     url: String,
+    /// How long a lease lasts without renewal.
+    length: Duration,
     leadership: watch::Sender<Option<Leadership>>,
     leader_url: Mutex<Option<String>>,
 }
 
 impl StoreElection {
-    /// `url` is this process's `http://host:port`.
-    pub fn new(store: MetadataStore, role: &str, url: &str) -> Arc<StoreElection> {
+    /// `url` is this process's `http://host:port`; `length` is that of a lease.
+    pub fn new(store: MetadataStore, role: &str, url: &str, length: Duration) -> Arc<StoreElection> {
         Arc::new(StoreElection {
             store,
             role: role.to_owned(),
             url: url.to_owned(),
+            length,
             leadership: watch::channel(None).0,
             leader_url: Mutex::new(None),
         })
@@ -39,18 +42,22 @@ impl StoreElection {
     pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let mut lease: Option<Lease> = None;
         while !*shutdown.borrow() {
-            lease = self.round(lease).await;
+            let next = self.round(lease.clone()).await;
+            // A leader is in no hurry while its renewals succeed; who waits, or has trouble, looks more often.
+            let renewed = next.as_ref().is_some_and(|next| lease.as_ref().is_none_or(|old| next.expires_ms > old.expires_ms));
+            lease = next;
             self.leadership.send_if_modified(|current| {
                 let new = lease.as_ref().map(|lease| Leadership { term: lease.term });
                 let changed = *current != new;
                 *current = new;
                 changed
             });
-            let _ = tokio::time::timeout(LEASE / 3, shutdown.wait_for(|stop| *stop)).await;
+            let pause = if renewed { self.length / 3 } else { self.length / 6 };
+            let _ = tokio::time::timeout(pause, shutdown.wait_for(|stop| *stop)).await;
         }
         self.leadership.send_replace(None);
         if let Some(lease) = lease
-            && let Err(error) = self.store.release_lease(&lease).await
+            && let Err(error) = self.in_time(self.store.release_lease(&lease)).await
         {
             warn!(role = %self.role, "cannot release the lease: {error}");
         }
@@ -58,33 +65,50 @@ impl StoreElection {
 
     /// One renewal or attempt; what is held afterwards.
     async fn round(&self, lease: Option<Lease>) -> Option<Lease> {
-        let (now, ttl) = (now_ms(), LEASE.as_millis() as i64);
+        let (now, ttl) = (now_ms(), self.length.as_millis() as i64);
         if let Some(lease) = lease {
-            match self.store.renew_lease(&lease, ttl, now).await {
+            match self.in_time(self.store.renew_lease(&lease, ttl, now)).await {
                 Ok(true) => return Some(Lease { expires_ms: now + ttl, ..lease }),
                 Ok(false) => warn!(role = %self.role, term = lease.term, "lost the lease"),
-                // Still ours by the clock; the next round decides.
-                Err(error) if lease.expires_ms > now + ttl / 3 => {
+                // Still ours by the clock, and will be after another such attempt; the next round decides.
+                Err(error) if lease.expires_ms > now_ms() + ttl / 3 => {
                     warn!(role = %self.role, "cannot renew the lease: {error}");
                     return Some(lease);
                 }
                 Err(error) => warn!(role = %self.role, "stepping down, the lease cannot be renewed: {error}"),
             }
+            return None;
         }
-        let acquired = self.store.acquire_lease(&self.role, &self.url, ttl, now).await;
-        match acquired {
-            Ok(Some(lease)) => {
-                info!(role = %self.role, term = lease.term, "leading");
-                *self.leader_url.lock() = Some(self.url.clone());
-                return Some(lease);
+        match self.in_time(self.attempt(now, ttl)).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                warn!(role = %self.role, "cannot take part in the election: {error}");
+                None
             }
-            Ok(None) => {}
-            Err(error) => warn!(role = %self.role, "cannot take part in the election: {error}"),
         }
-        if let Ok(leader) = self.store.leader(&self.role, now).await {
-            *self.leader_url.lock() = leader.map(|lease| lease.holder);
+    }
+
+    /// Takes the office if nobody holds it. Most looks find a leader, so that they only read.
+    async fn attempt(&self, now: i64, ttl: i64) -> Result<Option<Lease>> {
+        let held = self.store.leader(&self.role, now).await?;
+        if let Some(held) = held.filter(|held| held.holder != self.url) {
+            *self.leader_url.lock() = Some(held.holder);
+            return Ok(None);
         }
-        None
+        let lease = self.store.acquire_lease(&self.role, &self.url, ttl, now).await?;
+        *self.leader_url.lock() = lease.as_ref().map(|lease| lease.holder.clone());
+        if let Some(lease) = &lease {
+            info!(role = %self.role, term = lease.term, "leading");
+        }
+        Ok(lease)
+    }
+
+    /// A store that hangs must not keep a leader in office beyond its lease.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let limit = self.length / 6;
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(DruidError::timeout(format!("the metadata store did not answer within {limit:?}"))))
     }
 }
 
@@ -94,11 +118,58 @@ impl LeaderSelector for StoreElection {
     }
 
     fn leader_url(&self) -> Option<String> {
-        self.leader_url.lock().clone()
+        // Not in office: whoever asks must not be sent to us.
+        let leads = self.leadership().is_some();
+        self.leader_url.lock().clone().filter(|leader| leads || *leader != self.url)
     }
 
     fn watch(&self) -> watch::Receiver<Option<Leadership>> {
         self.leadership.subscribe()
+    }
+}
+
+/// Terms in the metadata store for leaders that ZooKeeper elects: the same row as a lease's, so that one fence serves both.
+pub struct StoreTerms {
+    store: MetadataStore,
+    /// How long the row says that its holder leads unless it is renewed.
+    length: Duration,
+}
+
+impl StoreTerms {
+    pub fn new(store: MetadataStore, length: Duration) -> StoreTerms {
+        StoreTerms { store, length }
+    }
+
+    fn lease(role: NodeRole, holder: &str, term: i64) -> Lease {
+        Lease { role: role.name().to_owned(), holder: holder.to_owned(), term, expires_ms: 0 }
+    }
+}
+
+#[async_trait]
+impl TermSource for StoreTerms {
+    async fn take(&self, role: NodeRole, holder: &str) -> Result<i64> {
+        let ttl = self.length.as_millis() as i64;
+        // Who was elected need not wait for a lease to run out: the one before is no longer in office, whatever it thinks.
+        for _ in 0..10 {
+            let now = now_ms();
+            if let Some(lease) = self.store.acquire_lease(role.name(), holder, ttl, now).await? {
+                return Ok(lease.term);
+            }
+            if let Some(old) = self.store.leader(role.name(), now).await? {
+                self.store.release_lease(&old).await?;
+            }
+        }
+        Err(DruidError::service_unavailable(format!("others take terms of the {} all the time", role.name())))
+    }
+
+    async fn holds(&self, role: NodeRole, holder: &str, term: i64) -> Result<bool> {
+        self.store.renew_lease(&Self::lease(role, holder, term), self.length.as_millis() as i64, now_ms()).await
+    }
+
+    async fn release(&self, role: NodeRole, holder: &str, term: i64) {
+        if let Err(error) = self.store.release_lease(&Self::lease(role, holder, term)).await {
+            warn!(role = role.name(), "cannot release the term: {error}");
+        }
     }
 }
 

@@ -2,13 +2,15 @@
 //! segments loaded where the rules want them. What they decide are pure functions; what they write carries their term.
 
 pub mod compaction;
+pub mod coordination;
 pub mod coordinator;
 mod http;
 pub mod leader;
 pub mod overlord;
 
+pub use coordination::StoreCoordination;
 pub use coordinator::{Coordinator, CoordinatorSettings};
-pub use leader::StoreElection;
+pub use leader::{StoreElection, StoreTerms};
 pub use overlord::{LocalRunner, Overlord, OverlordSettings, TaskRunner};
 
 use tokio::sync::watch;

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use ovate_base::{DruidError, Properties, Result};
 use ovate_net::NodeRole;
+use ovate_store::deep::StorageSources;
 use ovate_store::meta::MetadataOptions;
 
 pub use files::{Conf, load_conf};
@@ -37,10 +38,6 @@ pub struct Settings {
     pub metadata: MetadataOptions,
     /// Local deep storage (`druid.storage.storageDirectory`).
     pub storage_dir: PathBuf,
-    /// `druid.storage.zip`.
-    pub storage_zip: bool,
-    /// Task logs and reports (`druid.indexer.logs.directory`).
-    pub task_logs_dir: PathBuf,
     /// Task directories (`druid.indexer.task.baseDir`).
     pub task_dir: PathBuf,
     /// Segment caches with their sizes in bytes (`druid.segmentCache.locations`).
@@ -96,8 +93,6 @@ impl Settings {
             roles: ports::ports(roles, &properties)?,
             metadata: places::metadata(&properties, base_dir, &mut notices)?,
             storage_dir: path("druid.storage.storageDirectory", "var/druid/segments"),
-            storage_zip: properties.flag("druid.storage.zip", false)?,
-            task_logs_dir: path("druid.indexer.logs.directory", "var/druid/indexing-logs"),
             task_dir: places::task_dir(&properties, base_dir, &mut notices)?,
             cache_locations: places::cache_locations(&properties, base_dir)?,
             worker_capacity: count("druid.worker.capacity", cores.max(2))?,
@@ -118,6 +113,15 @@ impl Settings {
     /// The port of a role that this process takes.
     pub fn port(&self, role: NodeRole) -> Option<u16> {
         self.roles.iter().find(|(r, _)| *r == role).map(|(_, port)| *port)
+    }
+
+    /// Deep storage and task logs of these properties. Hadoop's files are looked for where the properties were.
+    pub fn storage(&self) -> StorageSources<'_> {
+        let conf = self
+            .conf_dir
+            .iter()
+            .flat_map(|dir| [dir.clone(), dir.join("_common"), dir.join("../_common"), dir.join("../../_common")]);
+        StorageSources { properties: &self.properties, base_dir: &self.base_dir, conf_dirs: conf.collect() }
     }
 
     /// Properties for `/status/properties`; whoever sees them must not see passwords (`druid.server.hiddenProperties`).

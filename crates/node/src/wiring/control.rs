@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 
 use ovate_base::{DruidError, Result};
 use ovate_control::overlord::RemoteRunner;
-use ovate_control::{Coordinator, CoordinatorSettings, LocalRunner, Overlord, OverlordSettings, StoreElection, TaskRunner};
+use ovate_control::{Coordinator, CoordinatorSettings, LocalRunner, Overlord, OverlordSettings, TaskRunner};
 use ovate_ingest::worker::http::WorkerState;
 use ovate_ingest::worker::{Worker, WorkerConfig};
-use ovate_net::NodeRole;
-use ovate_store::{LocalTaskLogs, TaskLogs, now_ms};
+use ovate_net::{LeaderSelector, NodeRole};
+use ovate_store::now_ms;
 use serde_json::{Map, json};
 
 use super::{RoleService, Shared};
@@ -29,23 +29,17 @@ impl TaskHandles {
     }
 }
 
-fn task_logs(shared: &Shared) -> Arc<dyn TaskLogs> {
-    Arc::new(LocalTaskLogs::new(shared.settings.task_logs_dir.clone()))
-}
-
 /// Takes part in a role's election until the process stops.
-fn election(shared: &Shared, role: NodeRole) -> Arc<StoreElection> {
-    let election = StoreElection::new(shared.store.clone(), role.name(), &shared.url(role));
-    tokio::spawn(election.clone().run(shared.shutdown.clone()));
-    election
+fn election(shared: &Shared, role: NodeRole) -> Result<Arc<dyn LeaderSelector>> {
+    shared.coordination.elect(role, &shared.url(role))
 }
 
 pub async fn coordinator(shared: &Arc<Shared>) -> Result<RoleService> {
     let role = NodeRole::Coordinator;
-    let election = election(shared, role);
+    let election = election(shared, role)?;
     let coordinator = Coordinator::new(
         CoordinatorSettings::from_properties(&shared.settings.properties)?,
-        shared.store.clone(),
+        shared.store()?.clone(),
         election.clone(),
         shared.discovery.clone(),
         shared.client.clone(),
@@ -58,15 +52,15 @@ pub async fn coordinator(shared: &Arc<Shared>) -> Result<RoleService> {
 
 pub async fn overlord(shared: &Arc<Shared>, handles: &mut TaskHandles) -> Result<RoleService> {
     let role = NodeRole::Overlord;
-    let election = election(shared, role);
-    let logs = task_logs(shared);
+    let election = election(shared, role)?;
+    let logs = shared.settings.storage().task_logs()?;
     let runner: Arc<dyn TaskRunner> = if shared.settings.port(NodeRole::MiddleManager).is_some() {
         let worker = worker(shared, handles).await?;
         Arc::new(LocalRunner::new(worker, logs.clone(), shared.name(NodeRole::MiddleManager)))
     } else {
         RemoteRunner::start(shared.client.clone(), shared.discovery.clone(), logs.clone(), shared.shutdown.clone())
     };
-    let store = shared.store.clone();
+    let store = shared.store()?.clone();
     let overlord = Overlord::new(
         OverlordSettings::from_properties(&shared.settings.properties)?,
         store,

@@ -1,85 +1,96 @@
-//! Discovery over the metadata store, for several processes without ZooKeeper: announcements with an expiry that are
-//! prolonged in the background. Elections are `control`'s, by leases in the same store.
+//! How this process meets the others: by ZooKeeper where `druid.zk.service.host` names one, else by leases and announcements
+//! in the metadata store. Only who leads, or meets the others there, opens that store.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use ovate_base::{DruidError, Result};
-use ovate_net::{DiscoveredNode, Discovery, NodeRole};
-use ovate_store::{MetadataStore, now_ms};
-use parking_lot::Mutex;
-use tokio::sync::watch;
-use tracing::warn;
+use ovate_base::{DruidError, Properties, Result};
+use ovate_control::coordination::LEASE;
+use ovate_control::{StoreCoordination, StoreTerms};
+use ovate_net::{Coordination, NodeRole, TermSource, ZkCoordination, ZkSettings};
+use ovate_store::MetadataStore;
+use tracing::info;
 
-/// How long an announcement lives without being prolonged.
-const TTL_MS: i64 = 10_000;
-/// How often it is prolonged, and the others looked at.
-const BEAT: Duration = Duration::from_millis(1500);
+use crate::config::Settings;
 
-/// Announcements in the metadata store.
-pub struct StoreDiscovery {
-    store: MetadataStore,
-    mine: Mutex<BTreeMap<(NodeRole, String), DiscoveredNode>>,
-    ticks: watch::Sender<u64>,
+/// What carries announcements and elections.
+#[derive(Debug)]
+enum Carrier {
+    Lease,
+    ZooKeeper(Box<ZkSettings>),
 }
 
-impl StoreDiscovery {
-    /// Starts the heartbeat, which ends with `shutdown`.
-    pub fn start(store: MetadataStore, shutdown: watch::Receiver<bool>) -> Arc<Self> {
-        let discovery = Arc::new(StoreDiscovery { store, mine: Mutex::default(), ticks: watch::channel(0).0 });
-        tokio::spawn(discovery.clone().beat(shutdown));
-        discovery
+impl Carrier {
+    /// `druid.discovery.type`, when set, decides (`metadata` or `curator`). Else ZooKeeper is used when
+    /// `druid.zk.service.host` is set and `druid.zk.service.enabled` is not false.
+    fn choose(properties: &Properties) -> Result<Carrier> {
+        let enabled = properties.flag("druid.zk.service.enabled", true)?;
+        let zookeeper = match properties.get("druid.discovery.type") {
+            Some("curator") if !enabled => {
+                return Err(DruidError::invalid_input("druid.discovery.type=curator needs druid.zk.service.enabled=true"));
+            }
+            Some("curator") => true,
+            Some(_) => false,
+            None => enabled && properties.get("druid.zk.service.host").is_some_and(|host| !host.trim().is_empty()),
+        };
+        if zookeeper { Ok(Carrier::ZooKeeper(Box::new(ZkSettings::from_properties(properties)?))) } else { Ok(Carrier::Lease) }
     }
+}
 
-    async fn beat(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
-        loop {
-            tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(BEAT) => {}
-            }
-            let mine: Vec<DiscoveredNode> = self.mine.lock().values().cloned().collect();
-            for node in mine {
-                if let Err(error) = self.write(&node).await {
-                    warn!("cannot prolong an announcement. role={} error={error}", node.node_type.name());
-                }
-            }
-            self.ticks.send_modify(|count| *count += 1);
+/// Length of a lease: `druid.ovate.coordination.leaseMs`.
+fn lease(properties: &Properties) -> Result<Duration> {
+    const NAME: &str = "druid.ovate.coordination.leaseMs";
+    let value = properties.int(NAME, LEASE.as_millis() as i64)?;
+    match u64::try_from(value) {
+        Ok(value) if (1_000..=600_000).contains(&value) => Ok(Duration::from_millis(value)),
+        _ => Err(DruidError::invalid_input(format!("{NAME} must be between 1000 and 600000, but is {value}"))),
+    }
+}
+
+/// Joins the cluster; also gives the metadata store where this process has business with it.
+pub async fn join(settings: &Settings) -> Result<(Arc<dyn Coordination>, Option<MetadataStore>)> {
+    let carrier = Carrier::choose(&settings.properties)?;
+    let lease = lease(&settings.properties)?;
+    let leads = settings.roles.iter().any(|(role, _)| matches!(role, NodeRole::Coordinator | NodeRole::Overlord));
+    let store = match &carrier {
+        Carrier::ZooKeeper(_) if !leads => None,
+        // A peon's cluster has its tables.
+        _ if settings.roles.iter().all(|(role, _)| *role == NodeRole::Peon) => {
+            Some(MetadataStore::connect(&settings.metadata).await?)
+        }
+        _ => Some(MetadataStore::open(&settings.metadata).await?),
+    };
+    let coordination: Arc<dyn Coordination> = match (carrier, &store) {
+        (Carrier::ZooKeeper(zookeeper), store) => {
+            info!("coordination by ZooKeeper. hosts={} base={}", zookeeper.hosts, zookeeper.base);
+            let terms = store.clone().map(|store| -> Arc<dyn TermSource> { Arc::new(StoreTerms::new(store, lease)) });
+            Arc::new(ZkCoordination::start(*zookeeper, terms))
+        }
+        (Carrier::Lease, Some(store)) => Arc::new(StoreCoordination::start(store.clone(), lease)),
+        (Carrier::Lease, None) => return Err(DruidError::defensive("a lease without a metadata store")),
+    };
+    Ok((coordination, store))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(text: &str) -> String {
+        match Properties::parse(text).and_then(|properties| Carrier::choose(&properties)) {
+            Ok(Carrier::Lease) => "lease".to_owned(),
+            Ok(Carrier::ZooKeeper(settings)) => settings.hosts,
+            Err(error) => error.message,
         }
     }
 
-    async fn write(&self, node: &DiscoveredNode) -> Result<()> {
-        let payload =
-            serde_json::to_string(node).map_err(|e| DruidError::runtime(format!("cannot write an announcement: {e}")))?;
-        let name = node.druid_node.host_and_port();
-        self.store.announce_node(node.node_type.name(), &name, &payload, now_ms() + TTL_MS).await
-    }
-}
-
-#[async_trait]
-impl Discovery for StoreDiscovery {
-    async fn announce(&self, node: DiscoveredNode) -> Result<()> {
-        self.write(&node).await?;
-        self.mine.lock().insert((node.node_type, node.druid_node.host_and_port()), node);
-        self.ticks.send_modify(|count| *count += 1);
-        Ok(())
-    }
-
-    async fn withdraw(&self, role: NodeRole, host_and_port: &str) -> Result<()> {
-        self.mine.lock().remove(&(role, host_and_port.to_owned()));
-        self.store.withdraw_node(role.name(), host_and_port).await
-    }
-
-    async fn nodes(&self, role: NodeRole) -> Result<Vec<DiscoveredNode>> {
-        let payloads = self.store.nodes(role.name(), now_ms()).await?;
-        let parse = |text: &String| {
-            serde_json::from_str(text).map_err(|e| DruidError::runtime(format!("damaged announcement of a {}: {e}", role.name())))
-        };
-        payloads.iter().map(parse).collect()
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.ticks.subscribe()
+    #[test]
+    fn zookeeper_is_used_where_it_is_named_and_not_switched_off() {
+        assert_eq!(chosen(""), "lease");
+        assert_eq!(chosen("druid.zk.service.host=zk:2181"), "zk:2181");
+        assert_eq!(chosen("druid.zk.service.host=zk:2181\ndruid.zk.service.enabled=false"), "lease");
+        assert_eq!(chosen("druid.zk.service.host=zk:2181\ndruid.discovery.type=metadata"), "lease");
+        assert_eq!(chosen("druid.discovery.type=curator"), "localhost");
+        assert!(chosen("druid.discovery.type=curator\ndruid.zk.service.enabled=false").contains("druid.zk.service.enabled"));
     }
 }

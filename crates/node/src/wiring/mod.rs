@@ -19,7 +19,7 @@ use ovate_control::SegmentBell;
 use ovate_net::discovery::DruidNode;
 use ovate_net::server::BoundServer;
 use ovate_net::status::StatusInfo;
-use ovate_net::{DiscoveredNode, Discovery, HttpClient, LeaderSelector, NodeRole, status};
+use ovate_net::{Coordination, DiscoveredNode, Discovery, HttpClient, LeaderSelector, NodeRole, status};
 use ovate_serve::cache::Cache;
 use ovate_serve::data_server::DataServer;
 use ovate_store::{MetadataStore, now_ms};
@@ -30,7 +30,6 @@ use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::config::Settings;
-use discovery::StoreDiscovery;
 
 /// The release of Druid whose interfaces we follow; clients compare it.
 pub const DRUID_VERSION: &str = "38.0.0";
@@ -43,7 +42,10 @@ const STOP: Duration = Duration::from_secs(10);
 pub struct Shared {
     pub settings: Settings,
     pub client: HttpClient,
-    pub store: MetadataStore,
+    /// Open in processes that lead, or that meet the others there.
+    metadata: Option<MetadataStore>,
+    pub coordination: Arc<dyn Coordination>,
+    /// The same, for what only lists and announces.
     pub discovery: Arc<dyn Discovery>,
     /// What all queries of this process may hold together.
     pub query_budget: Budget,
@@ -57,6 +59,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The metadata store, of a process that takes a leading role.
+    pub fn store(&self) -> Result<&MetadataStore> {
+        self.metadata.as_ref().ok_or_else(|| DruidError::defensive("this process has no business with the metadata store"))
+    }
+
     /// `host:port` of a role of this process.
     pub fn name(&self, role: NodeRole) -> String {
         format!("{}:{}", self.settings.host, self.settings.port(role).unwrap_or_else(|| role.default_port()))
@@ -99,12 +106,12 @@ impl Process {
             }
         }
         let (stop, shutdown) = watch::channel(false);
-        let store = MetadataStore::open(&settings.metadata).await?;
-        let discovery: Arc<dyn Discovery> = StoreDiscovery::start(store.clone(), shutdown.clone());
+        let (coordination, metadata) = discovery::join(&settings).await?;
         let shared = Arc::new(Shared {
             client: HttpClient::new()?,
-            store,
-            discovery,
+            metadata,
+            discovery: coordination.clone(),
+            coordination,
             query_budget: Budget::new("druid.ovate.memory", settings.query_memory_bytes),
             cache: parking_lot::Mutex::default(),
             data_servers: Arc::default(),
@@ -183,10 +190,14 @@ impl Process {
         }
         self.tasks.stop().await;
         self.stop.send_replace(true);
+        // Resigns, so that the next leader need not wait for our lease or session to run out.
+        self.shared.coordination.close().await;
         for server in self.servers.drain(..) {
             let _ = tokio::time::timeout(STOP, server).await;
         }
-        self.shared.store.close().await;
+        if let Some(store) = &self.shared.metadata {
+            store.close().await;
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! `ovate internal peon DIR`: one task in a process of its own. It reads the same properties as its parent and finds the
-//! Overlord through the metadata store's announcements.
+//! Overlord by the same coordination.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +8,7 @@ use std::time::Duration;
 use ovate_base::Result;
 use ovate_ingest::task::{HttpTaskActions, OverlordFinder, TaskActions};
 use ovate_ingest::worker::{PeonFiles, PeonServices, run_peon};
-use ovate_net::{HttpClient, NodeRole};
-use ovate_store::{LocalDeepStorage, MetadataStore, now_ms};
+use ovate_net::{Coordination, HttpClient, NodeRole};
 use parking_lot::RwLock;
 
 use super::{Shared, runtime};
@@ -35,12 +34,12 @@ pub fn arguments(shared: &Shared) -> Vec<String> {
 pub fn run(dir: &Path, config: &ConfigArgs) -> Result<i32> {
     let settings = config.settings(&[NodeRole::Peon])?;
     runtime::server()?.block_on(async {
-        let store = MetadataStore::connect(&settings.metadata).await?;
-        let overlord = follow_overlord(store).await?;
+        let (coordination, _metadata) = super::discovery::join(&settings).await?;
+        let overlord = follow_overlord(coordination).await?;
         let client = HttpClient::new()?;
         let services = PeonServices {
             actions: Box::new(move |task| -> Arc<dyn TaskActions> { Arc::new(HttpTaskActions::new(client, overlord, task)) }),
-            storage: Arc::new(LocalDeepStorage::new(settings.storage_dir.clone(), settings.storage_zip)),
+            storage: settings.storage().deep_storage()?,
             threads: settings.processing_threads,
             memory_bytes: usize::try_from(settings.task_memory_bytes).unwrap_or(usize::MAX),
         };
@@ -49,17 +48,14 @@ pub fn run(dir: &Path, config: &ConfigArgs) -> Result<i32> {
 }
 
 /// Keeps looking who leads; the first look is over when this returns.
-async fn follow_overlord(store: MetadataStore) -> Result<OverlordFinder> {
-    let look = |store: MetadataStore| async move {
-        store.leader(NodeRole::Overlord.name(), now_ms()).await.map(|lease| lease.map(|lease| lease.holder))
-    };
-    let known = Arc::new(RwLock::new(look(store.clone()).await?));
+async fn follow_overlord(coordination: Arc<dyn Coordination>) -> Result<OverlordFinder> {
+    let known = Arc::new(RwLock::new(coordination.leader(NodeRole::Overlord).await?));
     let followed = known.clone();
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(LOOK).await;
-            // A store that is away for a moment says nothing about who leads.
-            if let Ok(leader) = look(store.clone()).await {
+            // A service that is away for a moment says nothing about who leads.
+            if let Ok(leader) = coordination.leader(NodeRole::Overlord).await {
                 *followed.write() = leader;
             }
         }

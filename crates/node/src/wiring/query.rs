@@ -19,15 +19,10 @@ use ovate_serve::request_log::RequestLogger;
 use ovate_serve::router::Backends;
 use ovate_serve::{broker, router as router_role};
 use ovate_sql::SqlEngine;
-use ovate_store::{CacheLocation, DeepStorage, LocalDeepStorage, SegmentCache, now_ms};
+use ovate_store::{CacheLocation, SegmentCache, now_ms};
 use serde_json::{Map, Value, json};
 
 use super::{RoleService, Shared};
-
-/// The local deep storage that the settings name.
-pub fn deep_storage(shared: &Shared) -> Arc<dyn DeepStorage> {
-    Arc::new(LocalDeepStorage::new(shared.settings.storage_dir.clone(), shared.settings.storage_zip))
-}
 
 pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let settings = &shared.settings;
@@ -43,7 +38,7 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let threads = settings.properties.int("druid.segmentCache.numLoadingThreads", 4)?.clamp(1, 64) as usize;
     let drop_delay = settings.properties.millis("druid.segmentCache.dropSegmentDelayMillis", 30_000)?;
     let load = LoadSettings { threads, drop_delay: Duration::from_millis(drop_delay.unsigned_abs()) };
-    let loader = Arc::new(SegmentLoader::new(cache, deep_storage(shared), segments.clone(), load));
+    let loader = Arc::new(SegmentLoader::new(cache, settings.storage().deep_storage()?, segments.clone(), load));
     // Decoded column blocks are part of the process's budget, beside queries and tasks.
     let decoded = settings.query_memory_bytes / 2;
     ovate_segment::read::set_decoded_cache_bytes(usize::try_from(decoded).unwrap_or(usize::MAX));

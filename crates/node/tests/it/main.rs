@@ -6,5 +6,6 @@ mod faults;
 mod journey;
 mod page;
 mod roles;
+mod storage;
 mod supervisor;
 mod tasks;

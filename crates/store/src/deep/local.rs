@@ -1,15 +1,16 @@
 //! Segments on a local (or mounted) disk in Druid's layout: `<storageDirectory>/<dataSource>/<start>_<end>/<version>/
 //! <partition>[/<uuid>]/index/`, or `index.zip`. A push is written to `intermediate_pushes/<uuid>` and renamed.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use ovate_base::time::format_iso;
 use ovate_base::{DataSegment, DruidError, Result};
 use serde_json::{Value, json};
 
+use super::archive::{unzip, zip_dir};
+use super::names::default_dir;
 use super::{DeepStorage, copy_tree, sync_dir, sync_tree, tree_bytes};
 
 /// `druid.storage.type=local`.
@@ -18,9 +19,6 @@ pub struct LocalDeepStorage {
     root: PathBuf,
     zip: bool,
 }
-
-/// Most bytes one zip entry may unpack to; guards against bombs.
-const ENTRY_BYTES_MAX: u64 = 64 << 30;
 
 impl LocalDeepStorage {
     /// `root` is `druid.storage.storageDirectory`, `zip` is `druid.storage.zip`.
@@ -32,28 +30,9 @@ impl LocalDeepStorage {
         &self.root
     }
 
-    /// `DataSegmentPusher.getDefaultStorageDir`.
-    fn relative_path(segment: &DataSegment, unique: bool) -> Result<PathBuf> {
-        let (start, end) = (format_iso(segment.interval.start), format_iso(segment.interval.end));
-        let mut path = PathBuf::from(&*segment.data_source);
-        path.push(format!("{start}_{end}"));
-        path.push(&*segment.version);
-        path.push(segment.shard_spec.partition_num().to_string());
-        if unique {
-            path.push(uuid::Uuid::new_v4().to_string());
-        }
-        // A data source or version from outside must not lead out of the directory.
-        let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-        let parts = 4 + usize::from(unique);
-        if !plain || path.components().count() != parts {
-            return Err(DruidError::invalid_input(format!("segment [{}] cannot be a path", segment.id())));
-        }
-        Ok(path)
-    }
-
     fn push_blocking(&self, dir: &Path, segment: &DataSegment, unique: bool) -> Result<DataSegment> {
         let at = |error: io::Error| failed("push", segment, error);
-        let target_dir = self.root.join(Self::relative_path(segment, unique)?);
+        let target_dir = self.root.join(default_dir(segment, unique)?);
         let size = tree_bytes(dir).map_err(at)?;
         let intermediate = self.root.join("intermediate_pushes").join(uuid::Uuid::new_v4().to_string());
         fs::create_dir_all(&intermediate).map_err(at)?;
@@ -161,36 +140,6 @@ fn create_dirs_synced(root: &Path, dir: &Path) -> io::Result<()> {
 
 fn absolute(path: &Path) -> io::Result<PathBuf> {
     std::path::absolute(path)
-}
-
-fn zip_dir(dir: &Path, target: &Path) -> io::Result<()> {
-    let mut zip = zip::ZipWriter::new(File::create(target)?);
-    let options = zip::write::SimpleFileOptions::default().large_file(true);
-    let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(|entry| entry.file_name());
-    for entry in entries.iter().filter(|entry| entry.path().is_file()) {
-        zip.start_file(entry.file_name().to_string_lossy(), options)?;
-        io::copy(&mut File::open(entry.path())?, &mut zip)?;
-    }
-    zip.finish()?.sync_all()
-}
-
-fn unzip(archive: &Path, into: &Path) -> io::Result<u64> {
-    let mut zip = zip::ZipArchive::new(File::open(archive)?)?;
-    let mut bytes = 0;
-    for index in 0..zip.len() {
-        let mut entry = zip.by_index(index)?;
-        if entry.is_dir() {
-            continue;
-        }
-        // Segment archives are flat; a name that is not plain could leave the directory.
-        let name = entry.enclosed_name().filter(|name| name.components().count() == 1);
-        let name =
-            name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("bad name in archive: {}", entry.name())))?;
-        let mut file = File::create(into.join(name))?;
-        bytes += io::copy(&mut io::Read::take(&mut entry, ENTRY_BYTES_MAX), &mut file)?;
-    }
-    Ok(bytes)
 }
 
 fn failed(what: &str, segment: &DataSegment, error: io::Error) -> DruidError {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
 
 use super::local::blocking;
+use super::names::checked_task_id;
 use super::{TaskLogs, write_atomically};
 
 /// Logs in `druid.indexer.logs.directory`.
@@ -24,12 +25,8 @@ impl LocalTaskLogs {
         LocalTaskLogs { dir: dir.into() }
     }
 
-    /// Ids come from outside; one with a separator must not become another path.
     fn path(&self, task_id: &str, suffix: &str) -> Result<PathBuf> {
-        if task_id.is_empty() || task_id.contains(['/', '\\', '\0']) || task_id.starts_with('.') {
-            return Err(DruidError::invalid_input(format!("bad task id [{task_id}]")));
-        }
-        Ok(self.dir.join(format!("{task_id}{suffix}")))
+        Ok(self.dir.join(format!("{}{suffix}", checked_task_id(task_id)?)))
     }
 }
 

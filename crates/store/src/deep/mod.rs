@@ -1,9 +1,16 @@
-//! Deep storage: where segments stay for good, and where the logs and reports of tasks go. Local disk now, in Druid's
-//! layout; other kinds implement the same traits.
+//! Deep storage: where segments stay for good, and where the logs and reports of tasks go. Local disk, S3, HDFS, Google and
+//! Azure in Druid's layouts, behind one trait each; `StorageSources` opens them from properties.
 
+mod archive;
+pub mod blobs;
 mod files;
 mod local;
 mod logs;
+mod names;
+mod open;
+mod remote;
+mod remote_logs;
+pub mod services;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +21,9 @@ use ovate_base::{DataSegment, Result};
 
 pub use local::LocalDeepStorage;
 pub use logs::LocalTaskLogs;
+pub use open::StorageSources;
+pub use remote::{RemoteDeepStorage, Target};
+pub use remote_logs::{NoopTaskLogs, RemoteTaskLogs};
 
 pub(crate) use files::{copy_tree, sync_dir, sync_tree, tree_bytes, write_atomically};
 pub(crate) use local::blocking;

@@ -1,14 +1,119 @@
-//! Real servers for tests, each with a folder and a free port of its own on loopback, ended when its handle is dropped.
-//! A server that cannot be had is an `Err` with the reason, which a test shows as it skips itself.
+//! Real servers that tests speak to: found in the user's cache folder, where `bin/test` puts them, started on a free port
+//! over a temporary directory and killed when dropped. One that is not there gives the reason, for `skip`.
 
+mod azurite;
 mod database;
+mod gcs;
+mod hdfs;
 mod mariadb;
 mod postgres;
+mod s3;
+pub mod zookeeper;
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
+pub use azurite::azurite;
 pub use database::{Database, DatabaseKind};
+pub use gcs::gcs;
+pub use hdfs::hdfs;
+pub use s3::s3;
+
+/// A running server.
+pub struct Service {
+    child: Child,
+    dir: TempDir,
+    /// Its address, such as `http://127.0.0.1:4711`.
+    pub url: String,
+    /// Druid's properties that lead to it; storage and logs are in a bucket of their own, which exists.
+    pub properties: Vec<(String, String)>,
+}
+
+impl Service {
+    /// The directory of its files and of the configuration made for it.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What it printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("service.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("end of the server's log:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
+    }
+}
+
+/// How long a server may take to listen; a busy machine starts a JVM slowly.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// `ovate/services` in the user's cache folder.
+pub fn services_dir() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    cache.unwrap_or_default().join("ovate/services")
+}
+
+/// A program below the services' folder, or why there is none.
+fn installed(path: &str) -> Result<PathBuf, String> {
+    let file = services_dir().join(path);
+    if file.exists() { Ok(file) } else { Err(format!("{} is not installed; bin/test installs it", file.display())) }
+}
+
+/// A port that nobody listens on now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// Starts a command in a fresh directory and waits until `ready` gives its address.
+fn start(mut command: impl FnMut(&Path) -> Command, ready: impl Fn(&Path) -> Option<String>) -> Result<Service, String> {
+    let dir = TempDir::new().map_err(|e| e.to_string())?;
+    let log = std::fs::File::create(dir.path().join("service.log")).map_err(|e| e.to_string())?;
+    let mut command = command(dir.path());
+    command.current_dir(dir.path()).stdin(Stdio::null()).stderr(log.try_clone().map_err(|e| e.to_string())?).stdout(log);
+    let child = command.spawn().map_err(|e| format!("cannot start {:?}: {e}", command.get_program()))?;
+    let mut service = Service { child, dir, url: String::new(), properties: Vec::new() };
+    let end = Instant::now() + START_LIMIT;
+    while Instant::now() < end {
+        if let Some(url) = ready(service.dir()) {
+            service.url = url;
+            return Ok(service);
+        }
+        if let Ok(Some(status)) = service.child.try_wait() {
+            return Err(format!("it stopped with {status}: {}", service.log()));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Err(format!("it was not ready within {START_LIMIT:?}: {}", service.log()))
+}
+
+/// True once somebody listens on the port.
+fn listens(port: u16) -> bool {
+    TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_millis(200)).is_ok()
+}
+
+fn pairs<const N: usize>(values: [(&str, String); N]) -> Vec<(String, String)> {
+    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Makes the bucket `deep`.
+async fn make_bucket(url: &str) -> Result<(), String> {
+    let made = reqwest::Client::new().put(format!("{url}/deep")).send().await.map_err(|e| e.to_string())?;
+    if made.status().is_success() { Ok(()) } else { Err(format!("cannot make a bucket: {}", made.status())) }
+}
 
 /// The first of these programs that exists; plain names are looked for on the PATH.
 pub(crate) fn program(candidates: &[&str]) -> Result<PathBuf, String> {
@@ -50,12 +155,6 @@ pub(crate) fn finish(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|e| format!("cannot start {name}: {e}"))?;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.success() { Ok(text) } else { Err(format!("{name}: {text}")) }
-}
-
-/// A port that nobody listens on now.
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
 }
 
 const NOBODY: u32 = 65534;

@@ -1,0 +1,4 @@
+//! Facts of `control` that need real services.
+
+mod contract;
+mod zookeeper;
