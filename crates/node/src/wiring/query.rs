@@ -19,7 +19,7 @@ use ovate_serve::request_log::RequestLogger;
 use ovate_serve::router::Backends;
 use ovate_serve::{broker, router as router_role};
 use ovate_sql::SqlEngine;
-use ovate_store::{CacheLocation, SegmentCache, now_ms};
+use ovate_store::{CacheLocation, CacheSettings, LocationSelector, SegmentCache, now_ms};
 use serde_json::{Map, Value, json};
 
 use super::{RoleService, Shared};
@@ -33,11 +33,15 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
         .collect();
     let max_bytes: u64 = locations.iter().map(|location| location.max_bytes).sum();
     let info_dir = settings.properties.get("druid.segmentCache.infoDir").map(PathBuf::from);
-    let cache = Arc::new(SegmentCache::open(locations, info_dir)?);
-    let segments = Arc::new(ServedSegments::new(now_ms()));
     let threads = settings.properties.int("druid.segmentCache.numLoadingThreads", 4)?.clamp(1, 64) as usize;
+    let bootstrap_threads =
+        settings.properties.int("druid.segmentCache.numBootstrapThreads", threads as i64)?.clamp(1, 64) as usize;
+    let strategy = settings.properties.text("druid.segmentCache.locationSelector.strategy", "leastBytesUsed");
+    let selector = LocationSelector::from_name(strategy)?;
+    let cache = Arc::new(SegmentCache::open(CacheSettings { locations, info_dir, selector, bootstrap_threads })?);
+    let segments = Arc::new(ServedSegments::new(now_ms()));
     let drop_delay = settings.properties.millis("druid.segmentCache.dropSegmentDelayMillis", 30_000)?;
-    let load = LoadSettings { threads, drop_delay: Duration::from_millis(drop_delay.unsigned_abs()) };
+    let load = LoadSettings { threads, bootstrap_threads, drop_delay: Duration::from_millis(drop_delay.unsigned_abs()) };
     let loader = Arc::new(SegmentLoader::new(cache, settings.storage().deep_storage()?, segments.clone(), load));
     // Decoded column blocks are part of the process's budget, beside queries and tasks.
     let decoded = settings.query_memory_bytes / 2;

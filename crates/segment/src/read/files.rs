@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -132,12 +133,19 @@ fn smoosh_entry<'a>(line: &'a str, chunks: &[Bytes]) -> Result<(&'a str, Bytes)>
     Ok((name, chunk.slice(start..end)))
 }
 
-/// Maps a whole file; an empty one is no mapping at all.
+/// Files up to this size are read rather than mapped: Linux allows a process 65,530 mappings, fewer than a server may have
+/// small segments.
+const READ_BYTES_MAX: u64 = 8 << 10;
+
+/// Maps a whole file; a small one is read.
 pub(crate) fn map_file(path: &Path) -> Result<Bytes> {
     let fail = |e: std::io::Error| damaged(format!("cannot open {}: {e}", path.display()));
     let file = File::open(path).map_err(fail)?;
-    if file.metadata().map_err(fail)?.len() == 0 {
-        return Ok(Bytes::new());
+    let length = file.metadata().map_err(fail)?.len();
+    if length <= READ_BYTES_MAX {
+        let mut bytes = Vec::with_capacity(length as usize);
+        file.take(READ_BYTES_MAX).read_to_end(&mut bytes).map_err(fail)?;
+        return Ok(bytes.into());
     }
     // SAFETY: segment files are immutable once in the cache directory; only its owner deletes them, and a mapping outlives
     // the unlinking of its file.

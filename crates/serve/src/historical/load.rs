@@ -2,8 +2,8 @@
 //! (`SegmentLoadDropHandler`). A segment is announced only when it can answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use ovate_base::{DataSegment, DruidError, Result};
@@ -12,6 +12,7 @@ use ovate_segment::Segment;
 use ovate_segment::read::Digests;
 use ovate_store::deep::DeepStorage;
 use ovate_store::local::SegmentCache;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
@@ -27,6 +28,8 @@ const CHECKSUMS: &str = "ovate.checksums.json";
 pub struct LoadSettings {
     /// `druid.segmentCache.numLoadingThreads`.
     pub threads: usize,
+    /// `druid.segmentCache.numBootstrapThreads`.
+    pub bootstrap_threads: usize,
     /// How long dropped segments stay readable for queries under way (`druid.segmentCache.dropSegmentDelayMillis`).
     pub drop_delay: Duration,
 }
@@ -55,24 +58,25 @@ impl SegmentLoader {
         self.bootstrapped.load(Ordering::Acquire)
     }
 
-    /// Serves what is in the cache. A segment that does not open is removed from it, to be loaded anew.
+    /// Serves what is in the cache, opened by several threads. A segment that does not open is removed from it, to be loaded
+    /// anew.
     pub async fn bootstrap(self: &Arc<Self>) -> Result<()> {
+        let begin = Instant::now();
         let loader = self.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let mut damaged = Vec::new();
             let segments = loader.cache.segments();
-            let count = segments.len();
-            for batch in segments.chunks(BOOTSTRAP_BATCH) {
-                let mut opened = Vec::with_capacity(batch.len());
-                for segment in batch {
-                    match loader.open(segment) {
-                        Ok(served) => opened.push(served),
-                        Err(error) => damaged.push((segment.clone(), error)),
-                    }
+            let (next, damaged) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+            std::thread::scope(|scope| {
+                for _ in 0..loader.settings.bootstrap_threads.max(1) {
+                    scope.spawn(|| {
+                        while let Some(batch) = segments.chunks(BOOTSTRAP_BATCH).nth(next.fetch_add(1, Ordering::Relaxed)) {
+                            let failed = loader.open_batch(batch);
+                            damaged.lock().extend(failed);
+                        }
+                    });
                 }
-                loader.served.announce(opened);
-            }
-            (count, damaged)
+            });
+            (segments.len(), damaged.into_inner())
         });
         let (count, damaged) = work.await.map_err(|e| DruidError::runtime(format!("reading the segment cache failed: {e}")))?;
         for (segment, error) in damaged {
@@ -83,8 +87,21 @@ impl SegmentLoader {
             self.cache.drop_segment(&segment.id()).await?;
         }
         self.bootstrapped.store(true, Ordering::Release);
-        info!("segments of the cache are served. count={count}");
+        info!("segments of the cache are served. count={count} ms={}", begin.elapsed().as_millis());
         Ok(())
+    }
+
+    /// Opens and announces; gives those that did not open.
+    fn open_batch(&self, batch: &[DataSegment]) -> Vec<(DataSegment, DruidError)> {
+        let (mut opened, mut damaged) = (Vec::with_capacity(batch.len()), Vec::new());
+        for segment in batch {
+            match self.open(segment) {
+                Ok(served) => opened.push(served),
+                Err(error) => damaged.push((segment.clone(), error)),
+            }
+        }
+        self.served.announce(opened);
+        damaged
     }
 
     /// Performs change requests, as many at a time as there are loading threads; gives Druid's answer for each.

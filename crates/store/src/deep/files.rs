@@ -4,21 +4,19 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Copies a directory's files (and folders) into an existing directory; links where the file system can. Gives bytes.
-pub(crate) fn copy_tree(from: &Path, into: &Path, link: bool) -> io::Result<u64> {
+/// Copies a directory's files (and folders) into an existing directory; gives bytes. Never links: a cache that shares blocks
+/// with deep storage would share their damage.
+pub(crate) fn copy_tree(from: &Path, into: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (source, target) = (entry.path(), into.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
             fs::create_dir_all(&target)?;
-            bytes += copy_tree(&source, &target, link)?;
+            bytes += copy_tree(&source, &target)?;
             continue;
         }
-        bytes += fs::metadata(&source)?.len();
-        if !(link && fs::hard_link(&source, &target).is_ok()) {
-            fs::copy(&source, &target)?;
-        }
+        bytes += fs::copy(&source, &target)?;
     }
     Ok(bytes)
 }

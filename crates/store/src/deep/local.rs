@@ -43,7 +43,7 @@ impl LocalDeepStorage {
                 zip_dir(dir, &source)?;
             } else {
                 fs::create_dir(&source)?;
-                copy_tree(dir, &source, false)?;
+                copy_tree(dir, &source)?;
                 sync_tree(&source)?;
             }
             create_dirs_synced(&self.root, &target_dir)?;
@@ -77,7 +77,7 @@ impl DeepStorage for LocalDeepStorage {
             let at = |error: io::Error| failed("pull", &segment, error);
             let path = local_path(&segment)?;
             if path.is_dir() {
-                return copy_tree(&path, &into, true).map_err(at);
+                return copy_tree(&path, &into).map_err(at);
             }
             if !path.exists() {
                 return Err(failed(

@@ -2,6 +2,8 @@
 //! and renamed into place, then described by a file in the info directory. A segment without its info file is deleted
 //! at start, an info file without its segment too, so a crash leaves no half segment.
 
+mod recover;
+mod select;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,8 @@ use ovate_base::time::format_iso;
 use ovate_base::{DataSegment, DruidError, Result, SegmentId};
 use parking_lot::Mutex;
 
+pub use select::{Filling, LocationSelector};
+
 use crate::deep::{DeepStorage, sync_dir, sync_tree, tree_bytes, write_atomically};
 
 /// A directory for segments and how much it may hold (`druid.segmentCache.locations`).
@@ -24,10 +28,23 @@ pub struct CacheLocation {
     pub max_bytes: u64,
 }
 
+/// `druid.segmentCache.*` of what is on disk.
+#[derive(Debug)]
+pub struct CacheSettings {
+    pub locations: Vec<CacheLocation>,
+    /// `infoDir`; by default in the first location.
+    pub info_dir: Option<PathBuf>,
+    /// `locationSelector.strategy`.
+    pub selector: LocationSelector,
+    /// Threads that read what is there at start (`numBootstrapThreads`).
+    pub bootstrap_threads: usize,
+}
+
 /// Segments on this machine's disks.
 #[derive(Debug)]
 pub struct SegmentCache {
     locations: Vec<CacheLocation>,
+    selector: LocationSelector,
     info_dir: PathBuf,
     state: Mutex<State>,
     /// One lock a segment that is being loaded or dropped.
@@ -53,15 +70,20 @@ const TEMPORARY: &str = ".loading";
 
 impl SegmentCache {
     /// Opens the cache: finds what survived and removes what is half there. Tombstones need no files.
-    pub fn open(locations: Vec<CacheLocation>, info_dir: Option<PathBuf>) -> Result<SegmentCache> {
+    pub fn open(settings: CacheSettings) -> Result<SegmentCache> {
+        let CacheSettings { locations, info_dir, selector, bootstrap_threads } = settings;
         let Some(first) = locations.first() else {
             return Err(DruidError::invalid_input("druid.segmentCache.locations is empty"));
         };
         let info_dir = info_dir.unwrap_or_else(|| first.path.join("info_dir"));
-        let state = State { entries: BTreeMap::new(), used_bytes: vec![0; locations.len()] };
-        let cache = SegmentCache { locations, info_dir, state: Mutex::new(state), busy: Mutex::default() };
-        cache.recover().map_err(|error| DruidError::runtime(format!("cannot open the segment cache: {error}")))?;
-        Ok(cache)
+        let found = recover::recover(&locations, &info_dir, bootstrap_threads)
+            .map_err(|error| DruidError::runtime(format!("cannot open the segment cache: {error}")))?;
+        let mut state = State { entries: BTreeMap::new(), used_bytes: vec![0; locations.len()] };
+        for entry in found {
+            state.used_bytes[entry.location] += entry.bytes;
+            state.entries.insert(entry.segment.id(), entry);
+        }
+        Ok(SegmentCache { locations, selector, info_dir, state: Mutex::new(state), busy: Mutex::default() })
     }
 
     /// Segments that are here, from before the start too.
@@ -112,35 +134,57 @@ impl SegmentCache {
         result
     }
 
+    /// Tries the locations in the selector's order. One whose disk fails gives way to the next; a failure of deep storage
+    /// would be the same anywhere, and is the answer.
     async fn load_locked(&self, segment: &DataSegment, deep: &dyn DeepStorage) -> Result<PathBuf> {
         let id = segment.id();
         let relative = relative_path(segment)?;
         let promised = segment.size.max(0) as u64;
-        let location = self.reserve(&id, promised)?;
-        let root = self.locations[location].path.clone();
-        let temporary = root.join(TEMPORARY).join(uuid::Uuid::new_v4().to_string());
-        let target = root.join(&relative);
-        let result = self.pull_into(segment, deep, &temporary, &target).await;
-        let bytes = match result {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                let _ = fs::remove_dir_all(&temporary);
-                let mut state = self.state.lock();
-                state.used_bytes[location] = state.used_bytes[location].saturating_sub(promised);
-                return Err(error);
+        let mut failure = None;
+        for location in self.selector.order(&self.fillings()) {
+            if !self.reserve(location, promised) {
+                continue;
             }
-        };
-        let mut state = self.state.lock();
-        state.used_bytes[location] = state.used_bytes[location].saturating_sub(promised) + bytes;
-        state.entries.insert(id, Entry { segment: segment.clone(), location, bytes, path: target.clone() });
-        Ok(target)
+            match self.load_into(location, segment, deep, &relative).await {
+                Ok(bytes) => {
+                    let path = self.locations[location].path.join(&relative);
+                    let mut state = self.state.lock();
+                    state.used_bytes[location] = state.used_bytes[location].saturating_sub(promised) + bytes;
+                    state.entries.insert(id, Entry { segment: segment.clone(), location, bytes, path: path.clone() });
+                    return Ok(path);
+                }
+                Err(error) => {
+                    self.give_back(location, promised);
+                    if !is_disk_failure(&error) {
+                        return Err(error);
+                    }
+                    let path = self.locations[location].path.display();
+                    tracing::warn!(
+                        "a location of the segment cache failed, the next one is tried. location={path} error={error}"
+                    );
+                    failure = Some(error);
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| self.no_room(&id, promised)))
+    }
+
+    async fn load_into(&self, location: usize, segment: &DataSegment, deep: &dyn DeepStorage, relative: &Path) -> Result<u64> {
+        let root = &self.locations[location].path;
+        let temporary = root.join(TEMPORARY).join(uuid::Uuid::new_v4().to_string());
+        let result = self.pull_into(segment, deep, &temporary, &root.join(relative)).await;
+        if result.is_err() {
+            let _ = fs::remove_dir_all(&temporary);
+        }
+        result
     }
 
     async fn pull_into(&self, segment: &DataSegment, deep: &dyn DeepStorage, temporary: &Path, target: &Path) -> Result<u64> {
         let at = |error: io::Error| DruidError::runtime(format!("cannot load segment [{}]: {error}", segment.id()));
         fs::create_dir_all(temporary).map_err(at)?;
         if !segment.is_tombstone() {
-            deep.pull(segment, temporary).await?;
+            let pulled = deep.pull(segment, temporary).await?;
+            check_whole(segment, pulled)?;
         }
         let (segment, temporary, target, info) =
             (segment.clone(), temporary.to_owned(), target.to_owned(), self.info_path(&segment.id()));
@@ -165,19 +209,34 @@ impl SegmentCache {
         .await
     }
 
-    /// Promises space in the location that has the most left.
-    fn reserve(&self, id: &SegmentId, bytes: u64) -> Result<usize> {
+    fn fillings(&self) -> Vec<Filling> {
+        let state = self.state.lock();
+        let filling =
+            |(location, used_bytes): (&CacheLocation, &u64)| Filling { used_bytes: *used_bytes, max_bytes: location.max_bytes };
+        self.locations.iter().zip(&state.used_bytes).map(filling).collect()
+    }
+
+    /// Promises space; false where there is not enough.
+    fn reserve(&self, location: usize, bytes: u64) -> bool {
         let mut state = self.state.lock();
-        let free = |index: usize| self.locations[index].max_bytes.saturating_sub(state.used_bytes[index]);
-        let best = (0..self.locations.len()).max_by_key(|index| free(*index)).expect("open refuses an empty list");
-        if free(best) < bytes {
-            return Err(DruidError::runtime(format!(
-                "not enough space for segment [{id}]: {bytes} bytes wanted, {} free; raise maxSize in druid.segmentCache.locations",
-                free(best)
-            )));
+        let fits = self.locations[location].max_bytes.saturating_sub(state.used_bytes[location]) >= bytes;
+        if fits {
+            state.used_bytes[location] += bytes;
         }
-        state.used_bytes[best] += bytes;
-        Ok(best)
+        fits
+    }
+
+    fn give_back(&self, location: usize, bytes: u64) {
+        let mut state = self.state.lock();
+        state.used_bytes[location] = state.used_bytes[location].saturating_sub(bytes);
+    }
+
+    fn no_room(&self, id: &SegmentId, bytes: u64) -> DruidError {
+        let free = |filling: &Filling| filling.max_bytes.saturating_sub(filling.used_bytes);
+        let most = self.fillings().iter().map(free).max().unwrap_or(0);
+        DruidError::runtime(format!(
+            "not enough space for segment [{id}]: {bytes} bytes wanted, {most} free; raise maxSize in druid.segmentCache.locations"
+        ))
     }
 
     fn remove_files(&self, id: &SegmentId, entry: &Entry) -> Result<()> {
@@ -192,38 +251,6 @@ impl SegmentCache {
         remove_empty_parents(&entry.path, &self.locations[entry.location].path);
         let mut state = self.state.lock();
         state.used_bytes[entry.location] = state.used_bytes[entry.location].saturating_sub(entry.bytes);
-        Ok(())
-    }
-
-    fn recover(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.info_dir)?;
-        for location in &self.locations {
-            fs::create_dir_all(&location.path)?;
-            let _ = fs::remove_dir_all(location.path.join(TEMPORARY));
-        }
-        let mut state = self.state.lock();
-        for file in fs::read_dir(&self.info_dir)? {
-            let file = file?.path();
-            let segment = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<DataSegment>(&bytes).ok());
-            let found = segment.and_then(|segment| {
-                let relative = relative_path(&segment).ok()?;
-                let paths = self.locations.iter().map(|location| location.path.join(&relative));
-                let (location, path) = paths.enumerate().find(|(_, path)| path.is_dir())?;
-                Some(Entry { bytes: tree_bytes(&path).ok()?, segment, location, path })
-            });
-            match found {
-                Some(entry) => {
-                    state.used_bytes[entry.location] += entry.bytes;
-                    state.entries.insert(entry.segment.id(), entry);
-                }
-                None if file.is_file() => fs::remove_file(&file)?,
-                None => {}
-            }
-        }
-        let known: std::collections::HashSet<PathBuf> = state.entries.values().map(|entry| entry.path.clone()).collect();
-        for location in &self.locations {
-            remove_unknown(&location.path, 0, &known, &self.info_dir)?;
-        }
         Ok(())
     }
 
@@ -259,25 +286,28 @@ fn relative_path(segment: &DataSegment) -> Result<PathBuf> {
     Ok(parts.iter().collect())
 }
 
+/// Files of a folder carry no sums; one that is missing or cut is told by the sizes. Archives verify themselves, and old
+/// writers noted other sizes for them.
+fn check_whole(segment: &DataSegment, pulled: u64) -> Result<()> {
+    let path = |name: &str| segment.load_spec.as_ref().and_then(|spec| spec.get(name)).and_then(|path| path.as_str());
+    let is_folder = ["path", "key", "blobPath"].iter().any(|name| path(name).is_some_and(|path| path.ends_with('/')));
+    let wanted = if is_folder { segment.size.max(0) as u64 } else { 1 };
+    if pulled < wanted {
+        let message = format!("segment [{}] is not whole in deep storage: {pulled} bytes of {wanted}", segment.id());
+        return Err(DruidError::runtime(message));
+    }
+    Ok(())
+}
+
 /// Levels of directories above a segment's files.
 const PATH_DEPTH: usize = 4;
 
-/// Deletes segment directories that no info file describes: their load did not finish or their drop did not.
-fn remove_unknown(dir: &Path, depth: usize, known: &std::collections::HashSet<PathBuf>, info_dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if !path.is_dir() || path == info_dir || (depth == 0 && path.file_name().is_some_and(|name| name == "info_dir")) {
-            continue;
-        }
-        if depth + 1 == PATH_DEPTH {
-            if !known.contains(&path) {
-                fs::remove_dir_all(&path)?;
-            }
-            continue;
-        }
-        remove_unknown(&path, depth + 1, known, info_dir)?;
-    }
-    Ok(())
+/// Codes of Linux for a disk that cannot take what is written: I/O error, no space, read-only, quota.
+const DISK_FAILURES: [&str; 4] = ["(os error 5)", "(os error 28)", "(os error 30)", "(os error 122)"];
+
+/// True for errors of the disk. They come as text, since deep storage of every kind passes them on.
+fn is_disk_failure(error: &DruidError) -> bool {
+    DISK_FAILURES.iter().any(|code| error.message.contains(code))
 }
 
 fn remove_empty_parents(path: &Path, root: &Path) {
