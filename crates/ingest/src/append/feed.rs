@@ -180,7 +180,7 @@ fn entity_units(run: &Run<'_>, entity: &Entity, send: SendUnit<'_>) -> Result<()
 fn parquet_units(run: &Run<'_>, entity: &Arc<Entity>, send: SendUnit<'_>) -> Result<()> {
     let local = match &entity.place {
         Place::File(path) => path.clone(),
-        Place::Http { .. } => fetch(entity, &run.input.dir, run.handle)?,
+        Place::Http { .. } | Place::Cloud(_) => fetch(entity, &run.input.dir, run.handle)?,
         Place::Inline(_) => return Err(DruidError::invalid_input("parquet cannot be read from an inline input source")),
     };
     let file = ParquetFile::open(&local)?;

@@ -1,8 +1,10 @@
 //! Input sources (SRC-*): which things to read, and their bytes, decompressed as they stream. Nothing is buffered whole
 //! except inline text, which came with the task.
 
+mod cloud;
 mod decompress;
 mod http;
+mod path_glob;
 pub mod segments;
 mod wildcard;
 
@@ -12,8 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ovate_base::{DruidError, Result};
+use ovate_store::deep::DeepStorage;
 use tokio::runtime::Handle;
 
+pub use cloud::CloudObject;
 pub use decompress::decompressed;
 pub use http::HttpOptions;
 
@@ -33,13 +37,22 @@ pub enum Place {
     Inline(Arc<str>),
     File(PathBuf),
     Http { uri: String, options: Arc<HttpOptions> },
+    Cloud(CloudObject),
 }
 
 /// A stream of bytes.
 pub type ByteStream = Box<dyn Read + Send>;
 
-/// Everything a source names, in a fixed order. `druid` sources have no bytes and are no business of this room.
-pub fn entities(source: &InputSource) -> Result<Vec<Entity>> {
+/// What sources on other storage are looked up by.
+#[derive(Clone, Copy)]
+pub struct Lookup<'a> {
+    pub storage: &'a dyn DeepStorage,
+    pub handle: &'a Handle,
+}
+
+/// Everything a source names, in a fixed order. `druid` sources have no bytes and are no business of this room. Blocks the
+/// calling thread, which must not be one of the runtime's own.
+pub fn entities(source: &InputSource, lookup: Lookup<'_>) -> Result<Vec<Entity>> {
     let none: Arc<[SystemField]> = Arc::from([]);
     Ok(match source {
         InputSource::Inline { data } => vec![Entity { place: Place::Inline(Arc::from(data.as_str())), system_fields: none }],
@@ -57,8 +70,17 @@ pub fn entities(source: &InputSource) -> Result<Vec<Entity>> {
             let place = |uri: &String| Place::Http { uri: uri.clone(), options: options.clone() };
             uris.iter().map(|uri| Entity { place: place(uri), system_fields: system_fields.clone() }).collect()
         }
+        InputSource::Cloud(source) => {
+            let system_fields: Arc<[SystemField]> = Arc::from(source.system_fields.as_slice());
+            let services = lookup.storage.services();
+            let objects = lookup.handle.block_on(cloud::objects(source, &services))?;
+            objects
+                .into_iter()
+                .map(|object| Entity { place: Place::Cloud(object), system_fields: system_fields.clone() })
+                .collect()
+        }
         InputSource::Combining { delegates } => {
-            let lists = delegates.iter().map(entities).collect::<Result<Vec<_>>>()?;
+            let lists = delegates.iter().map(|delegate| entities(delegate, lookup)).collect::<Result<Vec<_>>>()?;
             lists.into_iter().flatten().collect()
         }
         InputSource::Druid { .. } => return Err(DruidError::unsupported("the druid input source cannot be read as bytes")),
@@ -99,6 +121,7 @@ impl Entity {
             Place::Inline(_) => "inline".to_owned(),
             Place::File(path) => path.display().to_string(),
             Place::Http { uri, .. } => uri.clone(),
+            Place::Cloud(object) => object.uri.clone(),
         }
     }
 
@@ -112,7 +135,10 @@ impl Entity {
                 let rest = uri.split_once("://").map_or(uri.as_str(), |(_, rest)| rest);
                 Some(rest.find('/').map_or("/", |at| &rest[at..]).to_owned())
             }
-            (Place::Inline(_), _) => None,
+            (Place::Cloud(object), SystemField::Uri) => Some(object.uri.clone()),
+            (Place::Cloud(object), SystemField::Bucket) => Some(object.location.bucket.clone()),
+            (Place::Cloud(object), SystemField::Path) => Some(object.location.path.clone()),
+            (Place::Inline(_), _) | (Place::File(_) | Place::Http { .. }, SystemField::Bucket) => None,
         }
     }
 
@@ -134,6 +160,7 @@ impl Entity {
                 Ok(Box::new(file))
             }
             Place::Http { uri, options } => http::open(uri, options, handle),
+            Place::Cloud(object) => Ok(cloud::open(object, handle)),
         }
     }
 }

@@ -9,15 +9,7 @@ const ALTERNATIVES_MAX: usize = 1024;
 impl Wildcard {
     /// Parses a pattern; every text is one.
     pub fn new(pattern: &str) -> Wildcard {
-        let mut done = Vec::new();
-        let mut open = vec![pattern.to_owned()];
-        while let Some(next) = open.pop() {
-            match split_braces(&next).filter(|_| open.len() + done.len() < ALTERNATIVES_MAX) {
-                Some(parts) => open.extend(parts),
-                None => done.push(next.chars().collect()),
-            }
-        }
-        Wildcard(done)
+        Wildcard(alternatives(pattern).iter().map(|pattern| pattern.chars().collect()).collect())
     }
 
     /// Whether a file name matches.
@@ -25,6 +17,19 @@ impl Wildcard {
         let name: Vec<char> = name.chars().collect();
         self.0.iter().any(|pattern| matches(pattern, &name))
     }
+}
+
+/// Every text that the braces of a pattern stand for.
+pub fn alternatives(pattern: &str) -> Vec<String> {
+    let mut done = Vec::new();
+    let mut open = vec![pattern.to_owned()];
+    while let Some(next) = open.pop() {
+        match split_braces(&next).filter(|_| open.len() + done.len() < ALTERNATIVES_MAX) {
+            Some(parts) => open.extend(parts),
+            None => done.push(next),
+        }
+    }
+    done
 }
 
 /// The first innermost `{…}` expanded; `None` without one.

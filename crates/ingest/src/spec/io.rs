@@ -3,6 +3,7 @@
 use ovate_base::{DruidError, Interval, Result};
 use serde_json::Value;
 
+use super::cloud::CloudSource;
 use super::fields::Fields;
 use super::flatten::FlattenSpec;
 
@@ -36,6 +37,8 @@ pub enum InputSource {
         headers: Vec<(String, String)>,
         system_fields: Vec<SystemField>,
     },
+    /// `s3`, `google`, `azure`, `azureStorage`, `hdfs`.
+    Cloud(CloudSource),
     Combining {
         delegates: Vec<InputSource>,
     },
@@ -51,6 +54,7 @@ pub enum InputSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemField {
     Uri,
+    Bucket,
     Path,
 }
 
@@ -59,6 +63,7 @@ impl SystemField {
     pub fn name(self) -> &'static str {
         match self {
             SystemField::Uri => "__file_uri",
+            SystemField::Bucket => "__file_bucket",
             SystemField::Path => "__file_path",
         }
     }
@@ -144,7 +149,11 @@ impl InputSource {
                 InputSource::Combining { delegates }
             }
             "druid" => druid(&fields)?,
-            "s3" | "google" | "azure" | "azureStorage" | "hdfs" | "sql" | "iceberg" | "delta" | "oss" => {
+            "s3" | "google" | "azure" | "azureStorage" | "hdfs" => {
+                let system_fields = system_fields(&fields)?;
+                InputSource::Cloud(CloudSource::from_fields(kind, &fields, system_fields)?)
+            }
+            "sql" | "iceberg" | "delta" | "oss" => {
                 return Err(DruidError::unsupported(format!("input source [{kind}] is not supported")));
             }
             other => return Err(DruidError::invalid_input(format!("unknown input source [{other}]"))),
@@ -157,7 +166,7 @@ impl InputSource {
         match self {
             InputSource::Druid { .. } => false,
             InputSource::Combining { delegates } => delegates.iter().any(InputSource::needs_format),
-            InputSource::Inline { .. } | InputSource::Local { .. } | InputSource::Http { .. } => true,
+            InputSource::Inline { .. } | InputSource::Local { .. } | InputSource::Http { .. } | InputSource::Cloud(_) => true,
         }
     }
 }
@@ -219,6 +228,9 @@ fn druid(fields: &Fields<'_>) -> Result<InputSource> {
 fn system_fields(fields: &Fields<'_>) -> Result<Vec<SystemField>> {
     let parse = |name: String| match name.as_str() {
         "__file_uri" => Ok(SystemField::Uri),
+        "__file_bucket" if fields.text("type")?.is_some_and(|kind| !matches!(kind, "local" | "http" | "hdfs")) => {
+            Ok(SystemField::Bucket)
+        }
         "__file_path" => Ok(SystemField::Path),
         _ => Err(DruidError::unsupported(format!("system field [{name}] is not supported by this input source"))),
     };

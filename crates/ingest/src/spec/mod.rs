@@ -1,6 +1,7 @@
 //! Task specs as they are posted (`Task` and its subclasses), checked at the door: what is unknown or contradictory is an
 //! error that names it. The overlord keeps the JSON with the defaults of the envelope filled in; the peon parses it again.
 
+pub mod cloud;
 pub mod compact;
 pub mod dimensions;
 mod fields;

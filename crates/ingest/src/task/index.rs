@@ -133,7 +133,9 @@ impl Run<'_> {
                 };
                 self.reports.read(input.segments.len() as u64);
             }
-            other => input.entities = source::entities(other)?,
+            other => {
+                input.entities = source::entities(other, source::Lookup { storage: &*self.env.storage, handle: &self.handle })?
+            }
         }
         Ok(input)
     }

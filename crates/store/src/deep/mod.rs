@@ -15,15 +15,17 @@ pub mod services;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use ovate_base::{DataSegment, Result};
+use ovate_base::{DataSegment, Properties, Result};
 
 pub use local::LocalDeepStorage;
 pub use logs::LocalTaskLogs;
 pub use open::StorageSources;
 pub use remote::{RemoteDeepStorage, Target};
 pub use remote_logs::{NoopTaskLogs, RemoteTaskLogs};
+use services::Services;
 
 pub(crate) use files::{copy_tree, sync_dir, sync_tree, tree_bytes, write_atomically};
 pub(crate) use local::blocking;
@@ -40,6 +42,12 @@ pub trait DeepStorage: Send + Sync {
 
     /// Deletes a segment's files; fine when they are gone already.
     async fn kill(&self, segment: &DataSegment) -> Result<()>;
+
+    /// The services that hold segments and other things, for who reads those; with the process's credentials where it has
+    /// some.
+    fn services(&self) -> Arc<Services> {
+        Arc::new(Services::new(Properties::default(), None))
+    }
 }
 
 /// A store of task logs and reports.

@@ -40,6 +40,10 @@ impl DeepStorage for DeepStores {
     async fn kill(&self, segment: &DataSegment) -> Result<()> {
         self.of(segment).kill(segment).await
     }
+
+    fn services(&self) -> Arc<Services> {
+        self.remote.services().clone()
+    }
 }
 
 /// What storages are opened from; relative local paths are below `base_dir`.

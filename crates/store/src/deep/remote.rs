@@ -13,7 +13,7 @@ use super::archive::{unzip, zip_dir};
 use super::blobs::{Blob, BlobError, BlobErrorKind, BlobResult, Blobs, fetch};
 use super::local::blocking;
 use super::names::{below, colonless_dir, default_dir, hdfs_file};
-use super::services::{ServiceKind, Services, hdfs};
+use super::services::{ServiceKind, Services, hdfs_split};
 use super::{DeepStorage, tree_bytes};
 
 /// Where pushes go.
@@ -50,7 +50,7 @@ impl Target {
             ServiceKind::Azure => (need("druid.azure.container")?, text("druid.azure.prefix")),
             ServiceKind::Hdfs => {
                 let dir = need("druid.storage.storageDirectory")?;
-                let (name, path) = hdfs::split(&dir)?;
+                let (name, path) = hdfs_split(&dir)?;
                 (name.to_owned(), path.trim_end_matches('/').to_owned())
             }
         };
@@ -106,6 +106,11 @@ impl RemoteDeepStorage {
         Ok(RemoteDeepStorage { services, target })
     }
 
+    /// The services it reaches.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
     fn place(&self, segment: &DataSegment) -> Result<Place> {
         let spec = segment.load_spec.as_ref();
         let text = |name: &str| spec.and_then(|spec| spec.get(name)).and_then(Value::as_str).map(str::to_owned);
@@ -128,7 +133,7 @@ impl RemoteDeepStorage {
             }
             ServiceKind::Hdfs => {
                 let path = need("path")?;
-                let (name, path) = hdfs::split(&path)?;
+                let (name, path) = hdfs_split(&path)?;
                 (name.to_owned(), path.to_owned())
             }
         };

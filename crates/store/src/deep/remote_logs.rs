@@ -11,7 +11,7 @@ use super::TaskLogs;
 use super::blobs::{Blobs, read_chunk};
 use super::names::{below, checked_task_id};
 use super::remote::upload;
-use super::services::{ServiceKind, Services, hdfs};
+use super::services::{ServiceKind, Services, hdfs_split};
 
 /// Logs in a bucket or file system.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl RemoteTaskLogs {
             ServiceKind::Azure => (need("container")?, need("prefix")?),
             ServiceKind::Hdfs => {
                 let directory = need("directory")?;
-                let (name, path) = hdfs::split(&directory)?;
+                let (name, path) = hdfs_split(&directory)?;
                 (name.to_owned(), path.to_owned())
             }
         };

@@ -4,7 +4,7 @@
 mod azure;
 mod credentials;
 mod google;
-pub(crate) mod hdfs;
+mod hdfs;
 mod s3;
 
 use std::collections::HashMap;
@@ -16,7 +16,8 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use ovate_base::{DruidError, Properties, Result};
 use parking_lot::Mutex;
 
-pub use s3::S3Options;
+pub use hdfs::split as hdfs_split;
+use s3::S3Options;
 
 use super::blobs::Blobs;
 
@@ -87,9 +88,9 @@ impl Services {
         Ok(blobs)
     }
 
-    /// An S3 bucket with credentials or an endpoint of its own, as an input source may have.
-    pub fn s3_bucket_with(&self, options: &S3Options, name: &str) -> Result<Arc<dyn Blobs>> {
-        s3::open(options, name)
+    /// The same with other properties, as an input source with credentials of its own needs them; buckets are opened anew.
+    pub fn with_properties(&self, properties: Properties) -> Services {
+        Services::new(properties, self.hadoop_conf_dir.clone())
     }
 }
 
