@@ -5,7 +5,7 @@
 
 Loads one segment by an ordinary task, stops the process, makes the others in the cache from links to its files (each a day of its own),
 then starts a Historical alone over it, first with a cold list of names and then again: prints the seconds until it tells all segments by the
-protocol that Brokers and Coordinators follow."""
+protocol that Brokers and Coordinators follow, what CPU time that took (the answer itself included), and resident memory."""
 import copy, datetime, json, os, socket, subprocess, sys, tempfile, time, urllib.request
 
 program, count = sys.argv[1], int((sys.argv[2:] + ["85000"])[0])
@@ -93,7 +93,9 @@ with tempfile.TemporaryDirectory() as folder:
         announced = lambda: len(get("historical", "/druid-internal/v1/segments?counter=-1&hash=-1&timeout=1000", limit=120)["requests"]) == count
         _, seconds = until(announced, 600)
         memory = int(open(f"/proc/{process.pid}/status").read().split("VmRSS:")[1].split()[0]) / 1024
+        fields = open(f"/proc/{process.pid}/stat").read().rsplit(")", 1)[1].split()
+        cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         process.terminate()
         process.wait()
-        print(f"{run} start: {count} segments announced in {seconds:.1f} s, {memory:.0f} MiB")
+        print(f"{run} start: {count} segments announced in {seconds:.1f} s, {cpu:.1f} s of CPU, {memory:.0f} MiB")
     print("".join(line for line in open(os.path.join(folder, "log")) if "segments of the cache" in line), end="")

@@ -6,7 +6,7 @@ pub mod local;
 pub mod meta;
 
 pub use deep::{DeepStorage, LocalDeepStorage, LocalTaskLogs, TaskLogs};
-pub use local::{CacheLocation, CacheSettings, LocationSelector, SegmentCache};
+pub use local::{CacheLocation, LocationSelector, SegmentCache, SegmentCacheSettings};
 pub use meta::MetadataStore;
 
 /// Milliseconds since 1970; the clock of this edge.

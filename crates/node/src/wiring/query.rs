@@ -19,7 +19,7 @@ use ovate_serve::request_log::RequestLogger;
 use ovate_serve::router::Backends;
 use ovate_serve::{broker, router as router_role};
 use ovate_sql::SqlEngine;
-use ovate_store::{CacheLocation, CacheSettings, LocationSelector, SegmentCache, now_ms};
+use ovate_store::{CacheLocation, LocationSelector, SegmentCache, SegmentCacheSettings, now_ms};
 use serde_json::{Map, Value, json};
 
 use super::{RoleService, Shared};
@@ -38,7 +38,7 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
         settings.properties.int("druid.segmentCache.numBootstrapThreads", threads as i64)?.clamp(1, 64) as usize;
     let strategy = settings.properties.text("druid.segmentCache.locationSelector.strategy", "leastBytesUsed");
     let selector = LocationSelector::from_name(strategy)?;
-    let cache = Arc::new(SegmentCache::open(CacheSettings { locations, info_dir, selector, bootstrap_threads })?);
+    let cache = Arc::new(SegmentCache::open(SegmentCacheSettings { locations, info_dir, selector, bootstrap_threads })?);
     let segments = Arc::new(ServedSegments::new(now_ms()));
     let drop_delay = settings.properties.millis("druid.segmentCache.dropSegmentDelayMillis", 30_000)?;
     let load = LoadSettings { threads, bootstrap_threads, drop_delay: Duration::from_millis(drop_delay.unsigned_abs()) };

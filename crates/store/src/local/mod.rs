@@ -30,7 +30,7 @@ pub struct CacheLocation {
 
 /// `druid.segmentCache.*` of what is on disk.
 #[derive(Debug)]
-pub struct CacheSettings {
+pub struct SegmentCacheSettings {
     pub locations: Vec<CacheLocation>,
     /// `infoDir`; by default in the first location.
     pub info_dir: Option<PathBuf>,
@@ -70,8 +70,8 @@ const TEMPORARY: &str = ".loading";
 
 impl SegmentCache {
     /// Opens the cache: finds what survived and removes what is half there. Tombstones need no files.
-    pub fn open(settings: CacheSettings) -> Result<SegmentCache> {
-        let CacheSettings { locations, info_dir, selector, bootstrap_threads } = settings;
+    pub fn open(settings: SegmentCacheSettings) -> Result<SegmentCache> {
+        let SegmentCacheSettings { locations, info_dir, selector, bootstrap_threads } = settings;
         let Some(first) = locations.first() else {
             return Err(DruidError::invalid_input("druid.segmentCache.locations is empty"));
         };
