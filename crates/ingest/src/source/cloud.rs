@@ -78,10 +78,9 @@ async fn below(kind: ServiceKind, services: &Services, location: &Location) -> R
 async fn hdfs_path(services: &Services, location: &Location) -> Result<Vec<CloudObject>> {
     let (kind, path) = (ServiceKind::Hdfs, location.path.trim_end_matches('/'));
     let blobs = services.bucket(kind, &location.bucket)?;
-    if !PathGlob::is_special(path) {
-        if let Some(blob) = blobs.stat(path).await? {
-            return Ok(vec![object(kind, blobs, blob, &location.bucket)]);
-        }
+    let file = if PathGlob::is_special(path) { None } else { blobs.stat(path).await? };
+    if let Some(blob) = file {
+        return Ok(vec![object(kind, blobs, blob, &location.bucket)]);
     }
     let (folder, glob) = match PathGlob::is_special(path) {
         // A folder that the pattern matches gives its files.
