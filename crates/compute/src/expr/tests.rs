@@ -245,7 +245,7 @@ fn json_functions_answer_as_druids() {
         ("json_query(j, '$.z') + 1", "null"),
         ("if(json_query(j, '$.z.a'), 1, 2)", "2"),
         ("json_value(parse_json('[true, \"a\", 1]'), '$')", "['true', 'a', '1']"),
-        ("json_paths(j)", "['$.x', '$.y', '$.z.a', '$.b', '$.n']"),
+        ("json_paths(j)", "['$.b', '$.x', '$.y', '$.z.a', '$.n']"),
         ("to_json_string(json_object('a', x, 'b', array(1, 2)))", "'{\"a\":4,\"b\":[1,2]}'"),
         ("to_json_string(json_merge('{\"a\":1}', '{\"b\":2}'))", "'{\"a\":1,\"b\":2}'"),
         ("try_parse_json('{')", "null"),

@@ -50,9 +50,11 @@ pub(crate) fn string_column(
 pub(crate) fn code_rows(store: &StringStore, ranks: &[u32], order: Option<&[u32]>) -> CodeRows {
     let identity = |count: usize| 0..count as u32;
     if !store.has_lists() {
+        // The only list that there can be is the empty one, which is null.
+        let rank = |code: u32| if code & LIST != 0 { 0 } else { ranks[code as usize] };
         return CodeRows::Single(match order {
-            Some(order) => order.iter().map(|row| ranks[store.rows[*row as usize] as usize]).collect(),
-            None => store.rows.iter().map(|code| ranks[*code as usize]).collect(),
+            Some(order) => order.iter().map(|row| rank(store.rows[*row as usize])).collect(),
+            None => store.rows.iter().map(|code| rank(*code)).collect(),
         });
     }
     let (mut offsets, mut codes) = (Vec::with_capacity(store.rows.len() + 1), Vec::with_capacity(store.rows.len()));

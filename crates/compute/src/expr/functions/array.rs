@@ -233,7 +233,9 @@ fn string_to_array(literals: &[Option<&Value>]) -> Result<Arc<dyn Callable>> {
         if parts.len() > 1 && parts[0].is_empty() && regex.find(&base).is_some_and(|found| found.is_empty()) {
             parts.remove(0);
         }
-        while parts.len() > 1 && parts.last().is_some_and(|part| part.is_empty()) {
+        // Empty texts at the end are dropped, all of them when something matched at all.
+        let matched = parts.len() > 1;
+        while matched && parts.last().is_some_and(|part| part.is_empty()) {
             parts.pop();
         }
         Ok(Value::Array(parts.into_iter().map(Value::from).collect()))

@@ -71,9 +71,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         }))
     }),
     Function::simple("json_paths", (1, 1), Output::StringArray, |args| {
-        let mut found = Vec::new();
-        literal_paths(&document(&args[0]), "$", &mut found);
-        Ok(Value::Array(found.into_iter().map(Value::from).collect()))
+        let paths = super::json_order::literal_paths(&document(&args[0]));
+        Ok(Value::Array(paths.into_iter().map(Value::from).collect()))
     }),
     Function::simple("json_merge", (1, MANY), Output::Json, |args| {
         let mut merged: Option<Json> = None;
@@ -167,27 +166,6 @@ fn parse(args: &[Value], strict: bool) -> Result<Value> {
         Value::Json(_) => Ok(args[0].clone()),
         _ if strict => Err(DruidError::invalid_input("Function[parse_json] needs a STRING argument")),
         _ => Ok(Value::Null),
-    }
-}
-
-/// Paths of all scalars and arrays of scalars, in the order of the document.
-fn literal_paths(json: &Json, at: &str, found: &mut Vec<String>) {
-    match json {
-        Json::Object(map) => {
-            for (key, child) in map {
-                let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-                let path = if plain { format!("{at}.{key}") } else { format!("{at}['{key}']") };
-                literal_paths(child, &path, found);
-            }
-        }
-        // An array of scalars is one value (`ARRAY` field of a nested column).
-        Json::Array(items) if items.iter().all(|item| !item.is_array() && !item.is_object()) => found.push(at.to_owned()),
-        Json::Array(items) => {
-            for (index, child) in items.iter().enumerate() {
-                literal_paths(child, &format!("{at}[{index}]"), found);
-            }
-        }
-        _ => found.push(at.to_owned()),
     }
 }
 

@@ -6,6 +6,7 @@ mod general;
 mod human;
 mod ip;
 mod json;
+mod json_order;
 mod math;
 mod reduce;
 mod sketch;

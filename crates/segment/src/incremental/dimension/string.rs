@@ -20,6 +20,7 @@ pub(crate) struct StringStore {
     /// Lists of codes, four bytes each.
     pub(crate) lists: ByteInterner,
     pub(crate) rows: Vec<u32>,
+    several: bool,
     staged: Vec<u32>,
     handling: MultiValueHandling,
     max_length: Option<usize>,
@@ -28,12 +29,12 @@ pub(crate) struct StringStore {
 impl StringStore {
     pub(crate) fn new(handling: MultiValueHandling, max_length: Option<usize>) -> Self {
         let (texts, lists) = (ByteInterner::default(), ByteInterner::default());
-        StringStore { texts, lists, rows: Vec::new(), staged: Vec::new(), handling, max_length }
+        StringStore { texts, lists, rows: Vec::new(), several: false, staged: Vec::new(), handling, max_length }
     }
 
-    /// Whether some row has several values or none.
+    /// Whether some row has several values; rows without any are null in a column of single values.
     pub(crate) fn has_lists(&self) -> bool {
-        self.lists.len() > 0
+        self.several
     }
 
     /// The codes of a list.
@@ -145,6 +146,7 @@ impl StringStore {
                 return codes[0];
             }
         }
+        self.several |= codes.len() > 1;
         let bytes: Vec<u8> = codes.iter().flat_map(|code| code.to_le_bytes()).collect();
         self.lists.intern(&bytes) | LIST
     }
