@@ -2,7 +2,7 @@
 //! every case of a folder and writes one JSON line with status and body for each.
 //!
 //! `sql_cases load TASKS.jsonl DIR`, then `sql_cases run DIR LOOKUPS.json CASES_DIR OUT.jsonl [FILTER]`, or
-//! `sql_cases explain|query DIR LOOKUPS.json SQL`.
+//! `sql_cases batch DIR LOOKUPS.json STATEMENTS.jsonl OUT.jsonl`, or `sql_cases explain|query DIR LOOKUPS.json SQL`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
@@ -180,6 +180,35 @@ async fn answer(engine: &SqlEngine, request: SqlRequest, now_ms: i64) -> (u16, S
     }
 }
 
+/// One JSON line a statement in (`sql`, `context`, `parameters`, `fmt`), the same with status and body out.
+async fn batch(engine: &Arc<SqlEngine>, statements: &str, out: &str) -> Outcome<()> {
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64;
+    let mut file = std::io::BufWriter::new(std::fs::File::create(out)?);
+    for line in std::fs::read_to_string(statements)?.lines() {
+        let mut case: Json = serde_json::from_str(line)?;
+        let format = case["fmt"].as_str().unwrap_or("array").to_owned();
+        let body = json!({"query": case["sql"], "resultFormat": format, "header": true, "sqlTypesHeader": true,
+            "context": case["context"], "parameters": case["parameters"]});
+        let engine = engine.clone();
+        let (status, text) = match SqlRequest::from_json(&body) {
+            Err(error) => (error.http_status(), error.to_json(None).to_string()),
+            Ok(request) => {
+                let task = tokio::spawn(async move { answer(&engine, request, now_ms).await });
+                match tokio::time::timeout(std::time::Duration::from_secs(20), task).await {
+                    Ok(Ok(result)) => result,
+                    Ok(Err(error)) => (599, json!({"errorMessage": format!("panic: {error}")}).to_string()),
+                    Err(_) => (504, json!({"errorMessage": "timeout"}).to_string()),
+                }
+            }
+        };
+        case["status"] = json!(status);
+        case["body"] = json!(text);
+        writeln!(file, "{case}")?;
+    }
+    file.flush()?;
+    Ok(())
+}
+
 async fn run(engine: &Arc<SqlEngine>, cases: &str, out: &str, filter: Option<&String>) -> Outcome<()> {
     let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64;
     let mut file = std::io::BufWriter::new(std::fs::File::create(out)?);
@@ -219,6 +248,11 @@ fn main() -> Outcome<()> {
             let engine = Arc::new(SqlEngine::new(world.clone(), world, Arc::new(NoSystem)));
             runtime.block_on(run(&engine, cases, out, args.get(5)))
         }
+        ["batch", dir, lookups, statements, out] => {
+            let world = Arc::new(open(Path::new(dir), lookups)?);
+            let engine = Arc::new(SqlEngine::new(world.clone(), world, Arc::new(NoSystem)));
+            runtime.block_on(batch(&engine, statements, out))
+        }
         [verb @ ("query" | "explain"), dir, lookups, sql] => {
             let world = Arc::new(open(Path::new(dir), lookups)?);
             let engine = SqlEngine::new(world.clone(), world, Arc::new(NoSystem));
@@ -228,6 +262,6 @@ fn main() -> Outcome<()> {
             println!("{status} {text}");
             Ok(())
         }
-        _ => Err("usage: sql_cases load TASKS DIR | run DIR LOOKUPS CASES OUT [FILTER] | query DIR LOOKUPS SQL".into()),
+        _ => Err("usage: sql_cases load TASKS DIR | run DIR LOOKUPS CASES OUT [FILTER] | batch … | query DIR LOOKUPS SQL".into()),
     }
 }

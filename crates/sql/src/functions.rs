@@ -16,6 +16,13 @@ pub enum Native {
 pub enum Returns {
     Varchar,
     Bigint,
+    Integer,
+    /// A text without a length of its own.
+    Char,
+    /// Text, CHAR when the n-th argument is.
+    Text(usize),
+    /// Of GREATEST and LEAST: text when any is, else DOUBLE when any has a fraction, else BIGINT.
+    Reduced,
     Double,
     Boolean,
     Timestamp,
@@ -107,15 +114,15 @@ pub static FUNCTIONS: &[Function] = &[
     f("DECODE_BASE64_UTF8", 1, 1, Varchar, "decode_base64_utf8"),
     f("LEFT", 2, 2, Varchar, "left"),
     f("RIGHT", 2, 2, Varchar, "right"),
-    f("LENGTH", 1, 1, Bigint, "strlen"),
+    f("LENGTH", 1, 1, Integer, "strlen"),
     f("LOOKUP", 2, 3, Varchar, "lookup"),
-    f("LOWER", 1, 1, Varchar, "lower"),
-    f("UPPER", 1, 1, Varchar, "upper"),
+    f("LOWER", 1, 1, Text(0), "lower"),
+    f("UPPER", 1, 1, Text(0), "upper"),
     s("LPAD", 2, 3, Varchar),
     s("RPAD", 2, 3, Varchar),
     f("PARSE_LONG", 1, 2, Bigint, "parse_long"),
-    s("POSITION", 2, 3, Bigint),
-    s("STRPOS", 2, 2, Bigint),
+    s("POSITION", 2, 3, Integer),
+    s("STRPOS", 2, 2, Integer),
     f("REGEXP_EXTRACT", 2, 3, Varchar, "regexp_extract"),
     f("REGEXP_LIKE", 2, 2, Boolean, "regexp_like"),
     f("REGEXP_REPLACE", 3, 3, Varchar, "regexp_replace"),
@@ -123,7 +130,7 @@ pub static FUNCTIONS: &[Function] = &[
     f("REPEAT", 2, 2, Varchar, "repeat"),
     f("REVERSE", 1, 1, Varchar, "reverse"),
     f("STRING_FORMAT", 1, MANY, Varchar, "format"),
-    s("SUBSTRING", 2, 3, Varchar),
+    s("SUBSTRING", 2, 3, Text(0)),
     s("TRIM", 1, 3, Varchar),
     s("BTRIM", 1, 2, Varchar),
     s("LTRIM", 1, 2, Varchar),
@@ -141,16 +148,16 @@ pub static FUNCTIONS: &[Function] = &[
     s("TIMESTAMP_TO_MILLIS", 1, 1, Bigint),
     s("EXTRACT", 2, 2, Bigint),
     s("TIMESTAMPADD", 3, 3, Timestamp),
-    s("TIMESTAMPDIFF", 3, 3, Bigint),
+    s("TIMESTAMPDIFF", 3, 3, Integer),
     // choosing
-    f("GREATEST", 0, MANY, Common, "greatest"),
-    f("LEAST", 0, MANY, Common, "least"),
+    f("GREATEST", 0, MANY, Reduced, "greatest"),
+    f("LEAST", 0, MANY, Reduced, "least"),
     f("COALESCE", 1, MANY, Common, "coalesce"),
     f("BLOOM_FILTER_TEST", 2, 2, Boolean, "bloom_filter_test"),
     // addresses
     f("IPV4_MATCH", 2, 2, Boolean, "ipv4_match"),
     f("IPV4_PARSE", 1, 1, Bigint, "ipv4_parse"),
-    f("IPV4_STRINGIFY", 1, 1, Varchar, "ipv4_stringify"),
+    f("IPV4_STRINGIFY", 1, 1, Char, "ipv4_stringify"),
     f("IPV6_MATCH", 2, 2, Boolean, "ipv6_match"),
     // JSON
     f("JSON_KEYS", 2, 2, Texts, "json_keys"),
@@ -169,11 +176,11 @@ pub static FUNCTIONS: &[Function] = &[
     f("ARRAY_APPEND", 2, 2, ArrayArg(0), "array_append"),
     f("ARRAY_CONCAT", 1, MANY, ArrayArg(0), "array_concat"),
     f("ARRAY_CONTAINS", 2, 2, Boolean, "array_contains"),
-    f("ARRAY_LENGTH", 1, 1, Bigint, "array_length"),
+    f("ARRAY_LENGTH", 1, 1, Integer, "array_length"),
     f("ARRAY_OFFSET", 2, 2, Element(0), "array_offset"),
-    f("ARRAY_OFFSET_OF", 2, 2, Bigint, "array_offset_of"),
+    f("ARRAY_OFFSET_OF", 2, 2, Integer, "array_offset_of"),
     f("ARRAY_ORDINAL", 2, 2, Element(0), "array_ordinal"),
-    f("ARRAY_ORDINAL_OF", 2, 2, Bigint, "array_ordinal_of"),
+    f("ARRAY_ORDINAL_OF", 2, 2, Integer, "array_ordinal_of"),
     f("ARRAY_OVERLAP", 2, 2, Boolean, "array_overlap"),
     f("ARRAY_PREPEND", 2, 2, ArrayArg(1), "array_prepend"),
     f("ARRAY_SLICE", 2, 3, ArrayArg(0), "array_slice"),
@@ -187,13 +194,13 @@ pub static FUNCTIONS: &[Function] = &[
     s("MV_FILTER_NONE", 2, 2, Varchar),
     s("MV_FILTER_REGEX", 2, 2, Varchar),
     s("MV_FILTER_PREFIX", 2, 2, Varchar),
-    f("MV_LENGTH", 1, 1, Bigint, "array_length"),
+    f("MV_LENGTH", 1, 1, Integer, "array_length"),
     f("MV_CONTAINS", 2, 2, Boolean, "mv_contains"),
     f("MV_OVERLAP", 2, 2, Boolean, "mv_overlap"),
     f("MV_OFFSET", 2, 2, Varchar, "array_offset"),
-    f("MV_OFFSET_OF", 2, 2, Bigint, "array_offset_of"),
+    f("MV_OFFSET_OF", 2, 2, Integer, "array_offset_of"),
     f("MV_ORDINAL", 2, 2, Varchar, "array_ordinal"),
-    f("MV_ORDINAL_OF", 2, 2, Bigint, "array_ordinal_of"),
+    f("MV_ORDINAL_OF", 2, 2, Integer, "array_ordinal_of"),
     f("MV_PREPEND", 2, 2, Varchar, "array_prepend"),
     f("MV_APPEND", 2, 2, Varchar, "array_append"),
     f("MV_CONCAT", 2, 2, Varchar, "array_concat"),
@@ -226,7 +233,7 @@ pub static FUNCTIONS: &[Function] = &[
 ];
 
 /// Other spellings.
-const ALIASES: &[(&str, &str)] = &[
+pub static ALIASES: &[(&str, &str)] = &[
     ("CEILING", "CEIL"),
     ("POW", "POWER"),
     ("TRUNC", "TRUNCATE"),
@@ -293,8 +300,6 @@ pub static AGGREGATES: &[&str] = &[
     "APPROX_QUANTILE",
     "APPROX_QUANTILE_FIXED_BUCKETS",
     "BLOOM_FILTER",
-    "TDIGEST_QUANTILE",
-    "TDIGEST_GENERATE_SKETCH",
     "SINGLE_VALUE",
 ];
 
@@ -307,21 +312,23 @@ pub fn find_aggregate(name: &str) -> Option<&'static str> {
 }
 
 /// Functions that only make sense with OVER.
+pub static WINDOW_FUNCTIONS: &[&str] = &[
+    "ROW_NUMBER",
+    "RANK",
+    "DENSE_RANK",
+    "PERCENT_RANK",
+    "CUME_DIST",
+    "NTILE",
+    "LAG",
+    "LEAD",
+    "FIRST_VALUE",
+    "LAST_VALUE",
+    "NTH_VALUE",
+];
+
+/// The window function of this upper-case name.
 pub fn find_window(name: &str) -> Option<&'static str> {
-    const NAMES: &[&str] = &[
-        "ROW_NUMBER",
-        "RANK",
-        "DENSE_RANK",
-        "PERCENT_RANK",
-        "CUME_DIST",
-        "NTILE",
-        "LAG",
-        "LEAD",
-        "FIRST_VALUE",
-        "LAST_VALUE",
-        "NTH_VALUE",
-    ];
-    NAMES.iter().find(|known| **known == name).copied()
+    WINDOW_FUNCTIONS.iter().find(|known| **known == name).copied()
 }
 
 impl Function {
@@ -331,6 +338,14 @@ impl Function {
         Some(match self.returns {
             Varchar => SqlType::Varchar,
             Bigint => SqlType::Bigint,
+            Integer => SqlType::Integer,
+            Char => SqlType::Char,
+            Text(n) => match args.get(n) {
+                Some(SqlType::Char) => SqlType::Char,
+                Some(SqlType::Null) => SqlType::Null,
+                _ => SqlType::Varchar,
+            },
+            Reduced => reduced(args),
             Double => SqlType::Double,
             Boolean => SqlType::Boolean,
             Timestamp => SqlType::Timestamp,
@@ -348,6 +363,10 @@ impl Function {
             Common => {
                 let mut result = SqlType::Null;
                 for t in args {
+                    let mixed = (result.is_text() != t.is_text()) && result != SqlType::Null && *t != SqlType::Null;
+                    if self.name == "ARRAY" && mixed && result != SqlType::Any && *t != SqlType::Any {
+                        return None;
+                    }
                     result = result.common(t)?;
                 }
                 if self.name == "ARRAY" { SqlType::Array(Box::new(result)) } else { result }
@@ -365,5 +384,20 @@ impl Function {
             Doubles => SqlType::Array(Box::new(SqlType::Double)),
             JsonArray => SqlType::Array(Box::new(complex("json"))),
         })
+    }
+}
+
+/// The type of GREATEST and LEAST (`ReductionOperatorConversionHelper`).
+fn reduced(args: &[SqlType]) -> SqlType {
+    let known: Vec<&SqlType> = args.iter().filter(|t| **t != SqlType::Null).collect();
+    let texts: Vec<&&SqlType> = known.iter().filter(|t| t.is_text() || **t == &SqlType::Any).collect();
+    if known.is_empty() {
+        SqlType::Null
+    } else if !texts.is_empty() {
+        if texts.iter().all(|t| ***t == SqlType::Char) { SqlType::Char } else { SqlType::Varchar }
+    } else if known.iter().any(|t| t.is_approximate()) {
+        SqlType::Double
+    } else {
+        SqlType::Bigint
     }
 }

@@ -11,9 +11,12 @@ mod functions;
 mod native;
 mod parse;
 mod plan;
+mod prepare;
 mod result;
 mod server;
+mod signature;
 
+pub use prepare::SqlPrepared;
 pub use request::{ResultFormat, SqlParameter, SqlRequest, SqlResponse};
 pub use server::{SqlEngine, SqlRows};
 pub use system::{SystemTable, SystemTables};

@@ -16,6 +16,7 @@ use crate::native::Settings;
 use crate::parse::ast::{Literal, Statement, StatementBody};
 use crate::parse::parse_statement;
 use crate::plan::Rel;
+use crate::prepare::SqlPrepared;
 use crate::request::{ResultFormat, SqlRequest, SqlResponse};
 use crate::result::{Style, write};
 use crate::system::SystemTables;
@@ -86,6 +87,26 @@ impl SqlEngine {
         Ok(SqlRows { columns: fields.iter().map(|f| (f.name.clone(), f.sql_type.clone())).collect(), rows })
     }
 
+    /// Parses and binds a statement whose parameters have no values yet.
+    pub fn prepare(&self, request: SqlRequest, now_ms: i64) -> Result<SqlPrepared> {
+        let mut request = request;
+        let statement = parse_statement(&request.query)?;
+        apply_options(&statement, &mut request.context);
+        let mut session = self.session(&request, self.catalog.snapshot(), now_ms)?;
+        session.preparing = true;
+        match &statement.body {
+            StatementBody::Query(_) if statement.explain => {
+                let columns = ["PLAN", "RESOURCES", "ATTRIBUTES"].map(|name| (Arc::from(name), SqlType::Varchar)).to_vec();
+                Ok(SqlPrepared { columns, parameters: vec![SqlType::Varchar; statement.parameters] })
+            }
+            StatementBody::Query(query) => crate::prepare::prepared(&bind(&session, query)?, statement.parameters),
+            StatementBody::Ingest(_) => plan(&statement, &session).map(|planned| SqlPrepared {
+                columns: planned.rel.fields.iter().map(|f| (f.name.clone(), f.sql_type.clone())).collect(),
+                parameters: Vec::new(),
+            }),
+        }
+    }
+
     async fn rows(&self, request: &mut SqlRequest, now_ms: i64) -> Result<(Vec<Field>, Relation, Style)> {
         if request.query.trim().is_empty() {
             return Err(DruidError::invalid_sql("Empty query"));
@@ -123,8 +144,9 @@ impl SqlEngine {
     fn session(&self, request: &SqlRequest, catalog: Arc<CatalogSnapshot>, now_ms: i64) -> Result<Session> {
         let zone = match request.context.get("sqlTimeZone") {
             None | Some(Json::Null) => Zone::parse("UTC")?,
-            Some(Json::String(id)) => Zone::parse(id)?,
-            Some(other) => return Err(DruidError::invalid_input(format!("sqlTimeZone is not a time zone: {other}"))),
+            // Druid takes UTC where it does not know the zone (`DateTimes.inferTzFromString`).
+            Some(Json::String(id)) => Zone::parse(id).or_else(|_| Zone::parse("UTC"))?,
+            Some(_) => Zone::parse("UTC")?,
         };
         let now_ms = match request.context.get("sqlCurrentTimestamp") {
             Some(Json::String(text)) => ovate_base::time::parse_instant(text)?,
@@ -138,6 +160,7 @@ impl SqlEngine {
             now_ms,
             parameters: request.parameters.clone(),
             approximate_distinct: flag(&request.context, "useApproximateCountDistinct", true),
+            preparing: false,
         })
     }
 

@@ -75,6 +75,7 @@ impl SqlType {
             "CHAR" | "VARCHAR" | "CHARACTER" | "STRING" | "TEXT" => Varchar,
             "TIMESTAMP" => Timestamp,
             "DATE" => Date,
+            "NULL" => Null,
             _ => return Err(DruidError::invalid_sql(format!("Unknown identifier '{name}'"))),
         })
     }
@@ -121,6 +122,7 @@ impl SqlType {
             (a, b) if a.is_text() && b.is_text() => Varchar,
             (a, b) if a.is_integer() && b.is_integer() => Bigint,
             (Float, b) | (b, Float) if b.is_integer() => Float,
+            (Decimal, b) | (b, Decimal) if b.is_integer() => Decimal,
             (a, b) if a.is_numeric() && b.is_numeric() => Double,
             (Timestamp, Date) | (Date, Timestamp) => Timestamp,
             (Array(a), Array(b)) => Array(Box::new(a.common(b)?)),

@@ -1,14 +1,14 @@
 //! Function calls: scalar functions, aggregates, window functions, and what is only another way to write them.
 
-use ovate_base::Result;
+use ovate_base::{DruidError, Result};
 use ovate_compute::Value;
 
-use super::literal::cannot_apply;
 use super::query::Block;
 use super::{Binder, Scope, error_at};
 use crate::functions::{find, find_aggregate, find_window};
 use crate::parse::ast::{Call, Expr, ExprKind, Pos};
 use crate::plan::{AggregateCall, Rex};
+use crate::signature;
 use crate::types::SqlType;
 
 impl Binder<'_> {
@@ -49,34 +49,37 @@ impl Binder<'_> {
             let sql_type = super::expr::type_of(returning)?;
             return Ok(Rex::call("JSON_VALUE", args, sql_type));
         }
-        self.function(&call.name, args, pos)
+        let places: Vec<Pos> = call.args.iter().map(|arg| arg.pos).collect();
+        self.function_at(&call.name, &call.written, args, &places, pos)
     }
 
     /// A scalar function over bound arguments.
-    pub(super) fn function(&self, name: &str, mut args: Vec<Rex>, pos: Pos) -> Result<Rex> {
+    pub(super) fn function(&self, name: &str, args: Vec<Rex>, pos: Pos) -> Result<Rex> {
+        self.function_at(name, name, args, &[], pos)
+    }
+
+    fn function_at(&self, name: &str, written: &str, mut args: Vec<Rex>, places: &[Pos], pos: Pos) -> Result<Rex> {
         if name == "NULLIF" && args.len() == 2 {
             let equal = self.compare("=", args[0].clone(), args[1].clone(), pos)?;
             let value = args.swap_remove(0);
             let null = Rex::null(value.sql_type().clone());
             return self.case_of(vec![equal, null, value], pos);
         }
-        let types: Vec<SqlType> = args.iter().map(|arg| arg.sql_type().clone()).collect();
-        let shown: Vec<&SqlType> = types.iter().collect();
         let Some(function) = find(name) else {
-            let list: Vec<String> = types.iter().map(|t| format!("<{t}>")).collect();
-            return Err(error_at(format!("No match found for function signature {name}({})", list.join(", ")), pos));
+            let list: Vec<String> = args.iter().map(signature::family_of).collect();
+            return Err(error_at(format!("No match found for function signature {written}({})", list.join(", ")), pos));
         };
+        let shown_name = if written.eq_ignore_ascii_case(name) { name } else { function.name };
+        signature::check(function.name, shown_name, &args, places, pos)?;
         if args.len() < function.min_args || args.len() > function.max_args {
-            let message =
-                format!("Invalid number of arguments to function '{name}'. Was expecting {} arguments", function.min_args);
-            return Err(error_at(message, pos));
+            return Err(signature::wrong_count(shown_name, function.min_args, pos));
         }
         self.check_and_convert(function.name, &mut args, pos)?;
         let types: Vec<SqlType> = args.iter().map(|arg| arg.sql_type().clone()).collect();
-        let sql_type = function.result_type(&types).ok_or_else(|| cannot_apply(name, "call", &shown, pos))?;
+        let sql_type = function.result_type(&types).ok_or_else(|| no_common_type(name, &args, pos))?;
         Ok(match function.name {
             "DECODE_BASE64_COMPLEX" => {
-                let kind = args[0].literal_text().ok_or_else(|| cannot_apply(name, "call", &shown, pos))?;
+                let kind = args[0].literal_text().ok_or_else(|| signature::refuse(name, &args, "", pos))?;
                 let sql_type = SqlType::Complex(kind.into());
                 Rex::call("DECODE_BASE64_COMPLEX", args, sql_type)
             }
@@ -114,7 +117,8 @@ impl Binder<'_> {
     /// Arguments of the wrong type are converted or refused.
     fn check_and_convert(&self, name: &str, args: &mut [Rex], pos: Pos) -> Result<()> {
         let types: Vec<SqlType> = args.iter().map(|arg| arg.sql_type().clone()).collect();
-        let refuse = || Err(cannot_apply(name, "call", &types.iter().collect::<Vec<_>>(), pos));
+        let shown = args.to_vec();
+        let refuse = || Err(signature::refuse(name, &shown, &signature::forms(name).unwrap_or_default(), pos));
         let convert = |args: &mut [Rex], i: usize, to: SqlType| {
             if let Some(arg) = args.get_mut(i) {
                 *arg = self.cast(arg.clone(), &to);
@@ -180,15 +184,11 @@ impl Binder<'_> {
                 }
             }
             "GREATEST" | "LEAST" => {
-                let mut common = SqlType::Null;
                 for t in &types {
                     if matches!(t, SqlType::Array(_) | SqlType::Complex(_)) {
-                        return refuse();
+                        let message = format!("Function[{}] does not accept {} types", name.to_lowercase(), t.native());
+                        return Err(error_at(message, pos));
                     }
-                    common = match common.common(t) {
-                        Some(c) => c,
-                        None => return refuse(),
-                    };
                 }
             }
             "ARRAY_CONTAINS" | "ARRAY_OVERLAP" | "ARRAY_LENGTH" | "ARRAY_OFFSET" | "ARRAY_ORDINAL" | "ARRAY_OFFSET_OF"
@@ -196,6 +196,18 @@ impl Binder<'_> {
                 if types[0].is_numeric() && args.iter().all(|a| !a.is_literal()) && name == "ARRAY_LENGTH" =>
             {
                 return refuse();
+            }
+            "ARRAY_OFFSET_OF" | "ARRAY_ORDINAL_OF" | "MV_OFFSET_OF" | "MV_ORDINAL_OF"
+                if matches!(types[1], SqlType::Array(_)) && types[0] != SqlType::Null =>
+            {
+                let native = if name.ends_with("OFFSET_OF") { "array_offset_of" } else { "array_ordinal_of" };
+                let given = types[1].native();
+                let message = format!("Function[{native}] second argument must be a a scalar type but got {given} instead");
+                return Err(error_at(message, pos));
+            }
+            // What becomes a text here is read as CAST would give it.
+            "ARRAY_TO_MV" | "STRING_TO_ARRAY" | "STRING_TO_MV" | "MV_FILTER_ONLY" | "MV_FILTER_NONE" if types[0].is_time() => {
+                convert(args, 0, SqlType::Varchar);
             }
             _ => {}
         }
@@ -229,10 +241,18 @@ impl Binder<'_> {
                 }
             }
         }
-        let filter = call.filter.as_ref().map(|e| self.boolean(e, scope, &mut inner)).transpose()?;
+        let filter = call.filter.as_ref().map(|e| self.boolean(e, "FILTER", scope, &mut inner)).transpose()?;
         let (mut function, mut filter) = (function, filter);
         if !call.distinct {
             case_to_filter(&mut function, &mut args, &mut filter);
+        }
+        if function == "COUNT" && args.is_empty() && !star && call.args.is_empty() {
+            return Err(signature::wrong_count(&call.written, 1, pos));
+        }
+        if !star {
+            let places: Vec<Pos> = call.args.iter().map(|arg| arg.pos).collect();
+            let shown = if call.written.eq_ignore_ascii_case(function) { function } else { call.name.as_str() };
+            signature::check(function, shown, &args, &places, pos)?;
         }
         let star = star || (function == "COUNT" && args.is_empty());
         let sql_type = self.aggregate_type(function, &mut args, star, pos)?;
@@ -243,7 +263,8 @@ impl Binder<'_> {
     /// The type of an aggregate; converts text arguments of numeric ones.
     pub(super) fn aggregate_type(&self, function: &str, args: &mut [Rex], star: bool, pos: Pos) -> Result<SqlType> {
         let types: Vec<SqlType> = args.iter().map(|arg| arg.sql_type().clone()).collect();
-        let refuse = || Err(cannot_apply(function, "call", &types.iter().collect::<Vec<_>>(), pos));
+        let shown = args.to_vec();
+        let refuse = || Err(signature::refuse(function, &shown, &signature::forms(function).unwrap_or_default(), pos));
         let wrong_count = || Err(error_at(format!("Invalid number of arguments to function '{function}'"), pos));
         if types.is_empty() && !star && !matches!(function, "COUNT" | "GROUPING") {
             return wrong_count();
@@ -321,15 +342,12 @@ impl Binder<'_> {
                 }
                 Ok(SqlType::Double)
             }
-            "APPROX_QUANTILE_DS" | "APPROX_QUANTILE" | "APPROX_QUANTILE_FIXED_BUCKETS" | "TDIGEST_QUANTILE" => {
-                Ok(SqlType::Double)
-            }
+            "APPROX_QUANTILE_DS" | "APPROX_QUANTILE" | "APPROX_QUANTILE_FIXED_BUCKETS" => Ok(SqlType::Double),
             "DS_HLL" => complex("HLLSketch"),
             "DS_THETA" => complex("thetaSketch"),
             "DS_QUANTILES_SKETCH" => complex("quantilesDoublesSketch"),
             "DS_TUPLE_DOUBLES" => complex("arrayOfDoublesSketch"),
             "BLOOM_FILTER" => complex("bloom"),
-            "TDIGEST_GENERATE_SKETCH" => complex("tDigestSketch"),
             _ => refuse(),
         }
     }
@@ -361,6 +379,15 @@ fn case_to_filter(function: &mut &'static str, args: &mut Vec<Rex>, filter: &mut
         args.clear();
     } else {
         *args = vec![value.clone()];
+    }
+}
+
+/// The error of arguments that have no type in common.
+fn no_common_type(name: &str, args: &[Rex], pos: Pos) -> DruidError {
+    match name {
+        "ARRAY" => error_at("Parameters must be of the same type", pos),
+        "COALESCE" | "NVL" | "IFNULL" => error_at("Illegal mixing of types in CASE or COALESCE statement", pos),
+        _ => signature::refuse(name, args, &signature::forms(name).unwrap_or_default(), pos),
     }
 }
 

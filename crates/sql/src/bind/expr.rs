@@ -3,11 +3,12 @@
 use ovate_base::Result;
 use ovate_compute::Value;
 
-use super::literal::{cannot_apply, parse_timestamp_literal};
+use super::literal::parse_timestamp_literal;
 use super::query::Block;
 use super::{Binder, Scope, error_at};
 use crate::parse::ast::{BinaryOp, Expr, ExprKind, IsTest, Pos, TypeName};
 use crate::plan::{Rex, SubqueryKind};
+use crate::signature::{refuse_shape, type_text};
 use crate::types::SqlType;
 
 impl Binder<'_> {
@@ -24,8 +25,9 @@ impl Binder<'_> {
             ExprKind::Symbol(text) => Ok(Rex::Literal(Value::from(text.as_str()), SqlType::Char)),
             ExprKind::Interval { negative, text, unit, to } => self.interval(*negative, text, unit, to.as_deref(), pos),
             ExprKind::Not(inner) => {
-                let inner = self.boolean(inner, scope, block)?;
-                Ok(inner.not())
+                let inner = self.expr(inner, scope, block)?;
+                let refuse = |rex: Rex| refuse_shape("NOT", &format!("NOT<{}>", type_text(&rex)), "'NOT<BOOLEAN>'", pos);
+                Ok(self.truth(inner).map_err(refuse)?.not())
             }
             ExprKind::Negate(inner) => {
                 let inner = self.expr(inner, scope, block)?;
@@ -34,6 +36,13 @@ impl Binder<'_> {
             ExprKind::Binary(op, left, right) => self.binary(*op, left, right, scope, block, pos),
             ExprKind::Is { expr, test, negated } => {
                 let inner = self.expr(expr, scope, block)?;
+                let inner = match test {
+                    IsTest::Null => inner,
+                    _ => self.truth(inner).map_err(|rex| {
+                        let name = is_name(*test, *negated);
+                        refuse_shape(name, &format!("<{}> {name}", type_text(&rex)), &format!("'<BOOLEAN> {name}'"), pos)
+                    })?,
+                };
                 Ok(is_test(inner, *test, *negated))
             }
             ExprKind::IsDistinct { left, right, negated } => {
@@ -99,6 +108,11 @@ impl Binder<'_> {
             ExprKind::Cast { expr, to } => {
                 let inner = self.expr(expr, scope, block)?;
                 let to = type_of(to)?;
+                if !castable(inner.sql_type(), &to) {
+                    let from = inner.sql_type();
+                    let message = format!("Cast function cannot convert value of type {from} to type {to}");
+                    return Err(error_at(message, pos));
+                }
                 Ok(self.cast(inner, &to))
             }
             ExprKind::Call(call) => self.call(call, scope, block, pos),
@@ -131,14 +145,19 @@ impl Binder<'_> {
         }
     }
 
-    /// An expression where a condition is wanted.
-    pub(super) fn boolean(&mut self, expr: &Expr, scope: &Scope<'_>, block: &mut Block) -> Result<Rex> {
+    /// An expression where a condition is wanted; `clause` is WHERE, HAVING and so on.
+    pub(super) fn boolean(&mut self, expr: &Expr, clause: &str, scope: &Scope<'_>, block: &mut Block) -> Result<Rex> {
         let rex = self.expr(expr, scope, block)?;
+        self.truth(rex).map_err(|_| error_at(format!("{clause} clause must be a condition"), expr.pos))
+    }
+
+    /// The expression as a condition, or back when it is none.
+    fn truth(&self, rex: Rex) -> std::result::Result<Rex, Rex> {
         match rex.sql_type() {
             SqlType::Boolean => Ok(rex),
             SqlType::Null => Ok(Rex::null(SqlType::Boolean)),
-            t if t.is_numeric() || t.is_text() || *t == SqlType::Any => Ok(self.cast(rex, &SqlType::Boolean)),
-            t => Err(error_at(format!("WHERE clause must be a condition, not of type {t}"), expr.pos)),
+            SqlType::Any => Ok(self.cast(rex, &SqlType::Boolean)),
+            _ => Err(rex),
         }
     }
 
@@ -180,15 +199,22 @@ impl Binder<'_> {
                 Ok(Rex::call("NEGATE", vec![inner], SqlType::Double))
             }
             Rex::Literal(Value::Null, t) => Ok(Rex::null(t)),
-            _ => Err(cannot_apply("-", "prefix", &[&t], pos)),
+            other => {
+                let forms = "'-<NUMERIC>'\n'-<DATETIME_INTERVAL>'";
+                Err(refuse_shape("-", &format!("-<{}>", type_text(&other)), forms, pos))
+            }
         }
     }
 
     fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, scope: &Scope<'_>, block: &mut Block, pos: Pos) -> Result<Rex> {
         use BinaryOp::*;
         if matches!(op, And | Or) {
-            let args = vec![self.boolean(left, scope, block)?, self.boolean(right, scope, block)?];
-            return Ok(flatten(if op == And { "AND" } else { "OR" }, args));
+            let name = if op == And { "AND" } else { "OR" };
+            let (left, right) = (self.expr(left, scope, block)?, self.expr(right, scope, block)?);
+            let (shown_left, shown_right) = (left.clone(), right.clone());
+            let refuse = |_| infix_error(name, &shown_left, &shown_right, pos);
+            let args = vec![self.truth(left).map_err(refuse)?, self.truth(right).map_err(refuse)?];
+            return Ok(flatten(name, args));
         }
         if let (ExprKind::Row(a), ExprKind::Row(b)) = (&left.kind, &right.kind)
             && matches!(op, Eq | NotEq)
@@ -218,7 +244,7 @@ impl Binder<'_> {
             Concat => {
                 let array = |r: &Rex| matches!(r.sql_type(), SqlType::Array(_));
                 if array(&left) || array(&right) {
-                    return Err(cannot_apply("||", "infix", &[left.sql_type(), right.sql_type()], pos));
+                    return Err(infix_error("||", &left, &right, pos));
                 }
                 let args = vec![self.cast(left, &SqlType::Varchar), self.cast(right, &SqlType::Varchar)];
                 Ok(Rex::call("||", args, SqlType::Varchar))
@@ -230,6 +256,13 @@ impl Binder<'_> {
     /// Both operands converted to one type that can be compared (`TypeCoercion.binaryComparisonCoercion`).
     pub(super) fn comparable(&self, left: Rex, right: Rex, op: &str, pos: Pos) -> Result<(Rex, Rex)> {
         let (a, b) = (left.sql_type().clone(), right.sql_type().clone());
+        let shown = (left.clone(), right.clone());
+        let complex = |t: &SqlType| matches!(t, SqlType::Complex(_));
+        let same = a == b && matches!(op, "=" | "<>" | "IN");
+        let null = a == SqlType::Null || b == SqlType::Null;
+        if (complex(&a) || complex(&b)) && !same && !null && !op.starts_with("IS ") {
+            return Err(infix_error(op, &left, &right, pos));
+        }
         let number = |t: &SqlType| t.is_numeric();
         let target = match (&a, &b) {
             (a, b) if a == b => return Ok((left, right)),
@@ -251,10 +284,10 @@ impl Binder<'_> {
             (a, SqlType::Boolean) if number(a) => return Ok((left, right)),
             (SqlType::Array(x), SqlType::Array(y)) => match x.common(y) {
                 Some(t) => SqlType::Array(Box::new(t)),
-                None => return Err(cannot_apply(op, "infix", &[&a, &b], pos)),
+                None => return Err(infix_error(op, &shown.0, &shown.1, pos)),
             },
             (SqlType::Array(x), t) | (t, SqlType::Array(x)) if t.is_text() && x.is_text() => return Ok((left, right)),
-            _ => return Err(cannot_apply(op, "infix", &[&a, &b], pos)),
+            _ => return Err(infix_error(op, &shown.0, &shown.1, pos)),
         };
         Ok((self.cast(left, &target), self.cast(right, &target)))
     }
@@ -271,6 +304,7 @@ impl Binder<'_> {
 
     pub(super) fn arithmetic(&self, op: &'static str, left: Rex, right: Rex, pos: Pos) -> Result<Rex> {
         let (a, b) = (left.sql_type().clone(), right.sql_type().clone());
+        let shown = (left.clone(), right.clone());
         if matches!(op, "+" | "-") && a.is_time() && b.is_interval() {
             return Ok(Rex::call(op, vec![left, right], a));
         }
@@ -299,17 +333,14 @@ impl Binder<'_> {
                 }
                 return Ok(Rex::call(op, vec![left, right], t));
             }
-            return Err(cannot_apply(op, "infix", &[&a, &b], pos));
-        }
-        if op == "-" && a.is_time() && b.is_time() {
-            return Ok(Rex::call(op, vec![left, right], SqlType::IntervalDay));
+            return Err(infix_error(op, &shown.0, &shown.1, pos));
         }
         let numeric = |rex: Rex| -> Result<Rex> {
             match rex.sql_type() {
                 t if t.is_numeric() => Ok(rex),
                 SqlType::Null => Ok(Rex::null(SqlType::Integer)),
                 t if t.is_text() || *t == SqlType::Any => Ok(self.cast(rex, &SqlType::Double)),
-                _ => Err(cannot_apply(op, "infix", &[&a, &b], pos)),
+                _ => Err(infix_error(op, &shown.0, &shown.1, pos)),
             }
         };
         let (left, right) = (numeric(left)?, numeric(right)?);
@@ -400,7 +431,10 @@ impl Binder<'_> {
         let operand = operand.map(|e| self.expr(e, scope, block)).transpose()?;
         for (when, then) in whens {
             let condition = match &operand {
-                None => self.boolean(when, scope, block)?,
+                None => {
+                    let when = self.expr(when, scope, block)?;
+                    self.truth(when).map_err(|_| error_at("Expected a boolean type", pos))?
+                }
                 Some(value) => {
                     let when = self.expr(when, scope, block)?;
                     self.compare("=", value.clone(), when, pos)?
@@ -442,6 +476,18 @@ impl Binder<'_> {
     }
 }
 
+/// Whether CAST takes a value of this type to that one (Calcite's `SqlTypeUtil.canCastFrom`).
+fn castable(from: &SqlType, to: &SqlType) -> bool {
+    match (from, to) {
+        (SqlType::Null | SqlType::Any, _) | (_, SqlType::Any) => true,
+        (SqlType::Array(a), SqlType::Array(b)) => castable(a, b),
+        (SqlType::Array(_), _) | (_, SqlType::Array(_)) => false,
+        (SqlType::Complex(a), SqlType::Complex(b)) => a == b,
+        (SqlType::Complex(_), _) | (_, SqlType::Complex(_)) => false,
+        _ => true,
+    }
+}
+
 /// See `Binder::cast`.
 pub(crate) fn cast(rex: Rex, to: &SqlType, zone: &ovate_base::time::Zone) -> Rex {
     let from = rex.sql_type().clone();
@@ -473,16 +519,42 @@ pub(crate) fn cast(rex: Rex, to: &SqlType, zone: &ovate_base::time::Zone) -> Rex
     Rex::call("CAST", vec![rex], to.clone())
 }
 
+/// The error of an infix operator whose operands do not fit.
+pub(super) fn infix_error(op: &str, left: &Rex, right: &Rex, pos: Pos) -> ovate_base::DruidError {
+    let forms: &[(&str, &str)] = match op {
+        "+" => &[
+            ("NUMERIC", "NUMERIC"),
+            ("DATETIME_INTERVAL", "DATETIME_INTERVAL"),
+            ("DATETIME", "DATETIME_INTERVAL"),
+            ("DATETIME_INTERVAL", "DATETIME"),
+        ],
+        "-" => &[("NUMERIC", "NUMERIC"), ("DATETIME_INTERVAL", "DATETIME_INTERVAL"), ("DATETIME", "DATETIME_INTERVAL")],
+        "*" => &[("NUMERIC", "NUMERIC"), ("DATETIME_INTERVAL", "NUMERIC"), ("NUMERIC", "DATETIME_INTERVAL")],
+        "/" => &[("NUMERIC", "NUMERIC"), ("DATETIME_INTERVAL", "NUMERIC")],
+        "MOD" => &[("EXACT_NUMERIC", "EXACT_NUMERIC")],
+        "||" => &[("STRING", "STRING")],
+        "AND" | "OR" => &[("BOOLEAN", "BOOLEAN")],
+        _ => &[("COMPARABLE_TYPE", "COMPARABLE_TYPE")],
+    };
+    let shown = if op == "MOD" { "%" } else { op };
+    let list: Vec<String> = forms.iter().map(|(a, b)| format!("'<{a}> {shown} <{b}>'")).collect();
+    let shape = format!("<{}> {shown} <{}>", type_text(left), type_text(right));
+    refuse_shape(shown, &shape, &list.join("\n"), pos)
+}
+
 fn is_test(inner: Rex, test: IsTest, negated: bool) -> Rex {
-    let op = match (test, negated) {
+    Rex::call(is_name(test, negated), vec![inner], SqlType::Boolean)
+}
+
+fn is_name(test: IsTest, negated: bool) -> &'static str {
+    match (test, negated) {
         (IsTest::Null | IsTest::Unknown, false) => "IS NULL",
         (IsTest::Null | IsTest::Unknown, true) => "IS NOT NULL",
         (IsTest::True, false) => "IS TRUE",
         (IsTest::True, true) => "IS NOT TRUE",
         (IsTest::False, false) => "IS FALSE",
         (IsTest::False, true) => "IS NOT FALSE",
-    };
-    Rex::call(op, vec![inner], SqlType::Boolean)
+    }
 }
 
 /// AND or OR with nested ones of its kind taken in.

@@ -47,6 +47,16 @@ impl Binder<'_> {
                 let empty = Scope { columns: Vec::new(), parent };
                 self.join_next(one, empty, table, JoinKind::Cross, &JoinOn::None, parent)
             }
+            TableRef::Pivot { input, aggregates, axes, values, alias, pos } => {
+                let (rel, scope) = self.table_ref(input, None, parent)?;
+                let rel = self.pivot(rel, &scope, aggregates, axes, values, *pos)?;
+                self.aliased(rel, alias.as_ref(), None, None, parent)
+            }
+            TableRef::Unpivot { input, include_nulls, measures, axes, columns, alias, pos } => {
+                let (rel, scope) = self.table_ref(input, None, parent)?;
+                let rel = self.unpivot(rel, &scope, *include_nulls, measures, axes, columns, *pos)?;
+                self.aliased(rel, alias.as_ref(), None, None, parent)
+            }
             TableRef::Join { left, right, kind, on } => {
                 let (l, scope) = self.table_ref(left, None, parent)?;
                 self.join_next(l, scope, right, *kind, on, parent)
@@ -85,7 +95,7 @@ impl Binder<'_> {
         let mut scope = left_scope.join(right_scope, width);
         let condition = match on {
             JoinOn::None => Rex::boolean(true),
-            JoinOn::Condition(expr) => self.boolean(expr, &scope, &mut Block::scalar())?,
+            JoinOn::Condition(expr) => self.boolean(expr, "ON", &scope, &mut Block::scalar())?,
             JoinOn::Using(names) => self.using(names, &left_columns, &mut scope)?,
             JoinOn::Natural => {
                 let common: Vec<Ident> = left_columns
@@ -164,7 +174,7 @@ impl Binder<'_> {
         let scope = left_scope.join(right_scope, width);
         let mut rel = Rel::new(RelKind::Unnest { input: Box::new(left), arrays, ordinality }, fields);
         if let JoinOn::Condition(expr) = on {
-            let condition = self.boolean(expr, &scope, &mut Block::scalar())?;
+            let condition = self.boolean(expr, "ON", &scope, &mut Block::scalar())?;
             rel = rel.filter(condition);
         }
         Ok((rel, scope))
@@ -179,10 +189,12 @@ impl Binder<'_> {
         parent: Option<&'p Scope<'p>>,
     ) -> Result<(Rel, Scope<'p>)> {
         let Some(alias) = alias else {
+            let rel = if schema.is_none() { with_unique_names(rel) } else { rel };
             let scope = Scope::of(&rel, table, schema, parent);
             return Ok((rel, scope));
         };
         let rel = if alias.columns.is_empty() { rel } else { rename_columns(rel, &alias.columns)? };
+        let rel = if table.is_none() { with_unique_names(rel) } else { rel };
         let scope = Scope::of(&rel, Some(&alias.name.value), None, parent);
         Ok((rel, scope))
     }
@@ -292,6 +304,15 @@ impl Binder<'_> {
         let list: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
         self.datasource(&list).ok_or_else(|| error_at("Table not found", pos))
     }
+}
+
+/// A derived table's columns under names of their own: later copies of a name get a number, as Calcite makes them unique.
+fn with_unique_names(rel: Rel) -> Rel {
+    let mut names: Vec<Arc<str>> = Vec::with_capacity(rel.fields.len());
+    for field in rel.fields.iter() {
+        names.push(super::query::unique(&field.name, &names));
+    }
+    if rel.fields.iter().zip(&names).all(|(field, name)| field.name == *name) { rel } else { rel.renamed(&names) }
 }
 
 fn has_unnest(table: &TableRef) -> bool {

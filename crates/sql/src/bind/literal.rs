@@ -1,7 +1,7 @@
 //! Constants: numbers, text, timestamps in the session's zone, intervals, parameters.
 
+use ovate_base::Result;
 use ovate_base::time::{Zone, parse_instant_in};
-use ovate_base::{DruidError, Result};
 use ovate_compute::Value;
 use serde_json::Value as Json;
 
@@ -90,6 +90,9 @@ impl Binder<'_> {
     }
 
     pub(super) fn parameter(&self, index: usize, pos: Pos) -> Result<Rex> {
+        if self.session.preparing {
+            return Ok(crate::prepare::placeholder(index));
+        }
         let Some(parameter) = self.session.parameters.get(index) else {
             return Err(error_at(format!("No value bound for parameter (position [{}])", index + 1), pos));
         };
@@ -106,7 +109,17 @@ impl Binder<'_> {
         let value = parameter_value(&parameter.value, &sql_type, &self.session.zone).ok_or_else(|| {
             error_at(format!("Parameter value does not fit its type {sql_type} (position [{}])", index + 1), pos)
         })?;
-        Ok(Rex::Literal(value, sql_type))
+        // A bound value is a literal of its own: Calcite types it by what it is (`SqlParameterizerShuttle`).
+        Ok(match (&value, &sql_type) {
+            (Value::Null, _) => Rex::null(SqlType::Null),
+            (Value::String(_), t) if t.is_text() => Rex::Literal(value, SqlType::Char),
+            (Value::Long(v), t) if t.is_integer() => {
+                let t = if i32::try_from(*v).is_ok() { SqlType::Integer } else { SqlType::Bigint };
+                Rex::Literal(value, t)
+            }
+            (Value::Double(_), t) if t.is_numeric() => Rex::Literal(value, SqlType::Double),
+            _ => Rex::Literal(value, sql_type),
+        })
     }
 }
 
@@ -164,14 +177,4 @@ fn parameter_value(json: &Json, sql_type: &SqlType, zone: &Zone) -> Option<Value
         (Json::Bool(b), _) => Value::from(b.to_string().as_str()),
         _ => return None,
     })
-}
-
-/// A message for operators that do not fit their operands.
-pub(super) fn cannot_apply(name: &str, shape: &str, types: &[&SqlType], pos: Pos) -> DruidError {
-    let list: Vec<String> = types.iter().map(|t| format!("<{t}>")).collect();
-    let shown = match list.as_slice() {
-        [left, right] if shape == "infix" => format!("{left} {name} {right}"),
-        other => format!("{name}({})", other.join(", ")),
-    };
-    error_at(format!("Cannot apply '{name}' to arguments of type '{shown}'"), pos)
 }

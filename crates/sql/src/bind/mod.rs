@@ -7,6 +7,7 @@ mod from;
 mod group;
 mod literal;
 mod metadata;
+mod pivot;
 mod query;
 mod scope;
 mod window;
@@ -35,6 +36,8 @@ pub struct Session {
     pub now_ms: i64,
     pub parameters: Vec<SqlParameter>,
     pub approximate_distinct: bool,
+    /// Parameters have no values yet.
+    pub preparing: bool,
 }
 
 /// Binds one statement's query.
@@ -49,7 +52,7 @@ struct Binder<'a> {
 }
 
 /// `message (line [..], column [..])`, as Druid decorates validator errors.
-fn error_at(message: impl std::fmt::Display, pos: Pos) -> DruidError {
+pub(crate) fn error_at(message: impl std::fmt::Display, pos: Pos) -> DruidError {
     DruidError::invalid_sql(format!("{message} (line [{}], column [{}])", pos.line, pos.column))
         .with_context("line", pos.line.to_string())
         .with_context("column", pos.column.to_string())

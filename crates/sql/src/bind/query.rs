@@ -68,7 +68,9 @@ impl Binder<'_> {
             let Some(expr) = expr else { return Ok(None) };
             let rex = binder.expr(expr, &Scope::default(), &mut Block::scalar())?;
             match rex.literal() {
+                _ if binder.session.preparing => Ok(Some(1)),
                 Some(Value::Long(n)) if *n >= 0 => Ok(Some(*n as u64)),
+                Some(Value::Double(n)) if *n >= 0.0 => Ok(Some(*n as u64)),
                 _ => Err(error_at(format!("{what} must be a non-negative integer"), expr.pos)),
             }
         };
@@ -169,7 +171,7 @@ impl Binder<'_> {
     fn select(&mut self, select: &Select, order_by: &[OrderItem], parent: Option<&Scope<'_>>) -> Result<Rel> {
         let (mut rel, scope) = self.from(&select.from, parent)?;
         if let Some(filter) = &select.filter {
-            let condition = self.boolean(filter, &scope, &mut Block::scalar())?;
+            let condition = self.boolean(filter, "WHERE", &scope, &mut Block::scalar())?;
             rel = rel.filter(condition);
         }
         let mut block =
@@ -182,12 +184,12 @@ impl Binder<'_> {
         };
         block.allow_windows = false;
         let mut having = match &select.having {
-            Some(e) => Some(self.boolean(e, &scope, &mut block)?),
+            Some(e) => Some(self.condition_of(e, "HAVING", &items, &aliases, &scope, &mut block)?),
             None => None,
         };
         block.allow_windows = true;
         let mut qualify = match &select.qualify {
-            Some(e) => Some(self.boolean(e, &scope, &mut block)?),
+            Some(e) => Some(self.condition_of(e, "QUALIFY", &items, &aliases, &scope, &mut block)?),
             None => None,
         };
         let mut order = self.order_items_of(order_by, &items, &aliases, &scope, &mut block)?;
@@ -304,7 +306,7 @@ impl Binder<'_> {
                         };
                         if fits {
                             items.push(Rex::Input(column.index, column.sql_type.clone()));
-                            names.push(column.name.clone());
+                            names.push(unique(&column.name, &names));
                         }
                     }
                     if items.len() == before {
@@ -324,18 +326,7 @@ impl Binder<'_> {
                 }
             }
         }
-        // Later copies of a name get a number, as Calcite makes them unique.
-        let mut unique: Vec<Arc<str>> = Vec::with_capacity(names.len());
-        for name in names {
-            let mut candidate = name.clone();
-            let mut n = 0;
-            while unique.contains(&candidate) {
-                candidate = Arc::from(format!("{name}{n}"));
-                n += 1;
-            }
-            unique.push(candidate);
-        }
-        Ok((items, unique))
+        Ok((items, names))
     }
 
     fn order_items_of(
@@ -373,6 +364,24 @@ impl Binder<'_> {
             });
         }
         Ok(out)
+    }
+
+    /// HAVING or QUALIFY, where aliases of the select list may stand.
+    fn condition_of(
+        &mut self,
+        expr: &Expr,
+        clause: &str,
+        items: &[Rex],
+        aliases: &[Option<String>],
+        scope: &Scope<'_>,
+        block: &mut Block,
+    ) -> Result<Rex> {
+        let replaced = replace_aliases(expr, aliases);
+        let bound = self.boolean(&replaced, clause, &alias_scope(scope, items), block)?;
+        Ok(bound.map(&mut |node| match node {
+            Rex::Input(index, _) if index >= ALIAS_BASE => items[index - ALIAS_BASE].clone(),
+            other => other,
+        }))
     }
 
     /// An ORDER BY expression; `$alias` names stand for select items.
@@ -461,6 +470,11 @@ fn visit_names(expr: &mut Expr, f: &mut dyn FnMut(&mut Vec<Ident>)) {
             visit_names(low, f);
             visit_names(high, f);
         }
+        ExprKind::Like { expr, pattern, .. } => {
+            visit_names(expr, f);
+            visit_names(pattern, f);
+        }
+        ExprKind::InQuery { expr, .. } => visit_names(expr, f),
         ExprKind::InList { expr, list, .. } => {
             visit_names(expr, f);
             list.iter_mut().for_each(|e| visit_names(e, f));
@@ -552,16 +566,33 @@ fn limit_rel(rel: Rel, offset: u64, limit: Option<u64>) -> Rel {
     }
 }
 
+/// The name, or with the first number that makes it differ from those before it.
+pub(super) fn unique(name: &Arc<str>, before: &[Arc<str>]) -> Arc<str> {
+    let mut candidate = name.clone();
+    let mut n = 0;
+    while before.contains(&candidate) {
+        candidate = Arc::from(format!("{name}{n}"));
+        n += 1;
+    }
+    candidate
+}
+
 /// `AS t (a, b)`.
 pub(super) fn rename_columns(rel: Rel, columns: &[Ident]) -> Result<Rel> {
     if columns.len() != rel.fields.len() {
         let message = format!(
-            "List of column aliases must have same degree as table; table has {} columns, whereas alias list has {} columns",
+            "List of column aliases must have same degree as table; table has {} columns ({}), whereas alias list has {} columns",
             rel.fields.len(),
+            rel.fields.iter().map(|f| format!("'{}'", f.name)).collect::<Vec<_>>().join(", "),
             columns.len()
         );
         return Err(error_at(message, columns[0].pos));
     }
     let names: Vec<Arc<str>> = columns.iter().map(|c| Arc::from(c.value.as_str())).collect();
+    if matches!(rel.kind, RelKind::Table { .. }) {
+        // A datasource's columns are read by their own names.
+        let exprs = rel.inputs();
+        return Ok(rel.project(exprs, &names));
+    }
     Ok(rel.renamed(&names))
 }

@@ -70,7 +70,7 @@ impl Binder<'_> {
                 args.push(self.expr(arg, scope, block)?);
             }
         }
-        let filter = call.filter.as_ref().map(|e| self.boolean(e, scope, block)).transpose()?;
+        let filter = call.filter.as_ref().map(|e| self.boolean(e, "FILTER", scope, block)).transpose()?;
         let partition_by = spec.partition_by.iter().map(|e| self.expr(e, scope, block)).collect::<Result<Vec<_>>>()?;
         let mut order_by = Vec::new();
         for item in &spec.order_by {
@@ -91,7 +91,11 @@ impl Binder<'_> {
         if call.distinct {
             return Err(error_at("DISTINCT is not supported for window functions", pos));
         }
-        let frame = self.frame(spec, function, !order_by.is_empty(), scope, block)?;
+        let ranks = matches!(function, "RANK" | "DENSE_RANK" | "PERCENT_RANK" | "CUME_DIST");
+        let frame = self.frame(spec, function, !order_by.is_empty(), pos, scope, block)?;
+        if ranks && order_by.is_empty() {
+            return Err(error_at("RANK or DENSE_RANK functions require ORDER BY clause in window specification", spec.pos));
+        }
         Ok(WindowCall {
             function,
             args,
@@ -142,6 +146,7 @@ impl Binder<'_> {
         spec: &WindowSpec,
         function: &str,
         ordered: bool,
+        pos: Pos,
         scope: &Scope<'_>,
         block: &mut Block,
     ) -> Result<WindowFrame> {
@@ -155,7 +160,11 @@ impl Binder<'_> {
             let mut offset = |expr: &Expr| -> Result<i64> {
                 match self.expr(expr, scope, block)?.literal() {
                     Some(Value::Long(n)) if *n >= 0 => Ok(*n),
-                    _ => Err(error_at("Window frame bounds must be constant and not negative", expr.pos)),
+                    Some(_) => Err(error_at("ROWS value must be a non-negative integral constant", expr.pos)),
+                    None => {
+                        let message = "Window frames with expression based lower/upper bounds are not supported.";
+                        Err(error_at(message, spec.pos))
+                    }
                 }
             };
             Ok(match bound {
@@ -166,17 +175,41 @@ impl Binder<'_> {
                 Bound::Following(expr) => FrameBound::Offset(offset(expr)?),
             })
         };
-        let (start, end) = (bound(&frame.start)?, bound(&frame.end)?);
-        if !frame.rows && [start, end].iter().any(|b| matches!(b, FrameBound::Offset(n) if *n != 0)) {
-            return Err(ovate_base::DruidError::invalid_sql(
-                "Order By with RANGE clause currently supports only UNBOUNDED or CURRENT ROW. Use ROWS clause instead.",
-            ));
+        let offset = |bound: &Bound| matches!(bound, Bound::Preceding(_) | Bound::Following(_));
+        if !frame.rows && (offset(&frame.start) || offset(&frame.end)) {
+            let message = "Order By with RANGE clause currently supports only UNBOUNDED or CURRENT ROW. Use ROWS clause instead.";
+            return Err(error_at(message, spec.pos));
         }
-        let backwards = start == FrameBound::UnboundedFollowing || end == FrameBound::UnboundedPreceding;
-        if backwards {
-            return Err(ovate_base::DruidError::invalid_sql(
-                "Query bounds with both lower and upper bounds as PRECEDING or FOLLOWING is not supported.",
-            ));
+        let (start, end) = (bound(&frame.start)?, bound(&frame.end)?);
+        let refuse = |message: &str, at: Pos| Err(error_at(message, at));
+        match function {
+            "RANK" | "DENSE_RANK" | "ROW_NUMBER" | "PERCENT_RANK" | "CUME_DIST" => {
+                let message = "ROW/RANGE not allowed with RANK, DENSE_RANK, ROW_NUMBER or PERCENTILE_CONT/DISC functions";
+                return refuse(message, frame.pos);
+            }
+            "NTILE" => return refuse("Framing of NTILE is not supported.", pos),
+            _ => {}
+        }
+        if start == FrameBound::UnboundedFollowing {
+            return refuse("UNBOUNDED FOLLOWING cannot be specified for the lower frame boundary", frame.pos);
+        }
+        if end == FrameBound::UnboundedPreceding {
+            return refuse("UNBOUNDED PRECEDING cannot be specified for the upper frame boundary", frame.pos);
+        }
+        match (&frame.start, &frame.end) {
+            (Bound::CurrentRow, Bound::Preceding(expr)) => {
+                let message = "Upper frame boundary cannot be PRECEDING when lower boundary is CURRENT ROW";
+                return refuse(message, expr.pos);
+            }
+            (Bound::Following(expr), Bound::CurrentRow) => {
+                let message = "Upper frame boundary cannot be CURRENT ROW when lower boundary is FOLLOWING";
+                return refuse(message, expr.pos);
+            }
+            (Bound::Following(expr), Bound::Preceding(_)) => {
+                let message = "Upper frame boundary cannot be PRECEDING when lower boundary is FOLLOWING";
+                return refuse(message, expr.pos);
+            }
+            _ => {}
         }
         Ok(WindowFrame { rows: frame.rows, start, end })
     }

@@ -4,8 +4,9 @@ use ovate_compute::Value;
 
 use super::Executor;
 use crate::bind::INFO_TABLES;
-use crate::functions::{AGGREGATES, FUNCTIONS};
+use crate::functions::{AGGREGATES, ALIASES, FUNCTIONS, WINDOW_FUNCTIONS, find};
 use crate::plan::InfoTable;
+use crate::signature::forms;
 use crate::system::SystemTable;
 use crate::types::SqlType;
 
@@ -14,7 +15,7 @@ const CATALOG: &str = "druid";
 impl Executor<'_> {
     pub(super) fn info(&self, table: InfoTable) -> Vec<Vec<Value>> {
         match table {
-            InfoTable::Schemata => ["INFORMATION_SCHEMA", "druid", "lookup", "sys", "view"]
+            InfoTable::Schemata => ["druid", "INFORMATION_SCHEMA", "lookup", "sys", "view"]
                 .into_iter()
                 .map(|schema| {
                     vec![CATALOG.into(), schema.into(), Value::Null, Value::Null, Value::Null, Value::Null, Value::Null]
@@ -23,16 +24,23 @@ impl Executor<'_> {
             InfoTable::Tables => self.tables(),
             InfoTable::Columns => self.columns(),
             InfoTable::Routines => {
-                let row = |name: &str, arguments: &str, aggregator: &str| {
-                    let signature = format!("'{name}({arguments})'");
+                let row = |name: &str, signature: String, aggregator: &str| {
                     let texts = [CATALOG, "INFORMATION_SCHEMA", name, "FUNCTION", aggregator, signature.as_str()];
                     texts.into_iter().map(Value::from).collect()
                 };
-                let scalar = FUNCTIONS.iter().map(|f| match f.max_args {
-                    usize::MAX => row(f.name, "<ANY>, ...", "NO"),
-                    count => row(f.name, &vec!["<ANY>"; count].join(", "), "NO"),
-                });
-                scalar.chain(AGGREGATES.iter().map(|name| row(name, "<ANY>, ...", "YES"))).collect()
+                // An alias has the signature of what it stands for, under its own name.
+                let forms = |shown: &str, name: &str, most: usize| match forms(name) {
+                    Some(forms) => forms.replace(name, shown),
+                    None if most == usize::MAX => format!("{shown}(...)"),
+                    None => format!("'{shown}({})'", vec!["<ANY>"; most].join(", ")),
+                };
+                let scalar = FUNCTIONS.iter().map(|f| row(f.name, forms(f.name, f.name, f.max_args), "NO"));
+                let aliases = ALIASES
+                    .iter()
+                    .filter_map(|(alias, name)| find(name).map(|f| row(alias, forms(alias, name, f.max_args), "NO")));
+                let aggregates = AGGREGATES.iter().chain(&["LISTAGG"]).filter(|name| **name != "SINGLE_VALUE");
+                let aggregates = aggregates.chain(WINDOW_FUNCTIONS).map(|name| row(name, forms(name, name, usize::MAX), "YES"));
+                scalar.chain(aliases).chain(aggregates).collect()
             }
         }
     }
@@ -82,14 +90,16 @@ impl Executor<'_> {
     }
 }
 
+/// Calcite's number for "not specified", which Druid shows as it is.
+const NO_SCALE: Option<i64> = Some(-2_147_483_648);
+
 fn column_row(schema: &str, table: &str, column: &str, position: usize, t: &SqlType) -> Vec<Value> {
-    let nullable = if column == "__time" { "NO" } else { "YES" };
+    let nullable = if column == "__time" || schema == "INFORMATION_SCHEMA" { "NO" } else { "YES" };
     let (data_type, precision, radix, scale) = match t {
         SqlType::Bigint => ("BIGINT".to_owned(), Some(19), Some(10), Some(0)),
-        SqlType::Double => ("DOUBLE".to_owned(), Some(15), Some(10), None),
-        SqlType::Float => ("FLOAT".to_owned(), Some(15), Some(10), None),
+        SqlType::Double => ("DOUBLE".to_owned(), Some(15), Some(10), NO_SCALE),
+        SqlType::Float => ("FLOAT".to_owned(), Some(15), Some(10), NO_SCALE),
         SqlType::Complex(name) => (format!("COMPLEX<{name}>"), None, None, None),
-        SqlType::Array(element) => (format!("{} ARRAY", element.name()), None, None, None),
         other => (other.name().to_owned(), None, None, None),
     };
     let number = |n: Option<i64>| n.map_or(Value::Null, Value::Long);

@@ -421,6 +421,12 @@ impl Aggregations<'_, '_> {
                     "metricColumns": if metrics.is_empty() { Json::Null } else { json!(metrics) }});
                 self.push(aggregator, filter);
             }
+            "BLOOM_FILTER" => {
+                let output = arg.sql_type().native().to_string();
+                let dimension = json!({"type": "default", "dimension": field, "outputName": field, "outputType": output});
+                let entries = whole(1)?.unwrap_or(1500);
+                self.push(json!({"type": "bloom", "name": name, "field": dimension, "maxNumEntries": entries}), filter);
+            }
             other => return Err(DruidError::unsupported(format!("SQL aggregate function [{other}]"))),
         }
         Ok(())

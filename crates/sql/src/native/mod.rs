@@ -151,8 +151,16 @@ fn scan(stage: &Stage, mut query: Map<String, Json>, columns: &mut Columns<'_>) 
                     .collect();
                 query.insert("orderBy".into(), json!(list));
             }
-            if let Some(limit) = order.limit.filter(|l| *l > 0) {
-                query.insert("limit".into(), json!(limit));
+            match order.limit {
+                // A native limit is at least 1.
+                Some(0) => {
+                    query.insert("limit".into(), json!(1));
+                    sort_after = Some((Vec::new(), 0, Some(0)));
+                }
+                Some(limit) => {
+                    query.insert("limit".into(), json!(limit));
+                }
+                None => {}
             }
             if order.offset > 0 {
                 query.insert("offset".into(), json!(order.offset));
@@ -213,7 +221,8 @@ fn aggregation(
     let bucket = time_bucket(stage, grouping, settings);
     let mut dimensions = Vec::new();
     if bucket.is_none() {
-        for (name, key) in in_column_order(&keys) {
+        let whole = grouping.sets.len() == 1;
+        for (name, key) in if whole { in_column_order(&keys) } else { keys.iter().collect() } {
             if let SqlType::Complex(kind) = key.sql_type()
                 && kind.as_ref() != "json"
                 && !kind.starts_with("serializablePair")

@@ -142,7 +142,7 @@ impl Posts<'_> {
             }
             _ => {
                 let fields = args.iter().map(|arg| self.field(arg)).collect::<Result<Vec<_>>>()?;
-                json!({"type": "arrayOfDoublesSketchSetOp", "func": op.trim_start_matches("DS_TUPLE_DOUBLES_"), "fields": fields})
+                json!({"type": "arrayOfDoublesSketchSetOp", "operation": op.trim_start_matches("DS_TUPLE_DOUBLES_"), "fields": fields})
             }
         };
         let name = if name.is_empty() { format!("s{}", self.documents.len() + self.made.len() * 16) } else { name.to_owned() };

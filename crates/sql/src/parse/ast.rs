@@ -95,6 +95,23 @@ pub struct Select {
     pub qualify: Option<Expr>,
 }
 
+impl Select {
+    /// `SELECT * FROM …`.
+    pub fn star(from: Vec<TableRef>, pos: Pos) -> Select {
+        Select {
+            pos,
+            distinct: false,
+            items: vec![SelectItem::Star(Vec::new(), pos)],
+            from,
+            filter: None,
+            group_by: None,
+            having: None,
+            windows: Vec::new(),
+            qualify: None,
+        }
+    }
+}
+
 /// An entry of the select list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SelectItem {
@@ -153,6 +170,25 @@ pub enum TableRef {
     Function {
         call: Expr,
         extend: Vec<(Ident, TypeName)>,
+        alias: Option<Alias>,
+        pos: Pos,
+    },
+    /// `PIVOT (aggregates FOR axes IN (values))`.
+    Pivot {
+        input: Box<TableRef>,
+        aggregates: Vec<(Expr, Option<Ident>)>,
+        axes: Vec<Ident>,
+        values: Vec<(Vec<Expr>, Option<Ident>)>,
+        alias: Option<Alias>,
+        pos: Pos,
+    },
+    /// `UNPIVOT (measures FOR axes IN (columns))`.
+    Unpivot {
+        input: Box<TableRef>,
+        include_nulls: bool,
+        measures: Vec<Ident>,
+        axes: Vec<Ident>,
+        columns: Vec<(Vec<Ident>, Vec<Expr>)>,
         alias: Option<Alias>,
         pos: Pos,
     },
@@ -315,6 +351,8 @@ pub enum ExprKind {
 pub struct Call {
     /// In upper case.
     pub name: String,
+    /// As in the text, for error messages.
+    pub written: String,
     pub args: Vec<Expr>,
     /// `name => value` arguments, beside `args`.
     pub named: Vec<(Ident, Expr)>,
@@ -336,6 +374,7 @@ pub enum Over {
 /// A window.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WindowSpec {
+    pub pos: Pos,
     pub base: Option<Ident>,
     pub partition_by: Vec<Expr>,
     pub order_by: Vec<OrderItem>,
@@ -345,6 +384,7 @@ pub struct WindowSpec {
 /// The rows of a window frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
+    pub pos: Pos,
     pub rows: bool,
     pub start: Bound,
     pub end: Bound,

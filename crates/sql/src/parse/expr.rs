@@ -350,6 +350,7 @@ impl Parser {
 
     fn call_expr(&self, name: String, args: Vec<Expr>, pos: Pos) -> Expr {
         let call = Call {
+            written: name.clone(),
             name,
             args,
             named: Vec::new(),
@@ -439,13 +440,17 @@ impl Parser {
     fn name_or_call(&mut self) -> Result<Expr> {
         let pos = self.pos();
         if self.symbol_ahead(1, "(") {
-            let name = match self.advance().kind {
-                Kind::Word { upper, .. } => upper,
-                Kind::Quoted(text) => text.to_ascii_uppercase(),
+            let (name, written) = match self.advance().kind {
+                Kind::Word { upper, text } => (upper, text),
+                Kind::Quoted(text) => (text.to_ascii_uppercase(), text),
                 _ => return Err(self.unexpected("a function name")),
             };
             self.at += 1;
-            return self.call(name, pos);
+            let mut expr = self.call(name, pos)?;
+            if let ExprKind::Call(call) = &mut expr.kind {
+                call.written = written;
+            }
+            return Ok(expr);
         }
         Ok(Expr { kind: ExprKind::Name(self.ident_path()?), pos })
     }

@@ -311,7 +311,8 @@ impl Parser {
         }
         let explain = self.accept_words(&["EXPLAIN", "PLAN"]);
         if explain && !self.accept_word("FOR") {
-            self.accept_words(&["WITH", "IMPLEMENTATION"]);
+            let _ = self.accept_words(&["WITH", "IMPLEMENTATION"]) || self.accept_words(&["WITHOUT", "IMPLEMENTATION"]);
+            self.accept_words(&["AS", "JSON"]);
             self.expect_word("FOR")?;
         }
         let body = if self.at_word("INSERT") || (self.at_word("REPLACE") && self.word_ahead(1, "INTO")) {

@@ -104,6 +104,13 @@ impl Parser {
         if self.at_word("SELECT") {
             return Ok(QueryBody::Select(Box::new(self.select()?)));
         }
+        if self.at_word("TABLE") && !self.symbol_ahead(1, "(") {
+            // `TABLE t` is `SELECT * FROM t`.
+            let pos = self.pos();
+            self.at += 1;
+            let from = vec![TableRef::Table { name: self.ident_path()?, alias: None }];
+            return Ok(QueryBody::Select(Box::new(Select::star(from, pos))));
+        }
         Err(self.unexpected("\"SELECT\", \"VALUES\", \"WITH\", \"(\""))
     }
 
@@ -131,17 +138,7 @@ impl Parser {
         while self.accept_symbol(",") {
             items.push(self.select_item()?);
         }
-        let mut select = Select {
-            pos,
-            distinct,
-            items,
-            from: Vec::new(),
-            filter: None,
-            group_by: None,
-            having: None,
-            windows: Vec::new(),
-            qualify: None,
-        };
+        let mut select = Select { distinct, items, ..Select::star(Vec::new(), pos) };
         if self.accept_word("FROM") {
             select.from.push(self.table_ref()?);
             while self.accept_symbol(",") {
@@ -265,12 +262,12 @@ impl Parser {
 
     fn table_ref(&mut self) -> Result<TableRef> {
         self.deeper(|p| {
-            let mut left = p.table_primary()?;
+            let mut left = p.table_operand()?;
             let mut links = 0;
             while let Some(kind) = p.join_kind()? {
                 p.link(&mut links)?;
                 let natural = kind.1;
-                let right = p.table_primary()?;
+                let right = p.table_operand()?;
                 let on = if natural {
                     JoinOn::Natural
                 } else if p.accept_word("ON") {
@@ -315,6 +312,88 @@ impl Parser {
         Ok(Some((kind, natural)))
     }
 
+    /// A table with the PIVOT or UNPIVOT that follows it.
+    fn table_operand(&mut self) -> Result<TableRef> {
+        let mut table = self.table_primary()?;
+        loop {
+            let pos = self.pos();
+            if self.accept_word("PIVOT") {
+                table = self.pivot(table, pos)?;
+            } else if self.accept_word("UNPIVOT") {
+                table = self.unpivot(table, pos)?;
+            } else {
+                return Ok(table);
+            }
+        }
+    }
+
+    fn names(&mut self) -> Result<Vec<Ident>> {
+        if self.at_symbol("(") { self.ident_list() } else { Ok(vec![self.ident()?]) }
+    }
+
+    fn exprs(&mut self) -> Result<Vec<Expr>> {
+        let expr = self.expr()?;
+        Ok(match expr.kind {
+            ExprKind::Row(list) => list,
+            _ => vec![expr],
+        })
+    }
+
+    fn pivot(&mut self, input: TableRef, pos: Pos) -> Result<TableRef> {
+        self.expect_symbol("(")?;
+        let mut aggregates = Vec::new();
+        loop {
+            let call = self.expr()?;
+            let alias = if self.accept_word("AS") { Some(self.alias_name()?) } else { self.accept_ident() };
+            aggregates.push((call, alias));
+            if !self.accept_symbol(",") {
+                break;
+            }
+        }
+        self.expect_word("FOR")?;
+        let axes = self.names()?;
+        self.expect_word("IN")?;
+        self.expect_symbol("(")?;
+        let mut values = Vec::new();
+        loop {
+            let value = self.exprs()?;
+            let alias = if self.accept_word("AS") { Some(self.alias_name()?) } else { self.accept_ident() };
+            values.push((value, alias));
+            if !self.accept_symbol(",") {
+                break;
+            }
+        }
+        self.expect_symbol(")")?;
+        self.expect_symbol(")")?;
+        Ok(TableRef::Pivot { input: Box::new(input), aggregates, axes, values, alias: self.table_alias()?, pos })
+    }
+
+    fn unpivot(&mut self, input: TableRef, pos: Pos) -> Result<TableRef> {
+        let include_nulls = self.accept_words(&["INCLUDE", "NULLS"]);
+        if !include_nulls {
+            self.accept_words(&["EXCLUDE", "NULLS"]);
+        }
+        self.expect_symbol("(")?;
+        let measures = self.names()?;
+        self.expect_word("FOR")?;
+        let axes = self.names()?;
+        self.expect_word("IN")?;
+        self.expect_symbol("(")?;
+        let mut columns = Vec::new();
+        loop {
+            let names = self.names()?;
+            let labels = if self.accept_word("AS") { self.exprs()? } else { Vec::new() };
+            columns.push((names, labels));
+            if !self.accept_symbol(",") {
+                break;
+            }
+        }
+        self.expect_symbol(")")?;
+        self.expect_symbol(")")?;
+        let alias = self.table_alias()?;
+        Ok(TableRef::Unpivot { input: Box::new(input), include_nulls, measures, axes, columns, alias, pos })
+    }
+
     fn table_primary(&mut self) -> Result<TableRef> {
         let pos = self.pos();
         let lateral = self.accept_word("LATERAL");
@@ -357,7 +436,9 @@ impl Parser {
             while self.symbol_ahead(ahead, "(") {
                 ahead += 1;
             }
-            if self.word_ahead(ahead, "SELECT") || self.word_ahead(ahead, "WITH") || self.word_ahead(ahead, "VALUES") {
+            if ["SELECT", "WITH", "VALUES", "TABLE"].iter().any(|word| self.word_ahead(ahead, word))
+                && !(self.word_ahead(ahead, "TABLE") && self.symbol_ahead(ahead + 1, "("))
+            {
                 // A query, or a join in parentheses whose first table is a query.
                 let parameters = self.parameters;
                 let attempt = self.query().and_then(|query| self.expect_symbol(")").map(|()| query));
@@ -390,7 +471,7 @@ impl Parser {
 
     pub(super) fn window_spec(&mut self) -> Result<WindowSpec> {
         self.expect_symbol("(")?;
-        let mut spec = WindowSpec::default();
+        let mut spec = WindowSpec { pos: self.tokens[self.at - 1].pos, ..WindowSpec::default() };
         if !self.at_word("PARTITION")
             && !self.at_word("ORDER")
             && !self.at_word("ROWS")
@@ -409,6 +490,7 @@ impl Parser {
             spec.order_by = self.order_items()?;
         }
         if self.at_word("ROWS") || self.at_word("RANGE") {
+            let pos = self.pos();
             let rows = self.advance_is_rows();
             let (start, end) = if self.accept_word("BETWEEN") {
                 let start = self.bound()?;
@@ -421,7 +503,7 @@ impl Parser {
                     start => (start, Bound::CurrentRow),
                 }
             };
-            spec.frame = Some(Frame { rows, start, end });
+            spec.frame = Some(Frame { pos, rows, start, end });
         }
         self.expect_symbol(")")?;
         Ok(spec)

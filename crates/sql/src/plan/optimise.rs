@@ -21,6 +21,9 @@ fn simplify(op: &'static str, args: &[Rex]) -> Option<Rex> {
     if args.iter().any(|arg| truth(arg) == Some(absorbing)) {
         return Some(Rex::boolean(absorbing));
     }
+    if op == "AND" && contradicts(args) {
+        return Some(Rex::boolean(false));
+    }
     let rest: Vec<Rex> = args.iter().filter(|arg| truth(arg) != Some(!absorbing)).cloned().collect();
     if rest.len() == args.len() {
         return None;
@@ -30,6 +33,26 @@ fn simplify(op: &'static str, args: &[Rex]) -> Option<Rex> {
         1 => rest.into_iter().next()?,
         _ => Rex::call(op, rest, SqlType::Boolean),
     })
+}
+
+/// `x = 1 AND x = 2`: nothing fits, also where x has several values (Calcite's `RexSimplify`).
+fn contradicts(args: &[Rex]) -> bool {
+    let equalities: Vec<(&Rex, &Rex)> = args
+        .iter()
+        .filter_map(|arg| match arg {
+            Rex::Call { op: "=", args, .. } if args[1].is_literal() && !args[0].is_literal() => Some((&args[0], &args[1])),
+            _ => None,
+        })
+        .collect();
+    let differ = |a: &Rex, b: &Rex| match (a.literal(), b.literal()) {
+        (Some(a), Some(b)) => !a.is_null() && !b.is_null() && a.compare(b).is_ne(),
+        _ => false,
+    };
+    // Quadratic, so only for short lists.
+    equalities.len() <= 32
+        && equalities.iter().enumerate().any(|(i, (value, constant))| {
+            equalities[i + 1..].iter().any(|(other, second)| value == other && differ(constant, second))
+        })
 }
 
 /// Moves filters below projections, joins, unions and unnests as far as they may go.

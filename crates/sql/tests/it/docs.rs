@@ -1,0 +1,70 @@
+//! Every example of `docs/sql.md` is run: a table's row is `| expression | answer |`, both in backquotes, or the same with a
+//! whole statement. `OVATE_WRITE_DOCS=1` writes the answers anew.
+
+use crate::support::answer;
+
+fn page() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sql.md")
+}
+
+/// The statement and the answer of a row that is an example.
+fn example(line: &str) -> Option<(&str, &str)> {
+    let rest = line.strip_prefix("| `")?;
+    let (sql, rest) = rest.split_once("` | `")?;
+    Some((sql, rest.strip_suffix("` |")?))
+}
+
+fn run(sql: &str) -> String {
+    let starts = ["SELECT ", "VALUES ", "WITH ", "SET ", "EXPLAIN "].iter().any(|word| sql.starts_with(word));
+    let statement = if starts { sql.to_owned() } else { format!("SELECT {sql}") };
+    // A bar would end the table's cell; it is written as an entity.
+    let text = match answer(&statement.replace("&#124;", "|")) {
+        Ok(rows) if starts => rows,
+        Ok(row) => row.strip_prefix('[').and_then(|row| row.strip_suffix(']')).unwrap_or(&row).to_owned(),
+        Err(message) => format!("error: {message}"),
+    };
+    text.replace('|', "&#124;").replace('`', "'")
+}
+
+#[test]
+fn every_example_of_the_page_gives_the_answer_beside_it() {
+    let text = std::fs::read_to_string(page()).expect("docs/sql.md");
+    let mut out = Vec::new();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for line in text.lines() {
+        let Some((sql, expected)) = example(line) else {
+            out.push(line.to_owned());
+            continue;
+        };
+        count += 1;
+        let found = run(sql);
+        if found != expected {
+            wrong.push(format!("{sql}\n  the page says {expected}\n  the answer is {found}"));
+        }
+        out.push(format!("| `{sql}` | `{found}` |"));
+    }
+    if std::env::var_os("OVATE_WRITE_DOCS").is_some() {
+        return std::fs::write(page(), out.join("\n") + "\n").expect("written");
+    }
+    assert!(count > 200, "only {count} examples");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_function_has_an_example() {
+    let text = std::fs::read_to_string(page()).expect("docs/sql.md");
+    let examples: Vec<String> = text.lines().filter_map(example).map(|(sql, _)| sql.to_uppercase()).collect();
+    let names = answer("SELECT ARRAY_AGG(ROUTINE_NAME, 100000) FROM INFORMATION_SCHEMA.ROUTINES").expect("names");
+    let names: Vec<String> =
+        serde_json::from_str::<Vec<String>>(&names).and_then(|row| serde_json::from_str(&row[0])).expect("a list of names");
+    let missing: Vec<&String> = names
+        .iter()
+        .filter(|name| {
+            !examples
+                .iter()
+                .any(|sql| sql.contains(&format!("{name}(")) || *sql == name.as_str() || sql.contains(&format!(" {name} ")))
+        })
+        .collect();
+    assert!(missing.is_empty(), "without an example: {missing:?}");
+}

@@ -1,0 +1,51 @@
+//! Tables of facts: `facts/*.txt` have a statement on one line and its answer on the next, an error's after `error: `.
+
+use crate::support::answer;
+
+fn check(facts: &str) {
+    let mut lines = facts.lines().filter(|line| !line.is_empty() && !line.starts_with("--"));
+    let mut wrong = Vec::new();
+    while let Some(sql) = lines.next() {
+        let expected = lines.next().filter(|line| *line != "(no rows)").unwrap_or_default();
+        let found = match answer(sql) {
+            Ok(rows) => rows,
+            Err(message) => format!("error: {}", message.replace('\n', "\\n")),
+        };
+        if found != expected {
+            wrong.push(format!("{sql}\n  expected {expected}\n  found    {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} facts do not hold:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn operands_that_do_not_fit_are_refused_with_druids_words() {
+    check(include_str!("facts/operands.txt"));
+}
+
+#[test]
+fn statements_that_do_not_fit_are_refused_with_druids_words() {
+    check(include_str!("facts/statements.txt"));
+}
+
+#[test]
+fn constants_and_values_are_answered() {
+    check(include_str!("facts/values.txt"));
+}
+
+#[test]
+fn bombs_and_long_texts_are_answered() {
+    let nested = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
+    assert!(answer(&nested).expect_err("too deep").contains("nests deeper"));
+    let chain = format!("SELECT {}", vec!["1"; 5000].join(" + "));
+    assert!(answer(&chain).is_err());
+    let list: Vec<String> = (0..100_000).map(|i| i.to_string()).collect();
+    let sql = format!("SELECT COUNT(*) FROM (VALUES (1), (7), (-1)) AS t(x) WHERE x IN ({})", list.join(","));
+    assert_eq!(answer(&sql).expect("a count"), "[2]");
+    let long = format!("SELECT LENGTH('{}')", "x".repeat(10 << 20));
+    assert_eq!(answer(&long).expect("a length"), format!("[{}]", 10 << 20));
+    assert!(answer(&format!("SELECT '{}", "x".repeat(1 << 20))).is_err());
+    for hostile in ["SELECT \"\u{0}\"", "SELECT '\u{FEFF}' FROM \"; DROP TABLE\"", "\u{202E}", "SELECT U&'\\D800'", "))))", "'"] {
+        assert!(answer(hostile).is_err(), "{hostile:?}");
+    }
+}
