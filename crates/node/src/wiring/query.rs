@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ovate_base::time::Zone;
+use ovate_base::time::{Period, Zone};
 use ovate_base::{Properties, Result};
 use ovate_net::{LeaderSelector, NodeRole};
+use ovate_serve::broker::avatica::AvaticaSettings;
 use ovate_serve::broker::{
-    Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, QueryScheduler, Selection, ServerView, Watched,
+    Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, QueryScheduler, Selection, ServerView, SqlServices, Watched,
 };
 use ovate_serve::cache::{self, CacheSettings, QueryCache};
 use ovate_serve::data_server::DataServer;
@@ -99,7 +100,12 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let sql =
         Arc::new(SqlEngine::new(broker.clone(), view, Arc::new(system)).with_default_context(sql_context(&settings.properties)?));
     let log = Arc::new(RequestLogger::from_properties(&settings.properties)?);
-    let routes = broker::routes(BrokerState { broker, sql, log });
+    let services = SqlServices {
+        avatica: avatica(&settings.properties)?,
+        address: shared.name(NodeRole::Broker),
+        statements: settings.base_dir.join(settings.properties.text("druid.sql.statements.directory", "var/druid/statements")),
+    };
+    let routes = broker::routes(BrokerState { broker, sql, log }, services);
     let mut services = Map::new();
     services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
     Ok(RoleService { role: NodeRole::Broker, routes, services, election: None })
@@ -123,6 +129,21 @@ fn query_cache(shared: &Shared, prefix: &str) -> Result<Option<QueryCache>> {
         None => known.insert(cache::from_properties(&shared.settings.properties, &shared.query_budget)?).clone(),
     };
     Ok(Some(QueryCache::new(cache, settings)))
+}
+
+/// The limits of JDBC connections (`AvaticaServerConfig`).
+fn avatica(properties: &Properties) -> Result<AvaticaSettings> {
+    let plain = AvaticaSettings::default();
+    let count = |name: &str, default: usize| -> Result<usize> { Ok(properties.int(name, default as i64)?.max(1) as usize) };
+    let idle = properties.text("druid.sql.avatica.connectionIdleTimeout", "PT5M");
+    let idle = Period::parse(idle).map_err(|e| e.prefixed("druid.sql.avatica.connectionIdleTimeout"))?;
+    let from = Zone::default();
+    Ok(AvaticaSettings {
+        connections_max: count("druid.sql.avatica.maxConnections", plain.connections_max)?,
+        statements_max: count("druid.sql.avatica.maxStatementsPerConnection", plain.statements_max)?,
+        frame_rows_max: count("druid.sql.avatica.maxRowsPerFrame", plain.frame_rows_max)?,
+        idle: std::time::Duration::from_millis(idle.add_to(0, 1, &from).max(0) as u64),
+    })
 }
 
 /// What `druid.sql.planner.*` gives every statement's context unless it says otherwise (`PlannerConfig`).

@@ -3,23 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
 use ovate_base::DruidError;
-use ovate_net::body::{parse_json, read_body};
-use ovate_net::{ApiError, ApiResult, JsonBody};
+use ovate_net::{ApiResult, JsonBody};
 use ovate_query::{NativeQuery, ResultFormat, write_result};
-use ovate_sql::{SqlEngine, SqlRequest, SqlResponse};
+use ovate_sql::SqlEngine;
 use serde_json::{Value, json};
 
+use super::avatica::{AvaticaService, AvaticaSettings};
 use super::{Broker, registered_id};
-use crate::clock::now_ms;
 use crate::data_server::{QUERY_ID_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
 use crate::request_log::{RequestLine, RequestLogger};
 use crate::respond;
@@ -32,9 +29,22 @@ pub struct BrokerState {
     pub log: Arc<RequestLogger>,
 }
 
+/// What SQL's own listeners need beside the engine.
+pub struct SqlServices {
+    pub avatica: AvaticaSettings,
+    /// `host:port` of this server, which JDBC drivers are told.
+    pub address: String,
+    /// Where the rows of asynchronous statements are kept.
+    pub statements: std::path::PathBuf,
+}
+
 /// Routes of the Broker role.
-pub fn routes(state: BrokerState) -> Router {
+pub fn routes(state: BrokerState, services: SqlServices) -> Router {
     let view = state.broker.view.clone();
+    let avatica = Arc::new(AvaticaService::new(state.sql.clone(), services.avatica, services.address));
+    let sql = super::sql_http::routes(state.clone())
+        .merge(super::statements::routes(state.clone(), services.statements))
+        .merge(super::avatica::routes(avatica));
     Router::new()
         .route("/druid/v2", post(native))
         .route("/druid/v2/", post(native))
@@ -43,15 +53,11 @@ pub fn routes(state: BrokerState) -> Router {
         .route("/druid/v2/datasources/{table}", get(datasource))
         .route("/druid/v2/datasources/{table}/dimensions", get(dimensions))
         .route("/druid/v2/datasources/{table}/metrics", get(metrics))
-        .route("/druid/v2/sql", post(sql))
-        .route("/druid/v2/sql/", post(sql))
-        .route("/druid/v2/sql/{id}", delete(cancel_sql))
-        .route("/druid/v2/sql/engines", get(|| async { Json(json!({"engines": [{"name": "native"}]})) }))
-        .route("/druid/v2/sql/task/enabled", get(|| async { Json(json!({"enabled": false})) }))
         .route("/druid/broker/v1/loadstatus", get(load_status))
         .route("/druid/broker/v1/readiness", get(readiness))
-        .layer(axum::middleware::from_fn_with_state(view, super::gate::wait_for_view))
         .with_state(state)
+        .merge(sql)
+        .layer(axum::middleware::from_fn_with_state(view, super::gate::wait_for_view))
 }
 
 async fn native(State(state): State<BrokerState>, headers: HeaderMap, request: Request) -> Response {
@@ -112,107 +118,6 @@ async fn cancel_native(State(state): State<BrokerState>, Path(id): Path<String>)
     // Druid answers 202 whether or not the query was there: cancelling is best effort.
     state.broker.running.cancel(&id);
     StatusCode::ACCEPTED
-}
-
-async fn cancel_sql(State(state): State<BrokerState>, Path(id): Path<String>) -> StatusCode {
-    if state.broker.running.cancel(&id) { StatusCode::ACCEPTED } else { StatusCode::NOT_FOUND }
-}
-
-async fn sql(State(state): State<BrokerState>, headers: HeaderMap, request: Request) -> ApiResult<Response> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/json").to_ascii_lowercase();
-    let body = read_body(request, &()).await?;
-    let _turn = state.broker.turn().await?;
-    let mut request = sql_request(&kind, &body)?;
-    let id = match request.context.get("sqlQueryId").and_then(Value::as_str) {
-        Some(id) => id.to_owned(),
-        None => {
-            let id = uuid::Uuid::new_v4().to_string();
-            request.context.insert("sqlQueryId".to_owned(), json!(id));
-            id
-        }
-    };
-    // Work for a client that has gone away stops: the registration is dropped with the request.
-    let running = state.broker.running.register(&id);
-    let (began, log) = (Instant::now(), state.log.clone());
-    let logged = (!log.is_off()).then(|| (request.query.clone(), Value::Object(request.context.clone())));
-    let answer = execute_sql(state.clone(), request).await;
-    if logged.is_some() {
-        let error = answer.as_ref().err().map(ToString::to_string);
-        let bytes = answer.as_ref().ok().map(|answer| answer.body.iter().map(|piece| piece.len() as u64).sum());
-        log.log(&RequestLine { began, native: None, sql: logged, bytes, error });
-    }
-    let answer = answer?;
-    let mut response =
-        Response::new(Body::from_stream(futures::stream::iter(answer.body.into_iter().map(Ok::<Bytes, std::io::Error>))));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(answer.content_type));
-    if let Ok(value) = id.parse() {
-        headers.insert("X-Druid-SQL-Query-Id", value);
-    }
-    let missing = running.missing();
-    if !missing.is_empty()
-        && let Ok(value) = response_context(&missing).parse()
-    {
-        headers.insert(RESPONSE_CONTEXT_HEADER, value);
-    }
-    if answer.header_included {
-        headers.insert("X-Druid-SQL-Header-Included", axum::http::HeaderValue::from_static("yes"));
-    }
-    Ok(response)
-}
-
-/// Runs a statement on a thread that may compute for long, so that the threads of other requests stay free.
-async fn execute_sql(state: BrokerState, request: SqlRequest) -> Result<SqlResponse, DruidError> {
-    let asked = request.context.get("timeout").and_then(|t| t.as_u64().or_else(|| t.as_str().and_then(|t| t.parse().ok())));
-    let timeout_ms = asked.unwrap_or(state.broker.timeout_ms());
-    let runtime = tokio::runtime::Handle::current();
-    let work = tokio::task::spawn_blocking(move || runtime.block_on(state.sql.execute(request, now_ms())));
-    let finished = if timeout_ms == 0 {
-        work.await
-    } else {
-        let limit = std::time::Duration::from_millis(timeout_ms);
-        let late = || DruidError::timeout(format!("Query timed out after {timeout_ms} ms; raise [timeout] in its context"));
-        tokio::time::timeout(limit, work).await.map_err(|_| late())?
-    };
-    finished.map_err(|e| DruidError::runtime(format!("the statement's thread failed: {e}")))?
-}
-
-/// The body as JSON, as text, or as a form field's raw text (SQW-01, SQW-02).
-fn sql_request(kind: &str, body: &[u8]) -> Result<SqlRequest, ApiError> {
-    if kind.starts_with("text/plain") || kind.starts_with("application/x-www-form-urlencoded") {
-        let text =
-            std::str::from_utf8(body).map_err(|e| ApiError(DruidError::invalid_input(format!("SQL text is not UTF-8: {e}"))))?;
-        let text = if kind.starts_with("text/plain") { text.to_owned() } else { form_text(text) };
-        return Ok(SqlRequest::text(text));
-    }
-    if !kind.starts_with("application/json") {
-        return Err(ApiError(DruidError::invalid_input(format!(
-            "Unsupported Content-Type [{kind}]; use application/json, text/plain or application/x-www-form-urlencoded"
-        ))));
-    }
-    let document: Value = parse_json(body)?;
-    Ok(SqlRequest::from_json(&document)?)
-}
-
-/// Decodes percent signs and pluses.
-fn form_text(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(if bytes[at] == b'+' { b' ' } else { bytes[at] });
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 async fn datasources(State(state): State<BrokerState>) -> Json<Vec<String>> {

@@ -1,6 +1,7 @@
 //! The Broker (SVC-07): turns a query over a table into queries over the segments that servers hold, merges what they
 //! work out, and finalises. Inner queries run first and become tables in memory.
 
+pub mod avatica;
 mod follow;
 mod gate;
 mod http;
@@ -11,6 +12,8 @@ mod scheduler;
 mod schema;
 mod select;
 mod server;
+mod sql_http;
+mod statements;
 mod system;
 mod view;
 
@@ -25,7 +28,7 @@ use ovate_query::{NativeQuery, QueryContext, QueryRows};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use follow::{Follower, Watched};
-pub use http::{BrokerState, routes};
+pub use http::{BrokerState, SqlServices, routes};
 pub use scheduler::{Laning, QueryScheduler, Thresholds};
 pub use select::{Balancer, Selection, TierStrategy};
 pub use server::{KnownServer, Placement};
