@@ -10,7 +10,8 @@ use ovate_base::{Properties, Result};
 use ovate_net::{LeaderSelector, NodeRole};
 use ovate_serve::broker::avatica::AvaticaSettings;
 use ovate_serve::broker::{
-    Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, QueryScheduler, Selection, ServerView, SqlServices, Watched,
+    Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, QueryScheduler, Selection, ServerView, SqlServices,
+    Watched,
 };
 use ovate_serve::cache::{self, CacheSettings, QueryCache};
 use ovate_serve::data_server::DataServer;
