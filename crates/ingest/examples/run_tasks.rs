@@ -43,6 +43,7 @@ async fn run(tasks: &[Value], dir: &Path, threads: usize) -> Outcome {
             memory_bytes: 1 << 30,
             stop: StopFlag::default(),
             report_file: None,
+            chat: Default::default(),
         };
         let outcome = run_task(&spec, &env).await;
         report = outcome.report["ingestionStatsAndErrors"]["payload"].clone();

@@ -13,4 +13,4 @@ pub mod worker;
 
 pub use spec::{TaskKind, TaskSpec, TaskState, TaskStatus};
 pub use task::{LockType, SegmentAllocate, StopFlag, TaskAction, TaskActions, TaskEnv, TaskLock, TaskOutcome, run_task};
-pub use worker::{PeonFiles, PeonServices, Worker, WorkerConfig, WorkerTask, run_peon};
+pub use worker::{PeonFiles, PeonPorts, PeonServices, Worker, WorkerConfig, WorkerTask, run_peon};

@@ -100,6 +100,7 @@ async fn load(tasks: &str, dir: &Path) -> Outcome<()> {
             memory_bytes: 1 << 30,
             stop: StopFlag::default(),
             report_file: None,
+            chat: Default::default(),
         };
         let outcome = run_task(&spec, &env).await;
         let _ = std::fs::remove_dir_all(&env.work_dir);

@@ -21,6 +21,8 @@ use super::{Overlord, Term};
 pub(crate) struct Entry {
     pub row: TaskRow,
     pub priority: i32,
+    /// The task whose work it is a part of.
+    pub supervisor: Option<String>,
     /// The runner has it.
     pub assigned: bool,
     /// It comes from an earlier term, so some worker may have it without having said so yet.
@@ -38,9 +40,11 @@ pub(crate) struct Queue {
 
 impl Entry {
     fn new(row: TaskRow) -> Entry {
-        let priority = TaskSpec::from_json(&row.payload, 0, 0).map_or(0, |spec| spec.priority());
+        let spec = TaskSpec::from_json(&row.payload, 0, 0).ok();
+        let priority = spec.as_ref().map_or(0, TaskSpec::priority);
         let priority = priority.clamp(i32::MIN as i64, i32::MAX as i64) as i32;
-        Entry { priority, assigned: false, restored: false, missing_since: None, status: row.status.clone(), row }
+        let supervisor = spec.as_ref().and_then(TaskSpec::supervisor).map(str::to_owned);
+        Entry { priority, supervisor, assigned: false, restored: false, missing_since: None, status: row.status.clone(), row }
     }
 
     pub fn group_id(&self) -> &str {
@@ -52,6 +56,18 @@ impl Queue {
     pub fn new(rows: Vec<TaskRow>) -> Queue {
         let restored = |row: TaskRow| (row.id.clone(), Entry { restored: true, ..Entry::new(row) });
         Queue { entries: rows.into_iter().map(restored).collect() }
+    }
+
+    /// Active subtasks of a task.
+    fn subtasks(&self, id: &str) -> Vec<String> {
+        let ours = self.entries.values().filter(|entry| entry.supervisor.as_deref() == Some(id));
+        ours.map(|entry| entry.row.id.clone()).collect()
+    }
+
+    /// Subtasks whose supervising task is not active any more.
+    fn orphans(&self) -> Vec<String> {
+        let gone = |entry: &&Entry| entry.supervisor.as_ref().is_some_and(|id| !self.entries.contains_key(id));
+        self.entries.values().filter(gone).map(|entry| entry.row.id.clone()).collect()
     }
 
     /// Tasks that wait for a slot: higher priority first, then older.
@@ -80,6 +96,11 @@ impl Overlord {
             }
         }
         let spec = TaskSpec::from_json(&task, now, rand::random())?;
+        if let Some(id) = spec.supervisor()
+            && !term.queue.lock().entries.contains_key(id)
+        {
+            return Err(DruidError::invalid_input(format!("the supervising task [{id}] is not active")));
+        }
         if term.queue.lock().entries.len() >= self.settings.tasks_max {
             return Err(DruidError::capacity("too many tasks; raise druid.indexer.queue.maxSize"));
         }
@@ -163,7 +184,18 @@ impl Overlord {
             let status = TaskStatus::failed(&entry.row.id, -1, LOST);
             self.end_logged(term, &entry, &status).await;
         }
+        let orphans = term.queue.lock().orphans();
+        self.end_subtasks(orphans).await;
         self.start_waiting(term).await;
+    }
+
+    /// Ends subtasks that nobody will take a report of.
+    async fn end_subtasks(&self, ids: Vec<String>) {
+        for id in ids {
+            if let Err(error) = self.shutdown_task(&id, "its supervising task has ended").await {
+                warn!(task = %id, "cannot end a subtask yet: {error}");
+            }
+        }
     }
 
     async fn start_waiting(&self, term: &Arc<Term>) {
@@ -210,7 +242,10 @@ impl Overlord {
                 self.store_end(term, entry, &status).await?;
                 self.runner.forget(id).await;
             }
-            Some(stored) if interrupted && stored.restarts < RESTARTS_MAX => {
+            // A subtask is not started over: its supervisor submits another, and takes no report of this one.
+            Some(stored) if interrupted && entry.supervisor.is_none() && stored.restarts < RESTARTS_MAX => {
+                let subtasks = term.queue.lock().subtasks(id);
+                self.end_subtasks(subtasks).await;
                 // Forgotten last: should we die in between, the worker tells of the interruption again.
                 self.start_over(term, entry).await?;
                 self.runner.forget(id).await;
@@ -282,7 +317,7 @@ impl Overlord {
 }
 
 /// How often an interrupted task is started over; a task that takes its worker down must not do so for ever.
-const RESTARTS_MAX: u32 = 2;
+const RESTARTS_MAX: u32 = 5;
 
 /// True for the failures that the worker reports when it, not the task, has gone.
 fn is_interruption(message: &str) -> bool {

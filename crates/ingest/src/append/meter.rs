@@ -91,11 +91,28 @@ impl Meter {
         Ok(())
     }
 
-    /// `rowStats` of the report.
-    pub fn row_stats(&self) -> Value {
-        let mut out = json!({"buildSegments": self.segments.to_json()});
-        if self.partitions.used.load(Ordering::Relaxed) {
-            out["determinePartitions"] = self.partitions.to_json();
+    /// Adds the counts and saved errors of a subtask, whose report's payload this is.
+    pub fn add(&self, payload: &Value) {
+        let stats = &payload["rowStats"];
+        for (phase, name) in [(Phase::DeterminePartitions, "determinePartitions"), (Phase::BuildSegments, "buildSegments")] {
+            if stats[name].is_object() {
+                self.totals(phase).add(&stats[name]);
+            }
+        }
+        let mut saved = self.saved.lock();
+        for event in payload["unparseableEvents"]["buildSegments"].as_array().into_iter().flatten() {
+            if saved.len() < self.max_saved {
+                saved.push_back(event.clone());
+            }
+        }
+    }
+
+    /// `rowStats` of the report, with those that running subtasks told last.
+    pub fn row_stats(&self, running: &[Value]) -> Value {
+        let mut out = json!({"buildSegments": self.segments.to_json(running, "buildSegments")});
+        let subtasks_too = running.iter().any(|stats| stats["determinePartitions"].is_object());
+        if subtasks_too || self.partitions.used.load(Ordering::Relaxed) {
+            out["determinePartitions"] = self.partitions.to_json(running, "determinePartitions");
         }
         out
     }
@@ -108,10 +125,27 @@ impl Meter {
 }
 
 impl Totals {
-    fn to_json(&self) -> Value {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        json!({"processedBytes": get(&self.processed_bytes), "processed": get(&self.processed),
-               "processedWithError": get(&self.processed_with_error), "thrownAway": get(&self.thrown_away),
-               "unparseable": get(&self.unparseable)})
+    fn counters(&self) -> [(&'static str, &AtomicU64); 5] {
+        [
+            ("processedBytes", &self.processed_bytes),
+            ("processed", &self.processed),
+            ("processedWithError", &self.processed_with_error),
+            ("thrownAway", &self.thrown_away),
+            ("unparseable", &self.unparseable),
+        ]
+    }
+
+    fn add(&self, stats: &Value) {
+        for (name, counter) in self.counters() {
+            counter.fetch_add(stats[name].as_u64().unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+
+    fn to_json(&self, running: &[Value], phase: &str) -> Value {
+        let sum = |(name, counter): (&str, &AtomicU64)| {
+            let others: u64 = running.iter().filter_map(|stats| stats[phase][name].as_u64()).sum();
+            (name.to_owned(), json!(counter.load(Ordering::Relaxed) + others))
+        };
+        Value::Object(self.counters().into_iter().map(sum).collect())
     }
 }

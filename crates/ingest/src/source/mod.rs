@@ -6,6 +6,7 @@ mod decompress;
 mod http;
 mod path_glob;
 pub mod segments;
+pub mod split;
 mod wildcard;
 
 use std::fs::File;

@@ -47,7 +47,16 @@ pub enum InputSource {
         data_source: String,
         interval: Interval,
         filter: Option<Value>,
+        /// Only these, which a supervising task has chosen; `interval` spans them.
+        segments: Option<Vec<WindowedSegment>>,
     },
+}
+
+/// A segment and the parts of its interval that are wanted (`WindowedSegmentId`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowedSegment {
+    pub id: String,
+    pub intervals: Vec<Interval>,
 }
 
 /// `SystemField` (SRC-14): columns that tell where a row came from.
@@ -217,12 +226,32 @@ fn http(fields: &Fields<'_>) -> Result<InputSource> {
 }
 
 fn druid(fields: &Fields<'_>) -> Result<InputSource> {
-    fields.refuse(&["segments", "dimensions", "metrics"])?;
-    Ok(InputSource::Druid {
-        data_source: fields.need_text("dataSource")?.to_owned(),
-        interval: Interval::parse(fields.need_text("interval")?)?,
-        filter: fields.get("filter").cloned(),
-    })
+    fields.refuse(&["dimensions", "metrics"])?;
+    let segments = match fields.get("segments") {
+        None => None,
+        Some(_) => Some(fields.list("segments")?.iter().map(windowed).collect::<Result<Vec<_>>>()?),
+    };
+    let interval = match (fields.text("interval")?, &segments) {
+        (Some(text), None) => Interval::parse(text)?,
+        (None, Some(segments)) => {
+            let all = segments.iter().flat_map(|segment| &segment.intervals).copied();
+            all.reduce(|a, b| Interval { start: a.start.min(b.start), end: a.end.max(b.end) })
+                .ok_or_else(|| DruidError::invalid_input("[segments] in [inputSource] is empty"))?
+        }
+        _ => return Err(DruidError::invalid_input("[inputSource] of type [druid] needs exactly one of [interval] and [segments]")),
+    };
+    let data_source = fields.need_text("dataSource")?.to_owned();
+    Ok(InputSource::Druid { data_source, interval, filter: fields.get("filter").cloned(), segments })
+}
+
+fn windowed(json: &Value) -> Result<WindowedSegment> {
+    let fields = Fields::new(json, "segments")?;
+    let intervals = fields.texts("intervals")?.unwrap_or_default();
+    let intervals = intervals.iter().map(|text| Interval::parse(text)).collect::<Result<Vec<_>>>()?;
+    if intervals.is_empty() {
+        return Err(DruidError::invalid_input("[segments] in [inputSource] needs [intervals] for each segment"));
+    }
+    Ok(WindowedSegment { id: fields.need_text("segmentId")?.to_owned(), intervals })
 }
 
 fn system_fields(fields: &Fields<'_>) -> Result<Vec<SystemField>> {

@@ -12,6 +12,7 @@ pub mod io;
 pub mod iso;
 mod kill;
 mod status;
+pub mod subtask;
 #[cfg(test)]
 mod tests;
 pub mod timestamp;
@@ -25,6 +26,7 @@ pub use compact::CompactSpec;
 pub use index::{DataSchema, IndexSpecs};
 pub use io::{InputFormat, InputSource, IoConfig};
 pub use kill::KillSpec;
+pub use subtask::{SubTaskKind, SubTaskSpec};
 pub use status::{TaskLocation, TaskState, TaskStatus};
 pub use tuning::{PartitionsSpec, TuningConfig};
 
@@ -46,6 +48,8 @@ pub struct TaskSpec {
 pub enum TaskKind {
     /// `index_parallel` or `index` (ING-01, ING-02).
     Index(Box<IndexSpecs>),
+    /// A subtask of `index_parallel` or `compact` (ING-09).
+    SubTask(Box<SubTaskSpec>),
     /// `compact` (ING-05).
     Compact(Box<CompactSpec>),
     /// `kill` (ING-06).
@@ -82,7 +86,7 @@ impl TaskSpec {
         };
         let group_id = fields.text("groupId")?.unwrap_or(&id).to_owned();
         fields.ignore(&["resource"]);
-        if matches!(kind, TaskKind::Index(_)) {
+        if matches!(kind, TaskKind::Index(_) | TaskKind::SubTask(_)) {
             fields.ignore(&["spec"]);
         }
         fields.finish()?;
@@ -108,7 +112,7 @@ impl TaskSpec {
             }
         }
         let mut context = self.context.clone();
-        if matches!(self.kind, TaskKind::Index(_) | TaskKind::Compact(_)) {
+        if matches!(self.kind, TaskKind::Index(_) | TaskKind::SubTask(_) | TaskKind::Compact(_)) {
             for (name, value) in index::default_context().as_object().into_iter().flatten() {
                 context.entry(name.clone()).or_insert_with(|| value.clone());
             }
@@ -129,7 +133,7 @@ impl TaskSpec {
             Some(Value::Number(n)) => n.as_i64().unwrap_or(0),
             Some(Value::String(text)) => text.parse().unwrap_or(0),
             _ => match self.kind {
-                TaskKind::Index(_) => 50,
+                TaskKind::Index(_) | TaskKind::SubTask(_) => 50,
                 TaskKind::Compact(_) => 25,
                 TaskKind::Kill(_) | TaskKind::Noop { .. } => 0,
             },
@@ -140,6 +144,14 @@ impl TaskSpec {
     pub fn context_flag(&self, name: &str) -> bool {
         matches!(self.context.get(name), Some(Value::Bool(true)))
             || self.context.get(name).and_then(Value::as_str) == Some("true")
+    }
+
+    /// The task whose work this one is a part of.
+    pub fn supervisor(&self) -> Option<&str> {
+        match &self.kind {
+            TaskKind::SubTask(spec) => Some(&spec.supervisor_task_id),
+            TaskKind::Index(_) | TaskKind::Compact(_) | TaskKind::Kill(_) | TaskKind::Noop { .. } => None,
+        }
     }
 
     /// The status of a task that has just been accepted.
@@ -153,6 +165,10 @@ fn kind(task_type: &str, fields: &fields::Fields<'_>) -> Result<(String, TaskKin
         "index_parallel" | "index" => {
             let specs = IndexSpecs::from_json(fields.need("spec")?)?;
             Ok((specs.schema.data_source.clone(), TaskKind::Index(Box::new(specs))))
+        }
+        "single_phase_sub_task" => {
+            let subtask = SubTaskSpec::from_fields(task_type, fields)?;
+            Ok((subtask.specs.schema.data_source.clone(), TaskKind::SubTask(Box::new(subtask))))
         }
         "compact" => {
             let compact = CompactSpec::from_fields(fields)?;
@@ -176,7 +192,6 @@ fn kind(task_type: &str, fields: &fields::Fields<'_>) -> Result<(String, TaskKin
         | "archive"
         | "move"
         | "restore"
-        | "single_phase_sub_task"
         | "partial_index_generate"
         | "partial_dimension_cardinality"
         | "partial_dimension_distribution"
@@ -193,7 +208,11 @@ fn check_lock_type(context: &Map<String, Value>, kind: &TaskKind) -> Result<()> 
     let Some(name) = context.get("taskLockType").filter(|name| !name.is_null()) else { return Ok(()) };
     let lock_type = crate::task::LockType::parse(name.as_str().unwrap_or_default())
         .map_err(|_| DruidError::invalid_input(format!("unknown [taskLockType] {name} in [context]")))?;
-    let append = matches!(kind, TaskKind::Index(specs) if specs.io.append_to_existing);
+    let append = match kind {
+        TaskKind::Index(specs) => specs.io.append_to_existing,
+        TaskKind::SubTask(subtask) => subtask.specs.io.append_to_existing,
+        TaskKind::Compact(_) | TaskKind::Kill(_) | TaskKind::Noop { .. } => false,
+    };
     match (lock_type, append) {
         (crate::task::LockType::Append, false) => {
             Err(DruidError::invalid_input("[taskLockType] APPEND in [context] needs [appendToExisting] in [ioConfig]"))
@@ -206,6 +225,6 @@ fn check_lock_type(context: &Map<String, Value>, kind: &TaskKind) -> Result<()> 
 }
 
 /// Eight letters `a` to `p`, as in Druid's generated ids.
-fn letters(chance: u64) -> String {
+pub(crate) fn letters(chance: u64) -> String {
     (0..8).map(|at| (b'a' + ((chance >> (4 * at)) & 15) as u8) as char).collect()
 }

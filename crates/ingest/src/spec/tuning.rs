@@ -1,5 +1,8 @@
 //! `tuningConfig` of batch tasks (TUN-02 to TUN-06): `ParallelIndexTuningConfig` and `IndexTuningConfig`.
 
+use std::time::Duration;
+
+use ovate_base::time::Period;
 use ovate_base::{DruidError, Result};
 use ovate_segment::write::IndexSpec;
 use serde_json::{Value, json};
@@ -54,25 +57,65 @@ pub struct TuningConfig {
     pub max_concurrent_sub_tasks: usize,
     pub await_availability_ms: u64,
     pub force_guaranteed_rollup: bool,
+    /// `splitHintSpec`: how the input is cut for subtasks.
+    pub split_hint: SplitHint,
+    /// `maxRetry`: how often a failed subtask is submitted again.
+    pub subtask_retries: u64,
+    /// `taskStatusCheckPeriodMs`.
+    pub status_period: Duration,
+    /// `chatHandlerTimeout` and `chatHandlerNumRetries`: of a subtask's report.
+    pub chat_timeout: Duration,
+    pub chat_retries: u64,
+    /// `totalNumMergeTasks`: subtasks of the last phase where there are several.
+    pub merge_tasks: usize,
+    /// `maxAllowedLockCount`; `None` for -1.
+    pub locks_max: Option<usize>,
+    /// As it was given, for subtasks.
+    pub json: Value,
 }
 
-/// Properties that steer only Druid's own processes: sub-tasks, chat handlers, threads, off-heap media.
-const MEANINGLESS: [&str; 22] = [
-    "splitHintSpec",
+/// `splitHintSpec` (`MaxSizeSplitHintSpec`, `SegmentsSplitHintSpec`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct SplitHint {
+    pub bytes_max: u64,
+    pub files_max: usize,
+}
+
+impl Default for SplitHint {
+    fn default() -> Self {
+        SplitHint { bytes_max: 1 << 30, files_max: 1000 }
+    }
+}
+
+impl SplitHint {
+    fn from_json(json: &Value) -> Result<SplitHint> {
+        let fields = Fields::new(json, "splitHintSpec")?;
+        let (bytes, files) = match fields.text("type")?.unwrap_or("maxSize") {
+            "maxSize" => ("maxSplitSize", "maxNumFiles"),
+            "segments" => ("maxInputSegmentBytesPerTask", "maxInputSegmentsPerTask"),
+            other => return Err(DruidError::invalid_input(format!("unknown type [{other}] in [splitHintSpec]"))),
+        };
+        let defaults = SplitHint::default();
+        let bytes_max = match fields.get(bytes) {
+            Some(Value::String(text)) => ovate_base::properties::parse_bytes(text)?,
+            _ => fields.count(bytes)?.unwrap_or(defaults.bytes_max),
+        };
+        let files_max = fields.count(files)?.map_or(defaults.files_max, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        fields.finish()?;
+        Ok(SplitHint { bytes_max: bytes_max.max(1), files_max })
+    }
+}
+
+/// Properties that steer only Druid's own processes: threads, intermediate persists, off-heap media.
+const MEANINGLESS: [&str; 15] = [
     "maxPendingPersists",
     "segmentWriteOutMediumFactory",
-    "chatHandlerTimeout",
-    "chatHandlerNumRetries",
     "maxNumSegmentsToMerge",
-    "totalNumMergeTasks",
-    "taskStatusCheckPeriodMs",
     "numPersistThreads",
-    "maxAllowedLockCount",
     "appendableIndexSpec",
     "skipBytesInMemoryOverheadCheck",
     "maxColumnsToMerge",
     "pushTimeout",
-    "maxRetry",
     "maxTotalRows",
     "forceExtendableShardSpecs",
     "buildV9Directly",
@@ -114,10 +157,25 @@ impl TuningConfig {
             max_concurrent_sub_tasks: fields.count("maxNumConcurrentSubTasks")?.unwrap_or(1) as usize,
             await_availability_ms: fields.whole("awaitSegmentAvailabilityTimeoutMillis")?.unwrap_or(0).max(0) as u64,
             force_guaranteed_rollup,
+            split_hint: fields.get("splitHintSpec").map(SplitHint::from_json).transpose()?.unwrap_or_default(),
+            subtask_retries: fields.whole("maxRetry")?.unwrap_or(3).max(0).unsigned_abs(),
+            status_period: Duration::from_millis(fields.whole("taskStatusCheckPeriodMs")?.unwrap_or(1000).clamp(10, 60_000) as u64),
+            chat_timeout: period(&fields, "chatHandlerTimeout", Duration::from_secs(10))?,
+            chat_retries: fields.whole("chatHandlerNumRetries")?.unwrap_or(5).max(0).unsigned_abs(),
+            merge_tasks: fields.count("totalNumMergeTasks")?.unwrap_or(10) as usize,
+            locks_max: fields.count("maxAllowedLockCount")?.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            json: json.cloned().unwrap_or_else(|| json!({"type": "index_parallel"})),
         };
         fields.finish()?;
         Ok(config)
     }
+}
+
+/// An ISO period, such as `PT10S`.
+fn period(fields: &Fields<'_>, name: &str, default: Duration) -> Result<Duration> {
+    let Some(text) = fields.text(name)? else { return Ok(default) };
+    let period = Period::parse(text).map_err(|e| e.prefixed(format!("[{name}] in [tuningConfig]")))?;
+    Ok(Duration::from_millis(period.approximate_millis().max(1).unsigned_abs()))
 }
 
 /// `partitionsSpec`, or the deprecated properties beside it.

@@ -6,6 +6,7 @@ use ovate_base::segment::DataSegment;
 use ovate_base::{DruidError, Interval, Result};
 use serde_json::{Map, Value, json};
 
+use super::cluster::TaskCluster;
 use super::lock::{LockType, TaskLock};
 use crate::spec::iso;
 
@@ -101,6 +102,11 @@ pub trait TaskActions: Send + Sync {
 
     /// Whether a published segment is served by now (`handoffComplete` of the Coordinator).
     async fn is_served(&self, segment: &DataSegment) -> Result<bool>;
+
+    /// The cluster's tasks; `None` where there is no cluster, so that a task does all of its work itself.
+    fn cluster(&self) -> Option<&dyn TaskCluster> {
+        None
+    }
 }
 
 /// Typed reading of the answers.

@@ -16,6 +16,7 @@ use super::TaskEnv;
 use super::actions::TaskAction;
 use super::lock::LockType;
 use super::locks::ChunkClaims;
+use super::parallel::{self, Phases};
 use super::report::{IngestionState, Reports};
 use crate::append::{
     Assignment, Bucket, Builder, Built, Collector, Feed, Input, Meter, Part, PartKey, Partitioning, Phase, SegmentPlan, Sink,
@@ -24,7 +25,8 @@ use crate::append::{
 use crate::format::{Batch, Wanted};
 use crate::source;
 use crate::source::segments::{self, SegmentInput};
-use crate::spec::{IndexSpecs, InputSource, PartitionsSpec, TaskSpec, TuningConfig};
+use crate::spec::io::WindowedSegment;
+use crate::spec::{IndexSpecs, InputSource, PartitionsSpec, SubTaskKind, SubTaskSpec, TaskKind, TaskSpec, TuningConfig};
 use crate::transform::RowMaker;
 
 /// How often it is asked whether segments are served.
@@ -43,16 +45,39 @@ struct Run<'a> {
     segments: Option<Vec<SegmentInput>>,
 }
 
-/// The visible segments of a datasource, pulled.
-pub fn read_segments(data_source: &str, interval: Interval, env: &TaskEnv, handle: &Handle) -> Result<Vec<SegmentInput>> {
+/// The used segments of a datasource that overlap an interval.
+pub fn used_segments(data_source: &str, interval: Interval, env: &TaskEnv, handle: &Handle) -> Result<Vec<DataSegment>> {
     let list = TaskAction::SegmentListUsed {
         data_source: data_source.to_owned(),
         intervals: vec![interval],
         include_overshadowed: false,
     };
     let answer = handle.block_on(env.actions.submit(list))?;
-    let used: Vec<DataSegment> = answer.as_array().into_iter().flatten().map(DataSegment::from_json).collect::<Result<_>>()?;
+    answer.as_array().into_iter().flatten().map(DataSegment::from_json).collect()
+}
+
+/// The visible segments of a datasource, pulled.
+pub fn read_segments(data_source: &str, interval: Interval, env: &TaskEnv, handle: &Handle) -> Result<Vec<SegmentInput>> {
+    let used = used_segments(data_source, interval, env, handle)?;
     segments::pull(segments::visible(&used, interval), &env.work_dir.join("segments"), &*env.storage, handle)
+}
+
+/// The segments of a split, pulled. One that is not used any more is an error: its rows would be missing.
+fn read_named(data_source: &str, named: &[WindowedSegment], env: &TaskEnv, handle: &Handle) -> Result<Vec<SegmentInput>> {
+    let intervals = named.iter().flat_map(|segment| &segment.intervals);
+    let Some(hull) = intervals.copied().reduce(|a, b| Interval { start: a.start.min(b.start), end: a.end.max(b.end) }) else {
+        return Ok(Vec::new());
+    };
+    let used = used_segments(data_source, hull, env, handle)?;
+    let by_id: hashbrown::HashMap<String, &DataSegment> = used.iter().map(|segment| (segment.id().to_string(), segment)).collect();
+    let mut list = Vec::new();
+    for segment in named {
+        let found = by_id.get(&segment.id).ok_or_else(|| {
+            DruidError::conflict(format!("segment [{}] of the input is not used any more", segment.id))
+        })?;
+        list.extend(segment.intervals.iter().map(|interval| ((*found).clone(), *interval)));
+    }
+    segments::pull(list, &env.work_dir.join("segments"), &*env.storage, handle)
 }
 
 /// The meter of a task's rows.
@@ -75,16 +100,92 @@ pub fn run(
     Run { task, specs, env, handle, meter, reports, now_ms, segments }.run()
 }
 
+/// Runs a subtask on the calling thread: what it made is reported to its supervisor.
+pub fn run_subtask(
+    task: &TaskSpec,
+    subtask: &SubTaskSpec,
+    env: &TaskEnv,
+    handle: Handle,
+    meter: Arc<Meter>,
+    reports: Arc<Reports>,
+) -> Result<()> {
+    let now_ms = crate::worker::now_ms();
+    let run = Run { task, specs: &subtask.specs, env, handle, meter, reports, now_ms, segments: None };
+    match subtask.kind {
+        SubTaskKind::SinglePhase => {
+            let built = run.build(&run.claims())?;
+            env.stop.check()?;
+            let segments: Vec<DataSegment> = built.into_iter().map(|built| built.segment).collect();
+            run.reports.published(segments.len() as u64);
+            parallel::subtask::report_pushed(task, subtask, &segments, run.reports.to_json(), env, &run.handle)
+        }
+    }
+}
+
 impl Run<'_> {
     fn run(&self) -> Result<()> {
+        let claims = self.claims();
+        let segments = match self.splits()? {
+            Some(splits) => self.supervise(splits, &claims)?,
+            None => self.build(&claims)?.into_iter().map(|built| built.segment).collect(),
+        };
+        self.publish(segments, &claims)
+    }
+
+    fn claims(&self) -> ChunkClaims {
         let (schema, io) = (&self.specs.schema, &self.specs.io);
-        let claims = ChunkClaims::new(
-            self.task,
-            &schema.granularity,
-            io.append_to_existing,
-            self.env.actions.clone(),
-            self.handle.clone(),
-        );
+        let (actions, handle) = (self.env.actions.clone(), self.handle.clone());
+        let claims = ChunkClaims::new(self.task, &schema.granularity, io.append_to_existing, actions, handle);
+        claims.limited_to(self.specs.tuning.locks_max)
+    }
+
+    /// The parts that subtasks read; `None` when this process does all of the work.
+    fn splits(&self) -> Result<Option<Vec<serde_json::Value>>> {
+        if self.task.task_type == "index" || self.env.actions.cluster().is_none() || !parallel::is_parallel(self.specs) {
+            return Ok(None);
+        }
+        let hint = &self.specs.tuning.split_hint;
+        let splits = match &self.specs.io.source {
+            InputSource::Druid { data_source, interval, filter, segments: None } => {
+                let used = used_segments(data_source, *interval, self.env, &self.handle)?;
+                Some(source::split::segments(data_source, filter.as_ref(), segments::visible(&used, *interval), hint))
+            }
+            other => {
+                let json = match self.task.to_json().pointer("/spec/ioConfig/inputSource") {
+                    Some(json) => json.clone(),
+                    None => return Ok(None),
+                };
+                source::split::bytes(other, &json, hint)?
+            }
+        };
+        if splits.is_none() {
+            tracing::warn!("the input cannot be split, all of it is read by this task. task={}", self.task.id);
+        }
+        Ok(splits)
+    }
+
+    fn supervise(&self, splits: Vec<serde_json::Value>, claims: &ChunkClaims) -> Result<Vec<DataSegment>> {
+        self.reports.state(IngestionState::BuildSegments);
+        let tuning = &self.specs.tuning;
+        let phases = Phases {
+            task: self.task,
+            env: self.env,
+            handle: &self.handle,
+            reports: &self.reports,
+            running_max: tuning.max_concurrent_sub_tasks,
+            retries_max: tuning.subtask_retries,
+            period: tuning.status_period,
+        };
+        let spec = match self.task.to_json().get("spec") {
+            Some(spec) => spec.clone(),
+            None => parallel::index_spec_json(self.specs),
+        };
+        parallel::supervise(&phases, &spec, splits, claims, self.specs.io.append_to_existing, &self.meter)
+    }
+
+    /// Reads all input and pushes its segments.
+    fn build(&self, claims: &ChunkClaims) -> Result<Vec<Built>> {
+        let schema = &self.specs.schema;
         let input = self.input()?;
         let partitioning = self.determine_partitions(&input)?;
         self.reports.state(IngestionState::BuildSegments);
@@ -92,8 +193,8 @@ impl Run<'_> {
         let partitions = &self.specs.tuning.partitions;
         let assignment = Assignment::new(partitions, partitioning, &schema.granularity.query, dimensions);
         let index_schema = schema.index_schema();
-        let parts = self.index_rows(&input, &assignment, &index_schema, &claims)?;
-        let plans = self.plans(parts, &assignment, &claims)?;
+        let parts = self.index_rows(&input, &assignment, &index_schema, claims)?;
+        let plans = self.plans(parts, &assignment, claims)?;
         let builder = Builder {
             schema: &index_schema,
             spec: &self.specs.tuning.index_spec,
@@ -104,8 +205,7 @@ impl Run<'_> {
             compaction_state: self.task.context_flag("storeCompactionState").then(|| self.specs.compaction_state()),
             stop: &self.env.stop,
         };
-        let built = build_segments(plans, &builder)?;
-        self.publish(built, &claims)
+        build_segments(plans, &builder)
     }
 
     fn input(&self) -> Result<Input> {
@@ -125,11 +225,12 @@ impl Run<'_> {
             dir: self.env.work_dir.join("fetched"),
         };
         match &io.source {
-            InputSource::Druid { data_source, interval, filter } => {
+            InputSource::Druid { data_source, interval, filter, segments } => {
                 input.filter = filter.as_ref().map(FilterSpec::from_json).transpose()?.map(Arc::new);
-                input.segments = match &self.segments {
-                    Some(segments) => segments.clone(),
-                    None => read_segments(data_source, *interval, self.env, &self.handle)?,
+                input.segments = match (&self.segments, segments) {
+                    (Some(pulled), _) => pulled.clone(),
+                    (None, Some(named)) => read_named(data_source, named, self.env, &self.handle)?,
+                    (None, None) => read_segments(data_source, *interval, self.env, &self.handle)?,
                 };
                 self.reports.read(input.segments.len() as u64);
             }
@@ -239,7 +340,10 @@ impl Run<'_> {
         parts: Vec<Part>,
         claims: &ChunkClaims,
     ) -> SegmentPlan {
-        let unique_path = claims.lock_type() == LockType::Append;
+        // Ids of subtasks are provisional, and an attempt that was given up may still push under an allocated one.
+        let unique_path = claims.lock_type() == LockType::Append
+            || self.specs.io.append_to_existing
+            || matches!(self.task.kind, TaskKind::SubTask(_));
         SegmentPlan { data_source: self.specs.schema.data_source.clone(), interval, version, shard_spec, parts, unique_path }
     }
 
@@ -285,9 +389,8 @@ impl Run<'_> {
         }
     }
 
-    fn publish(&self, built: Vec<Built>, claims: &ChunkClaims) -> Result<()> {
+    fn publish(&self, mut segments: Vec<DataSegment>, claims: &ChunkClaims) -> Result<()> {
         self.env.stop.check()?;
-        let mut segments: Vec<DataSegment> = built.into_iter().map(|built| built.segment).collect();
         if self.specs.io.drop_existing {
             segments.extend(self.tombstones(&segments, claims)?);
         }

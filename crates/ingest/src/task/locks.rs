@@ -40,6 +40,7 @@ pub struct ChunkClaims {
     locks: Mutex<HashMap<Interval, TaskLock>>,
     allocated: Mutex<Vec<Allocated>>,
     sequence: Mutex<u64>,
+    locks_max: usize,
 }
 
 impl ChunkClaims {
@@ -72,7 +73,14 @@ impl ChunkClaims {
             locks: Mutex::default(),
             allocated: Mutex::default(),
             sequence: Mutex::default(),
+            locks_max: TIME_CHUNKS_MAX,
         }
+    }
+
+    /// No more locks than `maxAllowedLockCount`.
+    pub fn limited_to(mut self, locks_max: Option<usize>) -> ChunkClaims {
+        self.locks_max = locks_max.map_or(TIME_CHUNKS_MAX, |max| max.min(TIME_CHUNKS_MAX));
+        self
     }
 
     /// The kind of lock that the task works under.
@@ -86,8 +94,9 @@ impl ChunkClaims {
         if let Some(lock) = locks.get(&chunk) {
             return Ok(lock.clone());
         }
-        if locks.len() >= TIME_CHUNKS_MAX {
-            return Err(DruidError::resource_limit(format!("rows of the task lie in more than [{TIME_CHUNKS_MAX}] time chunks")));
+        if locks.len() >= self.locks_max {
+            let message = format!("rows of the task lie in more than [{}] time chunks (maxAllowedLockCount)", self.locks_max);
+            return Err(DruidError::resource_limit(message));
         }
         let wait = self.actions.lock_acquire(self.lock_type, chunk, self.timeout_ms);
         let lock = self

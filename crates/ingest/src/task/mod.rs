@@ -2,6 +2,7 @@
 //! ([`TaskOutcome`]). The same code runs in a peon process and, in tests, in this one.
 
 mod actions;
+mod cluster;
 mod compact;
 mod http;
 mod index;
@@ -9,6 +10,7 @@ mod kill;
 mod lock;
 mod locks;
 pub mod memory;
+pub mod parallel;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use ovate_base::{DruidError, Result};
 use ovate_store::deep::DeepStorage;
 use serde_json::Value;
 
+pub use cluster::TaskCluster;
 pub use actions::{SegmentAllocate, TaskAction, TaskActions};
 pub use http::{HttpTaskActions, OverlordFinder};
 pub use lock::{LockType, TaskLock};
@@ -65,6 +68,8 @@ pub struct TaskEnv {
     pub stop: StopFlag,
     /// Where the live report is written while the task runs; `None` keeps it in memory only.
     pub report_file: Option<PathBuf>,
+    /// Where subtasks report and users look, while the task supervises others.
+    pub chat: parallel::Chat,
 }
 
 /// How a task ended.
@@ -83,6 +88,7 @@ pub async fn run_task(spec: &TaskSpec, env: &TaskEnv) -> TaskOutcome {
     let started = Instant::now();
     let meter = match &spec.kind {
         TaskKind::Index(specs) => Some(index::meter(&specs.tuning)),
+        TaskKind::SubTask(subtask) => Some(index::meter(&subtask.specs.tuning)),
         TaskKind::Compact(compact) => Some(index::meter(&compact.tuning)),
         TaskKind::Kill(_) | TaskKind::Noop { .. } => None,
     };
@@ -124,6 +130,14 @@ async fn work(spec: &TaskSpec, env: &TaskEnv, meter: Option<Arc<Meter>>, reports
             let (spec, specs, env) = (spec.clone(), specs.clone(), env.clone());
             let handle = tokio::runtime::Handle::current();
             let run = tokio::task::spawn_blocking(move || index::run(&spec, &specs, None, &env, handle, meter, reports));
+            run.await.map_err(|e| DruidError::runtime(format!("the task's thread ended early: {e}")))?
+        }
+        TaskKind::SubTask(subtask) => {
+            let meter = meter.expect("made for tasks that read rows");
+            index::prepare_dir(&env.work_dir)?;
+            let (spec, subtask, env) = (spec.clone(), subtask.clone(), env.clone());
+            let handle = tokio::runtime::Handle::current();
+            let run = tokio::task::spawn_blocking(move || index::run_subtask(&spec, &subtask, &env, handle, meter, reports));
             run.await.map_err(|e| DruidError::runtime(format!("the task's thread ended early: {e}")))?
         }
         TaskKind::Compact(compact) => {

@@ -40,6 +40,8 @@ struct Progress {
     read: Option<u64>,
     confirmed: bool,
     waited_ms: u64,
+    /// `rowStats` of subtasks that run.
+    running: Vec<Value>,
 }
 
 /// A task's progress; shared between the task and whoever writes the live report.
@@ -77,6 +79,12 @@ impl Reports {
         self.progress.lock().read = Some(segments);
     }
 
+    /// What running subtasks report now; their counts are shown until they count themselves.
+    pub fn running_subtasks(&self, reports: Vec<Value>) {
+        let stats = |mut report: Value| report["ingestionStatsAndErrors"]["payload"]["rowStats"].take();
+        self.progress.lock().running = reports.into_iter().map(stats).collect();
+    }
+
     /// How the wait for availability ended.
     pub fn availability(&self, confirmed: bool, waited_ms: u64) {
         let mut progress = self.progress.lock();
@@ -90,7 +98,7 @@ impl Reports {
         if let Some(meter) = &self.meter {
             let progress = self.progress.lock();
             let payload = json!({
-                "ingestionState": progress.state.name(), "unparseableEvents": meter.unparseable_events(), "rowStats": meter.row_stats(),
+                "ingestionState": progress.state.name(), "unparseableEvents": meter.unparseable_events(), "rowStats": meter.row_stats(&progress.running),
                 "errorMsg": progress.error, "segmentAvailabilityConfirmed": progress.confirmed,
                 "segmentAvailabilityWaitTimeMs": progress.waited_ms, "recordsProcessed": {},
                 "segmentsRead": progress.read, "segmentsPublished": progress.published});

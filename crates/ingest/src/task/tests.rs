@@ -33,6 +33,7 @@ impl World {
             memory_bytes: 256 << 20,
             stop: StopFlag::default(),
             report_file: None,
+            chat: Default::default(),
         };
         let outcome = run_task(&spec, &env).await;
         let _ = std::fs::remove_dir_all(&env.work_dir);

@@ -1,6 +1,7 @@
 //! The middle manager's side: a bounded number of slots, a peon process a task, logs and reports in the task's directory.
 //! The directory is the contract: `task.json` goes in; `status.json`, `report.json` and `log` come out.
 
+mod chat;
 pub mod http;
 mod peon;
 mod process;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 pub use peon::{PeonFiles, PeonServices, run_peon};
+pub(crate) use process::now_ms;
 
 use crate::spec::{TaskLocation, TaskStatus};
 use crate::task::write_atomically;
@@ -38,9 +40,32 @@ pub struct WorkerConfig {
     pub peon_command: Vec<String>,
     /// Environment variables added for peons.
     pub peon_env: Vec<(String, String)>,
-    /// Host and port that the tasks' locations name.
+    /// Host that the tasks' locations name; their ports are the peons' own.
     pub host: String,
-    pub port: u16,
+    /// Address that peons listen at.
+    pub bind: String,
+    pub ports: PeonPorts,
+}
+
+/// Ports of peons: `druid.indexer.runner.ports`, else from `startPort` to `endPort`.
+#[derive(Debug, Clone)]
+pub struct PeonPorts {
+    pub start: u16,
+    pub end: u16,
+    pub list: Vec<u16>,
+}
+
+impl Default for PeonPorts {
+    fn default() -> Self {
+        PeonPorts { start: 8100, end: u16::MAX, list: Vec::new() }
+    }
+}
+
+impl PeonPorts {
+    /// Ports to try, in order.
+    fn candidates(&self) -> Box<dyn Iterator<Item = u16> + '_> {
+        if self.list.is_empty() { Box::new(self.start..=self.end) } else { Box::new(self.list.iter().copied()) }
+    }
 }
 
 /// Runs tasks as child processes. Cheap to share; all methods may be called at any time.
@@ -117,19 +142,16 @@ impl Worker {
                 status
             }
         };
-        task.status.location = self.location();
         let _ = std::fs::remove_dir_all(&files.work);
         self.entries.lock().insert(task.id.clone(), Entry { task, stop: None });
-    }
-
-    fn location(&self) -> TaskLocation {
-        TaskLocation { host: Some(self.config.host.clone()), port: i32::from(self.config.port), tls_port: -1 }
     }
 
     /// Starts a task. An error when no slot is free; assigning a known task again is no error.
     pub async fn assign(self: &Arc<Self>, task: &Value) -> Result<()> {
         let mut new = WorkerTask::of(task, process::now_ms())?;
-        new.status.location = self.location();
+        let listener = process::listen(&self.config)?;
+        let port = listener.local_addr().map_or(-1, |address| i32::from(address.port()));
+        new.status.location = TaskLocation { host: Some(self.config.host.clone()), port, tls_port: -1 };
         let (stop, stopped) = oneshot::channel();
         let id = new.id.clone();
         {
@@ -145,11 +167,11 @@ impl Worker {
             entries.insert(id.clone(), Entry { task: new, stop: Some(stop) });
         }
         let dir = self.config.base_task_dir.join(&id);
-        match process::start(&self.config, &dir, task) {
-            Ok(child) => {
+        match process::start(&self.config, &dir, task, listener) {
+            Ok(peon) => {
                 let worker = self.clone();
                 tokio::spawn(async move {
-                    let status = process::watch(child, stopped, &id, &PeonFiles::in_dir(&dir)).await;
+                    let status = process::watch(peon, stopped, &id, &PeonFiles::in_dir(&dir)).await;
                     worker.ended(&id, status);
                 });
                 self.changed();
@@ -164,8 +186,8 @@ impl Worker {
     }
 
     fn ended(&self, id: &str, mut status: TaskStatus) {
-        status.location = self.location();
         if let Some(entry) = self.entries.lock().get_mut(id) {
+            status.location = entry.task.status.location.clone();
             entry.task.status = status;
             entry.stop = None;
         }

@@ -1,6 +1,8 @@
 //! The peon: one task in a process of its own. Dies with its parent, writes report and status before it exits.
 
 use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,9 +10,11 @@ use ovate_base::{DruidError, Result};
 use ovate_store::deep::DeepStorage;
 use serde_json::Value;
 
-use super::process::{WATCH_STDIN, now_ms};
+use super::chat;
+use super::process::{INHERITS, now_ms};
 use super::write_status;
 use crate::spec::{TaskSpec, TaskStatus};
+use crate::task::parallel::Chat;
 use crate::task::{StopFlag, TaskActions, TaskEnv, run_task, write_atomically};
 
 /// The files of a task's directory.
@@ -55,7 +59,8 @@ const PARENT_GONE: i32 = 3;
 
 /// Runs the task of `ovate internal peon <dir>`. The exit status is 0 when a status was written, whatever it says.
 pub async fn run_peon(files: &PeonFiles, services: PeonServices) -> Result<i32> {
-    if std::env::var_os(WATCH_STDIN).is_some() {
+    let inherits = std::env::var_os(INHERITS).is_some();
+    if inherits {
         die_with_parent()?;
     }
     let json = read_task(&files.task)?;
@@ -68,7 +73,12 @@ pub async fn run_peon(files: &PeonFiles, services: PeonServices) -> Result<i32> 
         }
     };
     tracing::info!("task starts. task={} type={} datasource={}", spec.id, spec.task_type, spec.data_source);
+    let chat = Chat::default();
+    if inherits {
+        serve_chat(chat::ChatState { task_id: spec.id.clone(), chat: chat.clone(), report: files.report.clone() })?;
+    }
     let env = TaskEnv {
+        chat,
         work_dir: files.work.clone(),
         actions: (services.actions)(&spec),
         storage: services.storage,
@@ -97,13 +107,31 @@ fn read_task(file: &Path) -> Result<Value> {
     serde_json::from_slice(&bytes).map_err(|e| failed(&e))
 }
 
-/// Ends this process as soon as its standard input closes, which happens when the parent dies in whatever way.
+/// Serves what others say to the task, on the socket that is our standard input, until the process ends.
+fn serve_chat(state: chat::ChatState) -> Result<()> {
+    let failed = |e: std::io::Error| DruidError::runtime(format!("the peon's standard input is no listening socket: {e}"));
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
+    let listener = std::net::TcpListener::from(socket);
+    listener.set_nonblocking(true).map_err(failed)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    let routes = ovate_net::server::shell(chat::routes(state));
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, routes).await {
+            tracing::error!("the peon's server ended. error={error}");
+        }
+    });
+    Ok(())
+}
+
+/// Ends this process as soon as the socket that is its standard output closes at the other end, which happens when the
+/// parent dies in whatever way.
 fn die_with_parent() -> Result<()> {
-    let watch = || {
-        let mut input = std::io::stdin();
+    let failed = |e: std::io::Error| DruidError::runtime(format!("cannot watch the parent: {e}"));
+    let mut life = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
+    let watch = move || {
         let mut buffer = [0u8; 64];
         loop {
-            match input.read(&mut buffer) {
+            match life.read(&mut buffer) {
                 Ok(0) => std::process::exit(PARENT_GONE),
                 Err(error) if error.kind() != std::io::ErrorKind::Interrupted => std::process::exit(PARENT_GONE),
                 Ok(_) | Err(_) => {}
@@ -111,5 +139,5 @@ fn die_with_parent() -> Result<()> {
         }
     };
     let thread = std::thread::Builder::new().name("parent-watch".to_owned()).spawn(watch);
-    thread.map(|_| ()).map_err(|e| DruidError::runtime(format!("cannot start a thread: {e}")))
+    thread.map(|_| ()).map_err(failed)
 }

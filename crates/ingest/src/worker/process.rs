@@ -1,9 +1,11 @@
-//! One peon's process: started with its log as output and with an input that closes when this process dies, watched until
-//! it ends.
+//! One peon's process: its standard error is the task's log, its standard input the listening socket of its HTTP server, its
+//! standard output a socket to us that closes when this process dies; watched until it ends.
 
 use std::fs::File;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ovate_base::{DruidError, Result};
@@ -15,8 +17,8 @@ use super::{PeonFiles, WorkerConfig, write_status};
 use crate::spec::TaskStatus;
 use crate::task::write_atomically;
 
-/// Tells a peon that its standard input is the thread of life to its parent.
-pub const WATCH_STDIN: &str = "OVATE_PEON_WATCH_STDIN";
+/// Tells a peon that its standard input is a listening socket and its standard output the thread of life to its parent.
+pub const INHERITS: &str = "OVATE_PEON_INHERITS";
 
 /// Milliseconds since the epoch.
 pub fn now_ms() -> i64 {
@@ -29,28 +31,49 @@ pub fn modified_ms(file: &Path) -> i64 {
     modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or_else(now_ms, |d| d.as_millis() as i64)
 }
 
+/// A peon that runs.
+pub struct Peon {
+    child: Child,
+    /// Kept open as long as we live.
+    life: UnixStream,
+}
+
+/// Finds a free port for a peon (`PortFinder`).
+pub fn listen(config: &WorkerConfig) -> Result<TcpListener> {
+    let mut last = None;
+    for port in config.ports.candidates() {
+        match TcpListener::bind((config.bind.as_str(), port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(format!("{}:{port}: {error}", config.bind)),
+        }
+    }
+    let last = last.unwrap_or_else(|| "druid.indexer.runner.ports is empty".to_owned());
+    Err(DruidError::runtime(format!("no port is free for a peon (druid.indexer.runner.startPort), last tried {last}")))
+}
+
 /// Makes the task's directory and starts its peon.
-pub fn start(config: &WorkerConfig, dir: &Path, task: &Value) -> Result<Child> {
+pub fn start(config: &WorkerConfig, dir: &Path, task: &Value, listener: TcpListener) -> Result<Peon> {
     let failed =
         |what: &str, e: std::io::Error| DruidError::runtime(format!("cannot {what} for a task in [{}]: {e}", dir.display()));
     std::fs::create_dir_all(dir).map_err(|e| failed("make a directory", e))?;
     let files = PeonFiles::in_dir(dir);
     write_atomically(&files.task, task.to_string().as_bytes())?;
     let log = File::create(dir.join("log")).map_err(|e| failed("open a log", e))?;
-    let errors = log.try_clone().map_err(|e| failed("open a log", e))?;
+    let (life, theirs) = UnixStream::pair().map_err(|e| failed("make a socket", e))?;
     let (program, arguments) =
         config.peon_command.split_first().ok_or_else(|| DruidError::runtime("the peon's command is empty"))?;
     let mut command = Command::new(program);
-    command.args(arguments).arg(dir).stdin(Stdio::piped()).stdout(log).stderr(errors).env(WATCH_STDIN, "1").kill_on_drop(true);
+    command.args(arguments).arg(dir).env(INHERITS, "1").kill_on_drop(true);
+    command.stdin(OwnedFd::from(listener)).stdout(OwnedFd::from(theirs)).stderr(log);
     command.envs(config.peon_env.iter().map(|(name, value)| (name, value)));
-    command.spawn().map_err(|e| failed("start a peon", e))
+    let child = command.spawn().map_err(|e| failed("start a peon", e))?;
+    Ok(Peon { child, life })
 }
 
 /// Waits for the end and tells how it was.
-pub async fn watch(mut child: Child, stopped: oneshot::Receiver<String>, id: &str, files: &PeonFiles) -> TaskStatus {
+pub async fn watch(peon: Peon, stopped: oneshot::Receiver<String>, id: &str, files: &PeonFiles) -> TaskStatus {
     let started = Instant::now();
-    // Kept open as long as we live.
-    let input = child.stdin.take();
+    let Peon { mut child, life } = peon;
     let mut reason = None;
     let mut stopped = std::pin::pin!(stopped);
     let exit = tokio::select! {
@@ -64,7 +87,7 @@ pub async fn watch(mut child: Child, stopped: oneshot::Receiver<String>, id: &st
             child.wait().await
         }
     };
-    drop(input);
+    drop(life);
     let _ = tokio::fs::remove_dir_all(&files.work).await;
     let duration_ms = started.elapsed().as_millis() as i64;
     if let Some(status) = read_status(&files.status, id) {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ovate_base::{DruidError, Result};
+use ovate_base::{DruidError, Properties, Result};
 use ovate_control::overlord::RemoteRunner;
 use ovate_control::{Coordinator, CoordinatorSettings, LocalRunner, Overlord, OverlordSettings, TaskRunner};
 use ovate_ingest::worker::http::WorkerState;
-use ovate_ingest::worker::{Worker, WorkerConfig};
+use ovate_ingest::worker::{PeonPorts, Worker, WorkerConfig};
 use ovate_net::{LeaderSelector, NodeRole};
 use ovate_store::now_ms;
 use serde_json::{Map, json};
@@ -87,6 +87,23 @@ pub async fn middle_manager(shared: &Arc<Shared>, handles: &mut TaskHandles) -> 
     Ok(RoleService { role, routes, services, election: None })
 }
 
+/// `druid.indexer.runner.startPort`, `endPort`, and `ports`, a JSON list.
+fn peon_ports(properties: &Properties) -> Result<PeonPorts> {
+    let port = |name: &str, default: u16| -> Result<u16> {
+        let number = properties.int(name, i64::from(default))?;
+        u16::try_from(number).map_err(|_| DruidError::invalid_input(format!("property {name} must be a port, but is {number}")))
+    };
+    const PORTS: &str = "druid.indexer.runner.ports";
+    let list = match properties.get(PORTS).map(str::trim) {
+        None | Some("") => Vec::new(),
+        Some(text) => serde_json::from_str(text)
+            .map_err(|error| DruidError::invalid_input(format!("property {PORTS} must be a JSON list of ports: {error}")))?,
+    };
+    let defaults = PeonPorts::default();
+    let start = port("druid.indexer.runner.startPort", defaults.start)?;
+    Ok(PeonPorts { start, end: port("druid.indexer.runner.endPort", defaults.end)?.max(start), list })
+}
+
 /// The process's one worker, shared by an Overlord and a MiddleManager in it.
 async fn worker(shared: &Shared, handles: &mut TaskHandles) -> Result<Arc<Worker>> {
     if let Some(worker) = &handles.worker {
@@ -96,14 +113,14 @@ async fn worker(shared: &Shared, handles: &mut TaskHandles) -> Result<Arc<Worker
     let program = std::env::current_exe().map_err(|e| DruidError::runtime(format!("cannot find our own program file: {e}")))?;
     let mut command = vec![program.display().to_string(), "internal".to_owned(), "peon".to_owned()];
     command.extend(super::peon::arguments(shared));
-    let port = settings.port(NodeRole::MiddleManager).unwrap_or_else(|| NodeRole::MiddleManager.default_port());
     let config = WorkerConfig {
         capacity: settings.worker_capacity,
         base_task_dir: settings.task_dir.clone(),
         peon_command: command,
         peon_env: Vec::new(),
         host: settings.host.clone(),
-        port,
+        bind: settings.bind.clone(),
+        ports: peon_ports(&settings.properties)?,
     };
     let worker = Worker::start(config).await?;
     handles.worker = Some(worker.clone());
