@@ -34,7 +34,12 @@ pub struct Inventory {
     servers: Mutex<BTreeMap<String, Arc<Server>>>,
     /// Ticks when what is served has changed.
     changes: watch::Sender<u64>,
+    /// Servers that load as fast as they can.
+    turbo: Turbo,
 }
+
+/// Names shared with the queue workers.
+type Turbo = Arc<Mutex<std::collections::BTreeSet<String>>>;
 
 /// One data server.
 pub struct Server {
@@ -52,7 +57,7 @@ pub struct Server {
 struct ServerState {
     /// The full list has been read once.
     synced: bool,
-    served: HashMap<SegmentId, Arc<DataSegment>>,
+    served: Arc<HashMap<SegmentId, Arc<DataSegment>>>,
     loads: HashMap<SegmentId, Arc<DataSegment>>,
     drops: HashMap<SegmentId, Arc<DataSegment>>,
     /// Loads that failed; they are tried again after a while.
@@ -64,7 +69,7 @@ const FAILED_WAIT: Duration = Duration::from_secs(10);
 
 impl Inventory {
     pub fn new(client: HttpClient, discovery: Arc<dyn Discovery>) -> Inventory {
-        Inventory { client, discovery, servers: Mutex::default(), changes: watch::channel(0).0 }
+        Inventory { client, discovery, servers: Mutex::default(), changes: watch::channel(0).0, turbo: Turbo::default() }
     }
 
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -108,11 +113,16 @@ impl Inventory {
             let server = Arc::new(Server::new(name.clone(), node));
             // Followers end when the map holds another server, or none, under their name.
             followers.spawn(follow(self.client.clone(), server.clone(), self.changes.clone()));
-            followers.spawn(work_queue(self.client.clone(), server.clone(), self.changes.clone()));
+            followers.spawn(work_queue(self.client.clone(), server.clone(), self.changes.clone(), self.turbo.clone()));
             servers.insert(name, server);
         }
         while followers.try_join_next().is_some() {}
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Names the servers that load as fast as they can (`turboLoadingNodes`).
+    pub fn set_turbo(&self, names: std::collections::BTreeSet<String>) {
+        *self.turbo.lock() = names;
     }
 
     /// Asks a server to load a segment.
@@ -186,18 +196,18 @@ impl Server {
             return None;
         }
         let position = (answer["counter"]["counter"].as_i64()?, answer["counter"]["hash"].as_i64().unwrap_or(0));
-        let mut state = self.state.lock();
+        let state = &mut *self.state.lock();
         for request in answer["requests"].as_array().into_iter().flatten() {
             let Ok(segment) = DataSegment::from_json(request) else { continue };
             let id = segment.id();
             match request["action"].as_str() {
                 Some("load") => {
                     state.loads.remove(&id);
-                    state.served.insert(id, Arc::new(segment));
+                    Arc::make_mut(&mut state.served).insert(id, Arc::new(segment));
                 }
                 Some("drop") => {
                     state.drops.remove(&id);
-                    state.served.remove(&id);
+                    Arc::make_mut(&mut state.served).remove(&id);
                 }
                 _ => {}
             }
@@ -223,7 +233,7 @@ async fn follow(client: HttpClient, server: Arc<Server>, changes: watch::Sender<
             Ok(bytes) => {
                 failing = false;
                 if position.is_none() {
-                    server.state.lock().served.clear();
+                    server.state.lock().served = Arc::default();
                 }
                 position = serde_json::from_slice::<Value>(&bytes).ok().and_then(|answer| server.apply(&answer));
                 changes.send_modify(|count| *count += 1);
@@ -240,7 +250,7 @@ async fn follow(client: HttpClient, server: Arc<Server>, changes: watch::Sender<
 }
 
 /// Sends a server its changes until the task is aborted.
-async fn work_queue(client: HttpClient, server: Arc<Server>, changes: watch::Sender<u64>) {
+async fn work_queue(client: HttpClient, server: Arc<Server>, changes: watch::Sender<u64>, turbo: Turbo) {
     while !is_forgotten(&server) {
         let batch = {
             let state = server.state.lock();
@@ -253,7 +263,8 @@ async fn work_queue(client: HttpClient, server: Arc<Server>, changes: watch::Sen
             let _ = tokio::time::timeout(POLL, server.queued.notified()).await;
             continue;
         }
-        if let Err(error) = send(&client, &server, &batch).await {
+        let mode = if turbo.lock().contains(&server.name) { "TURBO" } else { "NORMAL" };
+        if let Err(error) = send(&client, &server, &batch, mode).await {
             warn!(server = %server.name, "cannot change the data server's segments: {error}");
             tokio::time::sleep(RETRY).await;
         }
@@ -261,7 +272,7 @@ async fn work_queue(client: HttpClient, server: Arc<Server>, changes: watch::Sen
     }
 }
 
-async fn send(client: &HttpClient, server: &Server, batch: &[(&str, Arc<DataSegment>)]) -> Result<()> {
+async fn send(client: &HttpClient, server: &Server, batch: &[(&str, Arc<DataSegment>)], mode: &str) -> Result<()> {
     let request = |(action, segment): &(&str, Arc<DataSegment>)| {
         let mut request = serde_json::Map::new();
         request.insert("action".into(), json!(action));
@@ -272,9 +283,9 @@ async fn send(client: &HttpClient, server: &Server, batch: &[(&str, Arc<DataSegm
     };
     let body: Vec<Value> = batch.iter().map(request).collect();
     let path = "druid-internal/v1/segments/changeRequests";
-    let url = format!("{}/{path}?timeout={}&loadingMode=NORMAL", server.node.druid_node.url(), LOAD_TIMEOUT.as_millis());
+    let url = format!("{}/{path}?timeout={}&loadingMode={mode}", server.node.druid_node.url(), LOAD_TIMEOUT.as_millis());
     let answer: Value = client.post_json(&url, &body, LOAD_TIMEOUT + Duration::from_secs(10)).await?;
-    let mut state = server.state.lock();
+    let state = &mut *server.state.lock();
     for one in answer.as_array().into_iter().flatten() {
         let Ok(segment) = DataSegment::from_json(&one["request"]) else { continue };
         let id = segment.id();
@@ -284,7 +295,7 @@ async fn send(client: &HttpClient, server: &Server, batch: &[(&str, Arc<DataSegm
             (Some("load"), "SUCCESS") => {
                 state.loads.remove(&id);
                 state.failed.remove(&id);
-                state.served.insert(id, Arc::new(segment));
+                Arc::make_mut(&mut state.served).insert(id, Arc::new(segment));
             }
             (Some("load"), _) => {
                 warn!(server = %server.name, segment = %id, "load failed: {}", one["status"]["failureCause"]);
@@ -294,7 +305,7 @@ async fn send(client: &HttpClient, server: &Server, batch: &[(&str, Arc<DataSegm
             (Some("drop"), _) => {
                 state.drops.remove(&id);
                 if status == "SUCCESS" {
-                    state.served.remove(&id);
+                    Arc::make_mut(&mut state.served).remove(&id);
                 }
             }
             _ => {}

@@ -1,6 +1,7 @@
 //! The Coordinator: knows the used segments and what every data server serves, and has the rules kept. While it leads it
 //! has a [`Term`]. Each round polls, plans by a pure function, and queues what the plan says.
 
+mod dynamic;
 mod http;
 mod inventory;
 mod kill;
@@ -11,12 +12,12 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use ovate_base::{DataSegment, DruidError, Result};
+use ovate_base::{DataSegment, DruidError, Result, SegmentId};
 use ovate_net::{Discovery, HttpClient, LeaderSelector, Leadership, NodeRole};
 use ovate_store::{MetadataStore, now_ms};
 use parking_lot::RwLock;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+pub use dynamic::{Dynamic, Strategy};
 pub use http::routes;
 pub use inventory::Inventory;
 pub use plan::{Plan, ServerSnapshot, Snapshot, plan};
@@ -55,6 +57,8 @@ pub(crate) struct Term {
     rules: RwLock<BTreeMap<String, Vec<Rule>>>,
     /// What the last round found.
     plan: RwLock<Plan>,
+    /// Segments that move, and the servers that they leave.
+    moving: RwLock<HashMap<SegmentId, String>>,
 }
 
 /// Between two looks for what to compact.
@@ -131,6 +135,7 @@ impl Coordinator {
             view: RwLock::new(view),
             rules: RwLock::new(read_rules(&store).await?),
             plan: RwLock::default(),
+            moving: RwLock::default(),
             store,
         });
         *self.term.write() = Some(term.clone());
@@ -163,20 +168,34 @@ impl Coordinator {
         poll(term, full).await?;
         *term.rules.write() = read_rules(&term.store).await?;
         let config = self.config(term).await?;
-        if config["pauseCoordination"].as_bool() == Some(true) {
+        let dynamic = Dynamic::from_json(&config, self.settings.strategy, term.view.read().len());
+        if dynamic.paused {
             return Ok(());
         }
-        let leaving: Vec<&str> =
-            config["decommissioningNodes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let wait_ms = config["millisToWaitBeforeDeleting"].as_u64().unwrap_or(900_000);
-        let moves_max = config["maxSegmentsToMove"].as_u64().unwrap_or(100) as usize;
+        self.inventory.set_turbo(dynamic.turbo.clone());
         let servers = self.inventory.servers();
-        let servers = servers.iter().filter_map(|server| server.snapshot(leaving.contains(&server.name.as_str()))).collect();
+        let servers: Vec<ServerSnapshot> =
+            servers.iter().filter_map(|server| server.snapshot(dynamic.decommissioning.contains(&server.name))).collect();
+        // A move is over when its old server does not serve the segment any more.
+        term.moving
+            .write()
+            .retain(|id, from| servers.iter().any(|server| server.name == *from && server.served.contains_key(id)));
         let done = {
             let (view, rules) = (term.view.read(), term.rules.read());
-            let may_retire = term.began.elapsed() >= Duration::from_millis(wait_ms);
-            plan(Snapshot { used: &view, rules: &rules, servers, now_ms: now_ms(), moves_max, may_retire })
+            let may_retire = term.began.elapsed() >= Duration::from_millis(dynamic.retire_after_ms);
+            let moving = term.moving.read().clone();
+            plan(Snapshot {
+                used: &view,
+                rules: &rules,
+                servers,
+                now_ms: now_ms(),
+                dynamic,
+                moving,
+                may_retire,
+                seed: rand::random(),
+            })
         };
+        term.moving.write().extend(done.moves.iter().cloned());
         for (server, segment) in &done.loads {
             self.inventory.queue_load(server, segment.clone());
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ovate_base::{Properties, Result};
 
+use super::dynamic::Strategy;
+
 /// Settings of a Coordinator.
 #[derive(Debug, Clone)]
 pub struct CoordinatorSettings {
@@ -12,6 +14,8 @@ pub struct CoordinatorSettings {
     pub period: Duration,
     /// Between polls of all segments instead of the changed ones.
     pub full_poll_period: Duration,
+    /// `druid.coordinator.balancer.strategy`.
+    pub strategy: Strategy,
     /// `druid.coordinator.kill.*`; `None` when it is off.
     pub kill: Option<KillSettings>,
 }
@@ -31,7 +35,12 @@ pub struct KillSettings {
 
 impl Default for CoordinatorSettings {
     fn default() -> Self {
-        CoordinatorSettings { period: Duration::from_secs(5), full_poll_period: Duration::from_secs(300), kill: None }
+        CoordinatorSettings {
+            period: Duration::from_secs(5),
+            full_poll_period: Duration::from_secs(300),
+            strategy: Strategy::Cost,
+            kill: None,
+        }
     }
 }
 
@@ -44,6 +53,7 @@ impl CoordinatorSettings {
         let kill = properties.flag("druid.coordinator.kill.on", false)?.then(|| KillSettings::from_properties(properties));
         Ok(CoordinatorSettings {
             period: Duration::from_millis(period.unsigned_abs()),
+            strategy: Strategy::parse(properties.text("druid.coordinator.balancer.strategy", "cost").trim())?,
             kill: kill.transpose()?,
             ..CoordinatorSettings::default()
         })

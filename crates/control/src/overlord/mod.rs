@@ -9,6 +9,7 @@ mod queue;
 mod remote;
 mod runner;
 mod segments;
+pub mod select;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use ovate_net::{LeaderSelector, Leadership};
 use ovate_store::{MetadataStore, TaskLogs};
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, Notify, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 pub(crate) use http::history_range;
 pub use http::routes;
@@ -29,10 +30,11 @@ pub use lockbox::{Decision, LockRequest, Lockbox};
 pub use remote::RemoteRunner;
 pub use runner::{LocalRunner, RunnerTask, TaskRunner, WorkerInfo};
 
-pub use settings::{LogKillSettings, OverlordSettings};
+pub use settings::{LogKillSettings, OverlordSettings, RunnerSettings};
 
 use crate::SegmentBell;
 use queue::Queue;
+use select::SelectConfig;
 
 /// One Overlord.
 pub struct Overlord {
@@ -57,6 +59,8 @@ pub(crate) struct Term {
     queue: parking_lot::Mutex<Queue>,
     /// Wakes the manager.
     queue_changed: Notify,
+    /// How workers are chosen (`/druid/indexer/v1/worker`).
+    select: RwLock<SelectConfig>,
 }
 
 impl Overlord {
@@ -113,6 +117,11 @@ impl Overlord {
                 store.remove_lock(row.row_id).await?;
             }
         }
+        let stored = store.config_json(http::WORKER_CONFIG).await?.unwrap_or_default();
+        let select = SelectConfig::from_json(&stored).unwrap_or_else(|error| {
+            warn!("the stored worker configuration is passed over: {error}");
+            SelectConfig::default()
+        });
         info!(tasks = tasks.len(), locks = rows.len(), "the overlord leads");
         let term = Arc::new(Term {
             store,
@@ -121,6 +130,7 @@ impl Overlord {
             waiting: parking_lot::Mutex::default(),
             queue: parking_lot::Mutex::new(Queue::new(tasks)),
             queue_changed: Notify::new(),
+            select: RwLock::new(select),
         });
         *self.term.write() = Some(term.clone());
         Ok(term)

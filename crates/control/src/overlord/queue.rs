@@ -201,16 +201,18 @@ impl Overlord {
     async fn start_waiting(&self, term: &Arc<Term>) {
         let waiting = term.queue.lock().waiting();
         let settled = waiting.is_empty() || self.runner.settled().await;
+        let select = term.select.read().clone();
         for entry in waiting.into_iter().filter(|entry| settled || !entry.restored) {
             let id = &entry.row.id;
-            match self.runner.assign(&entry.row.payload).await {
+            match self.runner.assign(&entry.row.payload, &select).await {
                 Ok(true) => {
                     info!(task = %id, "started");
                     if let Some(entry) = term.queue.lock().entries.get_mut(id) {
                         entry.assigned = true;
                     }
                 }
-                Ok(false) => return,
+                // Another may suit a worker that has room.
+                Ok(false) => {}
                 Err(error) => {
                     let status = TaskStatus::failed(id, -1, format!("cannot start the task: {error}"));
                     self.end_logged(term, &entry, &status).await;

@@ -1,5 +1,6 @@
 //! Runs tasks on middle managers over HTTP (`HttpRemoteTaskRunner`): follows every announced worker, gives a task to the one
-//! with the most free slots, and calls a task lost when its worker stays away too long.
+//! that the configuration chooses, and calls a task lost when its worker stays away too long. A worker on which one task after
+//! the other fails gets none for a while.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use ovate_base::time::format_iso;
 use ovate_base::{Category, DruidError, Result};
-use ovate_net::{Discovery, HttpClient, NodeRole};
+use ovate_net::{DiscoveredNode, Discovery, HttpClient, NodeRole};
 use ovate_store::meta::{TaskState, TaskStatus};
 use ovate_store::{TaskLogs, now_ms};
 use parking_lot::Mutex;
@@ -16,7 +17,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::runner::{RunnerTask, TaskRunner, WorkerInfo};
+use super::RunnerSettings;
+use super::runner::{DEFAULT_CATEGORY, RunnerTask, TaskRunner, WorkerInfo};
+use super::select::{Candidate, SelectConfig, TaskNeed};
 
 /// How long a long poll is held open.
 const POLL: Duration = Duration::from_secs(60);
@@ -24,9 +27,6 @@ const POLL: Duration = Duration::from_secs(60);
 const CALL: Duration = Duration::from_secs(30);
 /// Wait after a failed call, and between two looks at discovery.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long a worker may be away before its tasks count as lost (`druid.indexer.runner.taskCleanupTimeout` in spirit).
-const LOST_AFTER: Duration = Duration::from_secs(60);
-
 /// How long workers have to be announced before it is believed that there are no others.
 const SETTLING: Duration = Duration::from_secs(5);
 
@@ -35,14 +35,22 @@ struct WorkerState {
     url: String,
     capacity: usize,
     disabled: bool,
+    category: String,
+    version: String,
     tasks: HashMap<String, TaskStatus>,
+    /// Types of those tasks that the worker or an assignment has told.
+    types: HashMap<String, String>,
     last_completed: String,
+    /// Tasks that have failed since the last one that succeeded.
+    failures: u32,
+    blacklisted_until: Option<Instant>,
     /// Since when it does not answer.
     away_since: Option<Instant>,
 }
 
 /// The runner; its followers run until the process stops.
 pub struct RemoteRunner {
+    settings: RunnerSettings,
     client: HttpClient,
     discovery: Arc<dyn Discovery>,
     logs: Arc<dyn TaskLogs>,
@@ -54,12 +62,14 @@ pub struct RemoteRunner {
 impl RemoteRunner {
     /// Starts to follow workers until `shutdown` turns true.
     pub fn start(
+        settings: RunnerSettings,
         client: HttpClient,
         discovery: Arc<dyn Discovery>,
         logs: Arc<dyn TaskLogs>,
         mut shutdown: watch::Receiver<bool>,
     ) -> Arc<RemoteRunner> {
         let runner = Arc::new(RemoteRunner {
+            settings,
             client,
             discovery,
             logs,
@@ -87,9 +97,9 @@ impl RemoteRunner {
             if let Ok(nodes) = self.discovery.nodes(NodeRole::MiddleManager).await {
                 for node in &nodes {
                     let name = node.druid_node.host_and_port();
-                    let capacity = node.services.get("workerNodeService").and_then(|s| s["capacity"].as_u64()).unwrap_or(1);
+                    let offer = Offer::of(node);
                     if followed.get(&name).is_none_or(|task| task.is_finished()) {
-                        let work = self.clone().follow(name.clone(), node.druid_node.url(), capacity as usize);
+                        let work = self.clone().follow(name.clone(), offer);
                         followed.insert(name, tokio::spawn(work));
                     }
                 }
@@ -103,12 +113,13 @@ impl RemoteRunner {
     fn give_up_on_lost(&self) {
         let mut lost = false;
         for (name, worker) in self.workers.lock().iter_mut() {
-            if worker.away_since.is_some_and(|since| since.elapsed() > LOST_AFTER) {
+            if worker.away_since.is_some_and(|since| since.elapsed() > self.settings.lost_after) {
                 for (id, status) in &mut worker.tasks {
                     if status.status == TaskState::Running {
                         warn!(task = %id, worker = %name, "the task's worker is lost");
                         status.status = TaskState::Failed;
-                        status.error_msg = Some(format!("worker [{name}] did not answer for {} s", LOST_AFTER.as_secs()));
+                        status.error_msg =
+                            Some(format!("worker [{name}] did not answer for {} s", self.settings.lost_after.as_secs()));
                         lost = true;
                     }
                 }
@@ -119,10 +130,10 @@ impl RemoteRunner {
         }
     }
 
-    async fn follow(self: Arc<Self>, name: String, url: String, capacity: usize) {
+    async fn follow(self: Arc<Self>, name: String, offer: Offer) {
         let mut position: Option<(i64, i64)> = None;
         loop {
-            match self.poll(&name, &url, capacity, position).await {
+            match self.poll(&name, &offer, position).await {
                 Ok(next) => position = next,
                 Err(error) => {
                     if let Some(worker) = self.workers.lock().get_mut(&name) {
@@ -136,8 +147,9 @@ impl RemoteRunner {
         }
     }
 
-    async fn poll(&self, name: &str, url: &str, capacity: usize, position: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
+    async fn poll(&self, name: &str, offer: &Offer, position: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
         let (counter, hash) = position.unwrap_or((-1, 0));
+        let url = &offer.url;
         let path = format!("{url}/druid-internal/v1/worker?counter={counter}&hash={hash}&timeout={}", POLL.as_millis());
         let bytes = self.client.send(self.client.raw().get(&path), &path, POLL + CALL).await?;
         if bytes.is_empty() {
@@ -147,18 +159,20 @@ impl RemoteRunner {
         if answer["resetCounter"].as_bool() == Some(true) {
             return Ok(None);
         }
-        self.take_list(name, url, capacity, answer["requests"].as_array().map_or(&[], Vec::as_slice))?;
+        self.take_list(name, offer, answer["requests"].as_array().map_or(&[], Vec::as_slice))?;
         let number = |key: &str| answer["counter"][key].as_i64();
         Ok(number("counter").zip(number("hash")))
     }
 
-    fn take_list(&self, name: &str, url: &str, capacity: usize, items: &[Value]) -> Result<()> {
-        let (mut tasks, mut disabled) = (HashMap::new(), false);
+    fn take_list(&self, name: &str, offer: &Offer, items: &[Value]) -> Result<()> {
+        let (mut tasks, mut types, mut disabled) = (HashMap::new(), HashMap::new(), false);
         for item in items {
             match item["type"].as_str() {
                 Some("taskUpdate") => {
                     let status: TaskStatus = serde_json::from_value(item["taskAnnouncement"]["taskStatus"].clone())
                         .map_err(|e| DruidError::runtime(format!("damaged task status of worker [{name}]: {e}")))?;
+                    let task_type = item["taskAnnouncement"]["type"].as_str().unwrap_or_default();
+                    types.insert(status.id.clone(), task_type.to_owned());
                     tasks.insert(status.id.clone(), status);
                 }
                 Some("metadata") => disabled = item["disabled"].as_bool().unwrap_or(false),
@@ -167,20 +181,68 @@ impl RemoteRunner {
         }
         let mut workers = self.workers.lock();
         let worker = workers.entry(name.to_owned()).or_insert_with(|| WorkerState {
-            url: url.to_owned(),
-            capacity,
+            url: offer.url.clone(),
+            capacity: offer.capacity,
             disabled,
+            category: offer.category.clone(),
+            version: offer.version.clone(),
             tasks: HashMap::new(),
+            types: HashMap::new(),
             last_completed: format_iso(now_ms()),
+            failures: 0,
+            blacklisted_until: None,
             away_since: None,
         });
         worker.tasks = tasks;
+        worker.types = types;
         worker.disabled = disabled;
-        worker.capacity = capacity;
+        worker.capacity = offer.capacity;
+        worker.category = offer.category.clone();
+        worker.version = offer.version.clone();
         worker.away_since = None;
         drop(workers);
         self.changed();
         Ok(())
+    }
+
+    /// Name and address of the worker for a task.
+    fn choose(&self, task: &Value, select: &SelectConfig) -> Option<(String, String)> {
+        let workers = self.workers.lock();
+        let now = Instant::now();
+        let able = workers.iter().filter(|(_, worker)| {
+            !worker.disabled && worker.away_since.is_none() && worker.blacklisted_until.is_none_or(|until| until <= now)
+        });
+        let candidates: Vec<Candidate> = able.map(|(name, worker)| worker.candidate(name)).collect();
+        let task_type = task["type"].as_str().unwrap_or_default();
+        let need = TaskNeed {
+            task_type,
+            data_source: task["dataSource"].as_str().unwrap_or_default(),
+            slots: task["resource"]["requiredCapacity"].as_u64().map_or(1, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+        };
+        let of_type: usize = workers.values().map(|worker| worker.running_of(task_type)).sum();
+        let chosen = select.choose(&candidates, need, of_type, self.settings.parallel_ratio)?;
+        Some((chosen.name.clone(), workers[&chosen.name].url.clone()))
+    }
+
+    /// A worker on which tasks fail again and again is passed over for a while, unless too many are already.
+    fn judge(&self, name: &str, status: &TaskStatus) {
+        let mut workers = self.workers.lock();
+        let now = Instant::now();
+        let (all, listed) =
+            (workers.len(), workers.values().filter(|w| w.blacklisted_until.is_some_and(|until| until > now)).count());
+        let Some(worker) = workers.get_mut(name) else { return };
+        if status.status != TaskState::Failed {
+            worker.failures = 0;
+            worker.blacklisted_until = None;
+            return;
+        }
+        worker.failures += 1;
+        let allowed = (listed + 1) * 100 <= all * self.settings.blacklist_percent_max as usize;
+        if worker.failures >= self.settings.failures_max && allowed {
+            warn!(worker = %name, failures = worker.failures, "the worker gets no tasks for {:?}", self.settings.backoff);
+            worker.blacklisted_until = Some(now + self.settings.backoff);
+            worker.failures = 0;
+        }
     }
 
     /// Name and address of the worker that has a task.
@@ -215,22 +277,52 @@ impl RemoteRunner {
     }
 }
 
+/// What a worker announces.
+struct Offer {
+    url: String,
+    capacity: usize,
+    category: String,
+    version: String,
+}
+
+impl Offer {
+    fn of(node: &DiscoveredNode) -> Offer {
+        let service = node.services.get("workerNodeService").cloned().unwrap_or_default();
+        let text = |name: &str, default: &str| service[name].as_str().unwrap_or(default).to_owned();
+        Offer {
+            url: node.druid_node.url(),
+            capacity: service["capacity"].as_u64().unwrap_or(1) as usize,
+            category: text("category", DEFAULT_CATEGORY),
+            version: text("version", "0"),
+        }
+    }
+}
+
+impl WorkerState {
+    fn running_of(&self, task_type: &str) -> usize {
+        let running = self.tasks.values().filter(|status| status.status == TaskState::Running);
+        running.filter(|status| self.types.get(&status.id).is_some_and(|known| known == task_type)).count()
+    }
+
+    fn candidate(&self, name: &str) -> Candidate {
+        Candidate {
+            name: name.to_owned(),
+            category: self.category.clone(),
+            capacity: self.capacity,
+            used: self.tasks.values().filter(|status| status.status == TaskState::Running).count(),
+            parallel_used: self.running_of("index_parallel"),
+        }
+    }
+}
+
 #[async_trait]
 impl TaskRunner for RemoteRunner {
-    async fn assign(&self, task: &Value) -> Result<bool> {
+    async fn assign(&self, task: &Value, select: &SelectConfig) -> Result<bool> {
         let id = task["id"].as_str().unwrap_or_default().to_owned();
         if self.worker_of(&id).is_some() {
             return Ok(true);
         }
-        let free = |worker: &WorkerState| {
-            let running = worker.tasks.values().filter(|status| status.status == TaskState::Running).count();
-            if worker.disabled || worker.away_since.is_some() { 0 } else { worker.capacity.saturating_sub(running) }
-        };
-        let chosen = {
-            let workers = self.workers.lock();
-            let best = workers.iter().max_by_key(|(_, worker)| free(worker)).filter(|(_, worker)| free(worker) > 0);
-            best.map(|(name, worker)| (name.clone(), worker.url.clone()))
-        };
+        let chosen = self.choose(task, select);
         let Some((name, url)) = chosen else { return Ok(false) };
         let path = format!("{url}/druid-internal/v1/worker/assignTask");
         // The answer may get lost after the worker took the task; asking again, anywhere, must not run it twice, so a
@@ -245,6 +337,7 @@ impl TaskRunner for RemoteRunner {
             restarts: 0,
         };
         if let Some(worker) = self.workers.lock().get_mut(&name) {
+            worker.types.insert(id.clone(), task["type"].as_str().unwrap_or_default().to_owned());
             worker.tasks.insert(id.clone(), status);
         }
         match self.client.post_json::<Value>(&path, task, CALL).await {
@@ -277,7 +370,7 @@ impl TaskRunner for RemoteRunner {
     /// When every announced worker has told its tasks, and workers that are starting had time to be announced.
     async fn settled(&self) -> bool {
         let since = self.started.elapsed();
-        if since >= LOST_AFTER {
+        if since >= self.settings.lost_after {
             return true;
         }
         let Ok(nodes) = self.discovery.nodes(NodeRole::MiddleManager).await else { return false };
@@ -291,9 +384,13 @@ impl TaskRunner for RemoteRunner {
         if let Err(error) = self.keep_files(task_id, &url).await {
             warn!(task = task_id, worker = %name, "cannot keep the task's log and report: {error}");
         }
-        if let Some(worker) = self.workers.lock().get_mut(&name) {
-            worker.tasks.remove(task_id);
+        let ended = self.workers.lock().get_mut(&name).and_then(|worker| {
             worker.last_completed = format_iso(now_ms());
+            worker.types.remove(task_id);
+            worker.tasks.remove(task_id)
+        });
+        if let Some(status) = ended {
+            self.judge(&name, &status);
         }
     }
 
@@ -309,6 +406,13 @@ impl TaskRunner for RemoteRunner {
             running: worker.tasks.values().filter(|s| s.status == TaskState::Running).map(|s| s.id.clone()).collect(),
             disabled: worker.disabled,
             last_completed: worker.last_completed.clone(),
+            category: worker.category.clone(),
+            version: worker.version.clone(),
+            parallel: worker.candidate(name).parallel_used,
+            blacklisted_until: worker
+                .blacklisted_until
+                .and_then(|until| until.checked_duration_since(Instant::now()))
+                .map(|left| now_ms() + left.as_millis() as i64),
         };
         workers.iter().map(info).collect()
     }

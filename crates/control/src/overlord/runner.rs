@@ -14,6 +14,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::warn;
 
+use super::select::SelectConfig;
+
 /// A task that a runner has, running or ended.
 #[derive(Debug, Clone)]
 pub struct RunnerTask {
@@ -29,13 +31,20 @@ pub struct WorkerInfo {
     pub running: Vec<String>,
     pub disabled: bool,
     pub last_completed: String,
+    pub category: String,
+    pub version: String,
+    /// Supervising tasks among those that run.
+    pub parallel: usize,
+    /// It gets no tasks before this, in milliseconds since the epoch.
+    pub blacklisted_until: Option<i64>,
 }
 
 /// Runs tasks somewhere.
 #[async_trait]
 pub trait TaskRunner: Send + Sync {
-    /// Starts a task. False: no slot is free now. Asking again for a task that runs is no error.
-    async fn assign(&self, task: &Value) -> Result<bool>;
+    /// Starts a task on a worker that the configuration chooses. False: none has room now. Asking again for a task that runs
+    /// is no error.
+    async fn assign(&self, task: &Value, select: &SelectConfig) -> Result<bool>;
 
     /// Stops a task; unknown ones are no error.
     async fn shutdown(&self, task_id: &str, reason: &str);
@@ -94,7 +103,7 @@ impl LocalRunner {
 
 #[async_trait]
 impl TaskRunner for LocalRunner {
-    async fn assign(&self, task: &Value) -> Result<bool> {
+    async fn assign(&self, task: &Value, _: &SelectConfig) -> Result<bool> {
         let running = self.running();
         let known = task["id"].as_str().is_some_and(|id| running.iter().any(|other| other == id));
         if !known && (self.state.lock().disabled || running.len() >= self.worker.capacity()) {
@@ -141,6 +150,10 @@ impl TaskRunner for LocalRunner {
             running,
             disabled: state.disabled,
             last_completed: state.last_completed.clone(),
+            category: DEFAULT_CATEGORY.to_owned(),
+            version: "0".to_owned(),
+            parallel: parallel_of(&self.worker.tasks()),
+            blacklisted_until: None,
         }]
     }
 
@@ -165,6 +178,14 @@ impl TaskRunner for LocalRunner {
         }
         ours
     }
+}
+
+/// The category of workers that name none.
+pub(super) const DEFAULT_CATEGORY: &str = "_default_worker_category";
+
+/// Supervising tasks that run.
+fn parallel_of(tasks: &[ovate_ingest::worker::WorkerTask]) -> usize {
+    tasks.iter().filter(|task| task.task_type == "index_parallel" && !task.status.state.is_complete()).count()
 }
 
 /// The rest of a log from an offset; a negative one counts from the end.

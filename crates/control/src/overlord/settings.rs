@@ -22,6 +22,58 @@ pub struct OverlordSettings {
     pub log_kill: Option<LogKillSettings>,
 }
 
+/// How workers are watched (`druid.indexer.runner.*`, COV-03).
+#[derive(Debug, Clone)]
+pub struct RunnerSettings {
+    /// How long a worker may be away before its tasks count as lost (`taskCleanupTimeout`).
+    pub lost_after: Duration,
+    /// Failures in a row after which a worker gets no tasks for a while (`maxRetriesBeforeBlacklist`).
+    pub failures_max: u32,
+    /// How long (`workerBlackListBackoffTime`).
+    pub backoff: Duration,
+    /// Part of all workers, in percent, that may be without tasks at a time (`maxPercentageBlacklistWorkers`).
+    pub blacklist_percent_max: u32,
+    /// Part of a worker's slots for supervising tasks (`parallelIndexTaskSlotRatio`).
+    pub parallel_ratio: f64,
+}
+
+impl Default for RunnerSettings {
+    fn default() -> Self {
+        RunnerSettings {
+            lost_after: Duration::from_secs(60),
+            failures_max: 5,
+            backoff: Duration::from_secs(900),
+            blacklist_percent_max: 20,
+            parallel_ratio: 1.0,
+        }
+    }
+}
+
+impl RunnerSettings {
+    pub fn from_properties(properties: &Properties) -> Result<RunnerSettings> {
+        let defaults = RunnerSettings::default();
+        let wait = |name: &str, default: Duration| -> Result<Duration> {
+            Ok(Duration::from_millis(properties.millis(name, default.as_millis() as i64)?.max(1).unsigned_abs()))
+        };
+        let count = |name: &str, default: u32| -> Result<u32> {
+            Ok(u32::try_from(properties.int(name, i64::from(default))?.max(0)).unwrap_or(u32::MAX))
+        };
+        const RATIO: &str = "druid.indexer.runner.parallelIndexTaskSlotRatio";
+        let bad = || DruidError::invalid_input(format!("property {RATIO} must be above 0 and at most 1"));
+        let parallel_ratio: f64 = properties.text(RATIO, "1").trim().parse().map_err(|_| bad())?;
+        if !(parallel_ratio > 0.0 && parallel_ratio <= 1.0) {
+            return Err(bad());
+        }
+        Ok(RunnerSettings {
+            lost_after: wait("druid.indexer.runner.taskCleanupTimeout", defaults.lost_after)?,
+            failures_max: count("druid.indexer.runner.maxRetriesBeforeBlacklist", defaults.failures_max)?.max(1),
+            backoff: wait("druid.indexer.runner.workerBlackListBackoffTime", defaults.backoff)?,
+            blacklist_percent_max: count("druid.indexer.runner.maxPercentageBlacklistWorkers", defaults.blacklist_percent_max)?,
+            parallel_ratio,
+        })
+    }
+}
+
 /// When logs and records of ended tasks are deleted (COV-09).
 #[derive(Debug, Clone)]
 pub struct LogKillSettings {

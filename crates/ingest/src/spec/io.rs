@@ -238,7 +238,11 @@ fn druid(fields: &Fields<'_>) -> Result<InputSource> {
             all.reduce(|a, b| Interval { start: a.start.min(b.start), end: a.end.max(b.end) })
                 .ok_or_else(|| DruidError::invalid_input("[segments] in [inputSource] is empty"))?
         }
-        _ => return Err(DruidError::invalid_input("[inputSource] of type [druid] needs exactly one of [interval] and [segments]")),
+        _ => {
+            return Err(DruidError::invalid_input(
+                "[inputSource] of type [druid] needs exactly one of [interval] and [segments]",
+            ));
+        }
     };
     let data_source = fields.need_text("dataSource")?.to_owned();
     Ok(InputSource::Druid { data_source, interval, filter: fields.get("filter").cloned(), segments })

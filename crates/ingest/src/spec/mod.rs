@@ -26,8 +26,8 @@ pub use compact::CompactSpec;
 pub use index::{DataSchema, IndexSpecs};
 pub use io::{InputFormat, InputSource, IoConfig};
 pub use kill::KillSpec;
-pub use subtask::{SubTaskKind, SubTaskSpec};
 pub use status::{TaskLocation, TaskState, TaskStatus};
+pub use subtask::{SubTaskKind, SubTaskSpec};
 pub use tuning::{PartitionsSpec, TuningConfig};
 
 /// One task: its envelope, and the work itself in [`TaskKind`].

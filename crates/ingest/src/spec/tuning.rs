@@ -159,7 +159,9 @@ impl TuningConfig {
             force_guaranteed_rollup,
             split_hint: fields.get("splitHintSpec").map(SplitHint::from_json).transpose()?.unwrap_or_default(),
             subtask_retries: fields.whole("maxRetry")?.unwrap_or(3).max(0).unsigned_abs(),
-            status_period: Duration::from_millis(fields.whole("taskStatusCheckPeriodMs")?.unwrap_or(1000).clamp(10, 60_000) as u64),
+            status_period: Duration::from_millis(
+                fields.whole("taskStatusCheckPeriodMs")?.unwrap_or(1000).clamp(10, 60_000) as u64
+            ),
             chat_timeout: period(&fields, "chatHandlerTimeout", Duration::from_secs(10))?,
             chat_retries: fields.whole("chatHandlerNumRetries")?.unwrap_or(5).max(0).unsigned_abs(),
             merge_tasks: fields.count("totalNumMergeTasks")?.unwrap_or(10) as usize,

@@ -76,7 +76,8 @@ fn index_specs(spec: &CompactSpec, segments: &[SegmentInput]) -> Result<IndexSpe
             None => TransformSpec::default(),
         },
     };
-    let source = InputSource::Druid { data_source: spec.data_source.clone(), interval: spec.interval, filter: None, segments: None };
+    let source =
+        InputSource::Druid { data_source: spec.data_source.clone(), interval: spec.interval, filter: None, segments: None };
     let io = IoConfig {
         source,
         format: None,

@@ -69,12 +69,13 @@ fn read_named(data_source: &str, named: &[WindowedSegment], env: &TaskEnv, handl
         return Ok(Vec::new());
     };
     let used = used_segments(data_source, hull, env, handle)?;
-    let by_id: hashbrown::HashMap<String, &DataSegment> = used.iter().map(|segment| (segment.id().to_string(), segment)).collect();
+    let by_id: hashbrown::HashMap<String, &DataSegment> =
+        used.iter().map(|segment| (segment.id().to_string(), segment)).collect();
     let mut list = Vec::new();
     for segment in named {
-        let found = by_id.get(&segment.id).ok_or_else(|| {
-            DruidError::conflict(format!("segment [{}] of the input is not used any more", segment.id))
-        })?;
+        let found = by_id
+            .get(&segment.id)
+            .ok_or_else(|| DruidError::conflict(format!("segment [{}] of the input is not used any more", segment.id)))?;
         list.extend(segment.intervals.iter().map(|interval| ((*found).clone(), *interval)));
     }
     segments::pull(list, &env.work_dir.join("segments"), &*env.storage, handle)

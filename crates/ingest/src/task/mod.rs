@@ -24,8 +24,8 @@ use ovate_base::{DruidError, Result};
 use ovate_store::deep::DeepStorage;
 use serde_json::Value;
 
-pub use cluster::TaskCluster;
 pub use actions::{SegmentAllocate, TaskAction, TaskActions};
+pub use cluster::TaskCluster;
 pub use http::{HttpTaskActions, OverlordFinder};
 pub use lock::{LockType, TaskLock};
 pub use report::{IngestionState, Reports, write_atomically};

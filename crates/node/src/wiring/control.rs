@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ovate_base::{DruidError, Properties, Result};
-use ovate_control::overlord::RemoteRunner;
+use ovate_control::overlord::{RemoteRunner, RunnerSettings};
 use ovate_control::{Coordinator, CoordinatorSettings, LocalRunner, Overlord, OverlordSettings, TaskRunner};
 use ovate_ingest::worker::http::WorkerState;
 use ovate_ingest::worker::{PeonPorts, Worker, WorkerConfig};
@@ -58,7 +58,8 @@ pub async fn overlord(shared: &Arc<Shared>, handles: &mut TaskHandles) -> Result
         let worker = worker(shared, handles).await?;
         Arc::new(LocalRunner::new(worker, logs.clone(), shared.name(NodeRole::MiddleManager)))
     } else {
-        RemoteRunner::start(shared.client.clone(), shared.discovery.clone(), logs.clone(), shared.shutdown.clone())
+        let settings = RunnerSettings::from_properties(&shared.settings.properties)?;
+        RemoteRunner::start(settings, shared.client.clone(), shared.discovery.clone(), logs.clone(), shared.shutdown.clone())
     };
     let store = shared.store()?.clone();
     let overlord = Overlord::new(
@@ -82,7 +83,7 @@ pub async fn middle_manager(shared: &Arc<Shared>, handles: &mut TaskHandles) -> 
     let routes = ovate_ingest::worker::http::routes(Arc::new(state));
     let mut services = Map::new();
     let service = json!({"type": "workerNodeService", "ip": shared.settings.host, "capacity": capacity, "version": "0",
-        "category": "_default_worker_category"});
+        "category": shared.settings.properties.text("druid.worker.category", "_default_worker_category")});
     services.insert("workerNodeService".to_owned(), service);
     Ok(RoleService { role, routes, services, election: None })
 }

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use ovate_testkit::{Sandbox, SandboxSettings};
+use ovate_testkit::{Cluster, ClusterSettings, Sandbox, SandboxSettings};
 use serde_json::{Value, json};
 
+use crate::spread::{parallel_load, write_files};
 use crate::tasks::{inline, single};
 
 const LOADS: usize = 20;
@@ -89,6 +90,83 @@ async fn submit(sandbox: &Sandbox, n: usize) -> String {
             }
             Err(error) => assert!(tokio::time::Instant::now() < end, "no overlord takes tasks: {error}"),
         }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Files and rows of one parallel load.
+const FILES: usize = 3;
+const ROWS_PER_FILE: usize = 200;
+
+/// Two Overlords and two MiddleManagers; in every round a plain and a parallel load are posted and one of the four is killed
+/// at a random moment. Five rounds, or as many as `OVATE_ROUNDS` says.
+#[tokio::test(flavor = "multi_thread")]
+async fn masters_and_workers_killed_in_the_middle_of_loads_lose_and_double_nothing() {
+    let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(default);
+    let (seed, rounds) = (number("OVATE_SEED", 20_261_126), number("OVATE_ROUNDS", 5));
+    println!("seed {seed} (OVATE_SEED), {rounds} rounds (OVATE_ROUNDS)");
+    let mut pauses = Pauses(seed);
+    let mut settings = ClusterSettings::page(env!("CARGO_BIN_EXE_ovate"));
+    settings.properties.push(("druid.worker.capacity".to_owned(), "4".to_owned()));
+    let mut cluster = Cluster::start(settings).await;
+    let killable: Vec<usize> =
+        [("master1", "overlord"), ("master2", "overlord"), ("data1", "middleManager"), ("data2", "middleManager")]
+            .iter()
+            .map(|(host, role)| cluster.process(host, role))
+            .collect();
+    let mut loads: Vec<(String, String, usize)> = Vec::new();
+    for round in 0..rounds {
+        let (plain, spread) = (format!("plain{round}"), format!("spread{round}"));
+        let mut task = load(round as usize);
+        task["id"] = json!(plain);
+        post(&cluster, &task).await;
+        let dir = write_files(&cluster, &spread, FILES, ROWS_PER_FILE);
+        post(&cluster, &parallel_load(&spread, &dir, true, json!({}))).await;
+        loads.push((plain, format!("load{round}"), ROWS_PER_LOAD));
+        loads.push((spread.clone(), spread, FILES * ROWS_PER_FILE));
+        tokio::time::sleep(Duration::from_millis(pauses.next_ms(2_500))).await;
+        let victim = killable[pauses.next_ms(killable.len() as u64) as usize];
+        cluster.kill(victim);
+        tokio::time::sleep(Duration::from_millis(pauses.next_ms(1_500))).await;
+        cluster.spawn(victim);
+    }
+    for (id, _, _) in &loads {
+        let status = ended(&cluster, id).await;
+        assert_eq!(status["statusCode"], "SUCCESS", "acknowledged tasks are not lost: {status}\n{}", cluster.logs());
+    }
+    let wanted: usize = loads.iter().map(|(_, _, rows)| rows).sum();
+    if let Err(seen) = cluster.wait_number("SELECT COUNT(*) FROM t", wanted as i64, LIMIT).await {
+        let pages = cluster.sql("SELECT page, COUNT(*) FROM t GROUP BY page").await;
+        panic!("{seen:?} rows, not {wanted}: {pages:?}\n{}", cluster.logs());
+    }
+    let mut expected: Vec<Value> = loads.iter().map(|(_, page, rows)| json!([page, rows])).collect();
+    let rows = cluster.sql("SELECT page, COUNT(*) FROM t GROUP BY page ORDER BY page").await.expect("rows");
+    expected.sort_by_key(|row| row[0].to_string());
+    assert_eq!(json!(rows), json!(expected));
+}
+
+/// Posts a task until some overlord takes it; a task has an id of its own, so asking again cannot load it twice.
+async fn post(cluster: &Cluster, task: &Value) {
+    let end = tokio::time::Instant::now() + LIMIT;
+    loop {
+        match cluster.post("/druid/indexer/v1/task", task).await {
+            Ok(_) => return,
+            Err(error) if error["errorMessage"].as_str().is_some_and(|m| m.contains("already exists")) => return,
+            Err(error) => assert!(tokio::time::Instant::now() < end, "no overlord takes tasks: {error}\n{}", cluster.logs()),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn ended(cluster: &Cluster, id: &str) -> Value {
+    let end = tokio::time::Instant::now() + LIMIT;
+    loop {
+        if let Ok(answer) = cluster.get(&format!("/druid/indexer/v1/task/{id}/status")).await
+            && matches!(answer["status"]["statusCode"].as_str(), Some("SUCCESS" | "FAILED"))
+        {
+            return answer["status"].clone();
+        }
+        assert!(tokio::time::Instant::now() < end, "task {id} does not end\n{}", cluster.logs());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

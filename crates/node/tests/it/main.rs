@@ -6,6 +6,7 @@ mod faults;
 mod journey;
 mod page;
 mod roles;
+mod spread;
 mod storage;
 mod supervisor;
 mod tasks;

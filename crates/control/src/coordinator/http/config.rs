@@ -23,7 +23,7 @@ pub(super) fn routes() -> Router<Arc<Coordinator>> {
         .route("/config", get(config).post(set_config))
         .route("/config/history", get(history))
         .route("/config/syncedBrokers", get(|| async { Json(json!([])) }))
-        .route("/config/cloneStatus", get(|| async { Json(json!({"cloneStatus": []})) }))
+        .route("/config/cloneStatus", get(clone_status))
         .route("/broker/config", get(broker_config).post(set_broker_config))
         .route("/broker/config/history", get(broker_history))
 }
@@ -75,7 +75,7 @@ async fn set_config(
     Ok(())
 }
 
-/// Refuses types that the properties cannot have, and what this build cannot do.
+/// Refuses types that the properties cannot have.
 fn check(given: &Map<String, Value>) -> Result<(), DruidError> {
     let defaults = default_config();
     for (name, value) in given {
@@ -90,13 +90,36 @@ fn check(given: &Map<String, Value>) -> Result<(), DruidError> {
         if !same_kind {
             return Err(DruidError::invalid_input(format!("coordinator config [{name}] cannot be {value}")));
         }
-        let unsupported = matches!(name.as_str(), "cloneServers" | "historicalTierAliases")
-            && value.as_object().is_some_and(|map| !map.is_empty());
-        if unsupported {
-            return Err(DruidError::unsupported(format!("coordinator config [{name}] is not supported")));
-        }
     }
     Ok(())
+}
+
+/// How far clones are (`ServerCloneStatus`).
+async fn clone_status(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Json<Value>> {
+    let config = coordinator.config(&*coordinator.term()?).await?;
+    let servers = coordinator.inventory.servers();
+    let find = |name: &str| servers.iter().find(|server| server.name == name);
+    let status = |(target, source): (&String, &Value)| {
+        let source = source.as_str().unwrap_or_default();
+        let (Some(to), Some(from)) = (find(target), find(source)) else {
+            let state = if find(source).is_none() { "SOURCE_SERVER_MISSING" } else { "TARGET_SERVER_MISSING" };
+            return json!({"sourceServer": source, "targetServer": target, "state": state, "segmentLoadsRemaining": 0,
+                "segmentDropsRemaining": 0, "bytesToLoad": 0});
+        };
+        let (there, wanted) = (ids(to), ids(from));
+        let missing: Vec<_> = wanted.iter().filter(|(id, _)| !there.contains_key(*id)).collect();
+        let surplus = there.keys().filter(|id| !wanted.contains_key(*id)).count();
+        let state = if missing.is_empty() && surplus == 0 { "IN_SYNC" } else { "LOADING" };
+        json!({"sourceServer": source, "targetServer": target, "state": state, "segmentLoadsRemaining": missing.len(),
+            "segmentDropsRemaining": surplus, "bytesToLoad": missing.iter().map(|(_, size)| **size).sum::<i64>()})
+    };
+    let all: Vec<Value> = config["cloneServers"].as_object().into_iter().flatten().map(status).collect();
+    Ok(Json(json!({"cloneStatus": all})))
+}
+
+/// Sizes of what a server serves.
+fn ids(server: &super::super::inventory::Server) -> std::collections::HashMap<ovate_base::SegmentId, i64> {
+    server.served().iter().map(|segment| (segment.id(), segment.size)).collect()
 }
 
 async fn history(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> ApiResult<Json<Value>> {

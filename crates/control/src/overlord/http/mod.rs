@@ -6,6 +6,7 @@ mod supervisors;
 mod tasks;
 mod workers;
 
+pub(super) use workers::WORKER_CONFIG;
 pub(crate) use workers::history_range;
 
 use std::sync::Arc;

@@ -13,10 +13,11 @@ use ovate_store::meta::TaskLock;
 use serde_json::{Value, json};
 
 use super::super::Overlord;
+use super::super::select::SelectConfig;
 use crate::http::audit_info;
 
 /// The name of the worker configuration in the store.
-const WORKER_CONFIG: &str = "worker.config";
+pub const WORKER_CONFIG: &str = "worker.config";
 
 pub(super) async fn list(State(overlord): State<Arc<Overlord>>) -> Json<Value> {
     let workers = overlord.runner.workers().await;
@@ -27,16 +28,16 @@ pub(super) async fn list(State(overlord): State<Arc<Overlord>>) -> Json<Value> {
                 "host": worker.host,
                 "ip": worker.host.rsplit_once(':').map_or(worker.host.as_str(), |(ip, _)| ip),
                 "capacity": worker.capacity,
-                "version": "0",
-                "category": "_default_worker_category",
+                "version": worker.version,
+                "category": worker.category,
                 "disabled": worker.disabled,
             },
             "currCapacityUsed": worker.running.len(),
-            "currParallelIndexCapacityUsed": 0,
+            "currParallelIndexCapacityUsed": worker.parallel,
             "availabilityGroups": worker.running,
             "runningTasks": worker.running,
             "lastCompletedTaskTime": worker.last_completed,
-            "blacklistedUntil": null,
+            "blacklistedUntil": worker.blacklisted_until.map(ovate_base::time::format_iso),
         })
     });
     Json(shown.collect())
@@ -54,17 +55,18 @@ pub(super) async fn config(State(overlord): State<Arc<Overlord>>) -> ApiResult<J
     Ok(Json(stored.unwrap_or(Value::Null)))
 }
 
-/// Stored for clients to read back; with one runner there is nothing to select, so only that strategy is accepted.
+/// Checked, stored with its audit entry, and in force from the next assignment on.
 pub(super) async fn set_config(
     State(overlord): State<Arc<Overlord>>,
     headers: HeaderMap,
     JsonBody(config): JsonBody<Value>,
 ) -> ApiResult<()> {
-    if config.get("autoScaler").is_some_and(|scaler| !scaler.is_null()) {
-        return Err(DruidError::unsupported("worker config with autoScaler").into());
-    }
+    let select = SelectConfig::from_json(&config)?;
     let bytes = config.to_string().into_bytes();
-    overlord.term()?.store.set_config(WORKER_CONFIG, &bytes, Some(&audit_info(&headers))).await?;
+    let term = overlord.term()?;
+    term.store.set_config(WORKER_CONFIG, &bytes, Some(&audit_info(&headers))).await?;
+    *term.select.write() = select;
+    term.queue_changed.notify_one();
     Ok(())
 }
 

@@ -7,6 +7,8 @@ mod chat;
 mod dynamic;
 mod phase;
 pub mod subtask;
+#[cfg(test)]
+mod tests;
 
 pub use board::{Board, Reported};
 pub use chat::{Chat, Supervision, Told};

@@ -31,7 +31,8 @@ pub fn report_pushed(
     handle: &Handle,
 ) -> Result<()> {
     let segments: Vec<Value> = segments.iter().map(DataSegment::to_json).collect();
-    let body = json!({"type": "pushed_segments", "taskId": task.id, "oldSegments": [], "newSegments": segments, "taskReport": report});
+    let body =
+        json!({"type": "pushed_segments", "taskId": task.id, "oldSegments": [], "newSegments": segments, "taskReport": report});
     send(spec, &body, env, handle)
 }
 

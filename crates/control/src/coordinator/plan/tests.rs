@@ -1,0 +1,173 @@
+//! Rounds over small clusters.
+
+use ovate_base::{Interval, ShardSpec};
+use ovate_store::meta::SegmentChange;
+use serde_json::json;
+
+use super::*;
+
+fn segment(day: i64, version: &str) -> DataSegment {
+    let interval = Interval { start: day * 86_400_000, end: (day + 1) * 86_400_000 };
+    let mut segment =
+        DataSegment::new(SegmentId::new("wiki", interval, version, 0), ShardSpec::Numbered { partition_num: 0, partitions: 1 });
+    segment.size = 10;
+    segment
+}
+
+fn view(segments: &[DataSegment]) -> SegmentView {
+    let mut view = SegmentView::default();
+    let change = |segment: &DataSegment| SegmentChange {
+        segment: segment.clone(),
+        used: true,
+        updated: "2024-01-01T00:00:00.000Z".to_owned(),
+        created: "2024-01-01T00:00:00.000Z".to_owned(),
+    };
+    view.apply(segments.iter().map(change).collect());
+    view
+}
+
+fn server(name: &str, max_bytes: i64, served: &[DataSegment]) -> ServerSnapshot {
+    ServerSnapshot {
+        name: name.to_owned(),
+        tier: "_default_tier".to_owned(),
+        max_bytes,
+        served: Arc::new(served.iter().map(|segment| (segment.id(), Arc::new(segment.clone()))).collect()),
+        loading: HashMap::new(),
+        dropping: HashSet::new(),
+        decommissioning: false,
+    }
+}
+
+fn rules(rule: serde_json::Value) -> BTreeMap<String, Vec<Rule>> {
+    BTreeMap::from([("_default".to_owned(), vec![Rule::from_json(&rule).unwrap()])])
+}
+
+fn snapshot<'a>(used: &'a SegmentView, rules: &'a BTreeMap<String, Vec<Rule>>, servers: Vec<ServerSnapshot>) -> Snapshot<'a> {
+    Snapshot {
+        used,
+        rules,
+        servers,
+        now_ms: 100 * 86_400_000,
+        may_retire: true,
+        dynamic: Dynamic::default(),
+        moving: HashMap::new(),
+        seed: 1,
+    }
+}
+
+fn run(used: &SegmentView, rules: &BTreeMap<String, Vec<Rule>>, servers: Vec<ServerSnapshot>) -> Plan {
+    plan(snapshot(used, rules, servers))
+}
+
+fn names(list: &[(String, Arc<DataSegment>)]) -> Vec<String> {
+    list.iter().map(|(server, segment)| format!("{server}:{}:{}", segment.interval.start / 86_400_000, segment.version)).collect()
+}
+
+#[test]
+fn copies_go_to_the_emptiest_servers_newest_first() {
+    let used = view(&[segment(0, "v1"), segment(1, "v1")]);
+    let load = rules(json!({"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}));
+    let done = run(&used, &load, vec![server("a", 100, &[]), server("b", 95, &[])]);
+    assert_eq!(names(&done.loads), ["a:1:v1", "b:0:v1"]);
+    let one = run(&used, &rules(json!({"type": "loadForever"})), vec![server("a", 15, &[])]);
+    assert_eq!(names(&one.loads), ["a:1:v1"], "a full server takes no more, one server holds one copy");
+    assert_eq!(one.missing.len(), 2);
+}
+
+#[test]
+fn hidden_segments_leave_after_their_successors_are_served() {
+    let (old, new) = (segment(0, "v1"), segment(0, "v2"));
+    let used = view(&[old.clone(), new.clone()]);
+    let load = rules(json!({"type": "loadForever"}));
+    let before = run(&used, &load, vec![server("a", 100, std::slice::from_ref(&old))]);
+    assert_eq!(names(&before.loads), ["a:0:v2"]);
+    assert!(before.unused.is_empty() && before.drops.is_empty());
+    let after = run(&used, &load, vec![server("a", 100, &[old.clone(), new.clone()])]);
+    assert_eq!(after.unused, [old.id()]);
+    let retired = run(&view(std::slice::from_ref(&new)), &load, vec![server("a", 100, &[old, new])]);
+    assert_eq!(names(&retired.drops), ["a:0:v1"]);
+}
+
+#[test]
+fn drop_rules_mark_unused_and_surplus_copies_leave() {
+    let used = view(&[segment(0, "v1")]);
+    let dropped = run(&used, &rules(json!({"type": "dropForever"})), vec![server("a", 100, &[segment(0, "v1")])]);
+    assert_eq!(dropped.unused, [segment(0, "v1").id()]);
+    let one = rules(json!({"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}));
+    let servers = vec![server("a", 100, &[segment(0, "v1")]), server("b", 50, &[segment(0, "v1")])];
+    assert_eq!(names(&run(&used, &one, servers).drops), ["b:0:v1"]);
+}
+
+#[test]
+fn a_leaving_servers_segments_are_copied_first() {
+    let used = view(&[segment(0, "v1")]);
+    let one = rules(json!({"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}));
+    let mut leaving = server("a", 100, &[segment(0, "v1")]);
+    leaving.decommissioning = true;
+    let first = run(&used, &one, vec![leaving.clone(), server("b", 50, &[])]);
+    assert_eq!((names(&first.loads), first.drops.len()), (vec!["b:0:v1".to_owned()], 0));
+    let second = run(&used, &one, vec![leaving, server("b", 50, &[segment(0, "v1")])]);
+    assert_eq!(names(&second.drops), ["a:0:v1"]);
+}
+
+#[test]
+fn a_new_server_gets_its_share() {
+    let days: Vec<DataSegment> = (0..8).map(|day| segment(day, "v1")).collect();
+    let used = view(&days);
+    let one = rules(json!({"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}));
+    let first = run(&used, &one, vec![server("a", 100, &days), server("b", 100, &[])]);
+    assert!((3..=5).contains(&first.loads.len()) && first.drops.is_empty(), "{:?}", names(&first.loads));
+    assert!(first.loads.iter().all(|(name, _)| name == "b"));
+    assert_eq!(first.moves.len(), first.loads.len());
+    let moved: Vec<DataSegment> = first.loads.iter().map(|(_, segment)| (**segment).clone()).collect();
+    // Both serve the moved ones now; the copies that moved away leave, whichever server is fuller.
+    let mut next = snapshot(&used, &one, vec![server("a", 1000, &days), server("b", 100, &moved)]);
+    next.moving = first.moves.iter().map(|(id, from)| (id.clone(), from.clone())).collect();
+    let second = plan(next);
+    assert_eq!(second.drops.len(), moved.len());
+    assert!(second.drops.iter().all(|(name, _)| name == "a"));
+    // A balanced tier stays as it is.
+    let rest: Vec<DataSegment> = days.iter().filter(|day| !moved.contains(day)).cloned().collect();
+    let third = run(&used, &one, vec![server("a", 100, &rest), server("b", 100, &moved)]);
+    assert!(third.loads.len() <= 1, "{:?}", names(&third.loads));
+}
+
+#[test]
+fn replicas_are_throttled_and_queues_bounded() {
+    let days: Vec<DataSegment> = (0..8).map(|day| segment(day, "v1")).collect();
+    let used = view(&days);
+    let two = rules(json!({"type": "loadForever", "tieredReplicants": {"_default_tier": 2}}));
+    let servers = || vec![server("a", 1000, &days), server("b", 1000, &[])];
+    let mut throttled = snapshot(&used, &two, servers());
+    throttled.dynamic.replicas_max = 3;
+    assert_eq!(plan(throttled).loads.len(), 3);
+    let mut bounded = snapshot(&used, &two, vec![server("a", 1000, &[]), server("b", 1000, &[])]);
+    bounded.dynamic.queue_max = 2;
+    assert_eq!(plan(bounded).loads.len(), 4);
+}
+
+#[test]
+fn a_clone_mirrors_its_source_and_counts_for_nothing() {
+    let (kept, stale) = (segment(0, "v1"), segment(1, "v1"));
+    let used = view(&[kept.clone()]);
+    let one = rules(json!({"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}));
+    let mut mirrored = snapshot(
+        &used,
+        &one,
+        vec![server("a", 100, std::slice::from_ref(&kept)), server("b", 100, std::slice::from_ref(&stale))],
+    );
+    mirrored.dynamic.clones = BTreeMap::from([("b".to_owned(), "a".to_owned())]);
+    let done = plan(mirrored);
+    assert_eq!((names(&done.loads), names(&done.drops)), (vec!["b:0:v1".to_owned()], vec!["b:1:v1".to_owned()]));
+}
+
+#[test]
+fn an_alias_stands_for_its_tiers() {
+    let used = view(&[segment(0, "v1")]);
+    let hot = rules(json!({"type": "loadForever", "tieredReplicants": {"hot": 1}}));
+    let (mut x, mut y) = (server("a", 100, &[]), server("b", 100, &[]));
+    (x.tier, y.tier) = ("hot1".to_owned(), "hot2".to_owned());
+    let mut aliased = snapshot(&used, &hot, vec![x, y]);
+    aliased.dynamic.aliases = BTreeMap::from([("hot".to_owned(), vec!["hot1".to_owned(), "hot2".to_owned()])]);
+    assert_eq!(names(&plan(aliased).loads), ["a:0:v1", "b:0:v1"]);
+}
