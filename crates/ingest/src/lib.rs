@@ -5,6 +5,7 @@
 pub mod append;
 pub mod format;
 pub mod sample;
+pub mod sampler;
 pub mod source;
 pub mod spec;
 pub mod task;

@@ -109,7 +109,7 @@ impl Dynamic {
 }
 
 /// A list of names, or one text with commas as older clients write it.
-fn names(value: &Value) -> BTreeSet<String> {
+pub fn names(value: &Value) -> BTreeSet<String> {
     match value {
         Value::String(text) => text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
         other => other.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),

@@ -1,6 +1,7 @@
 //! The Coordinator: knows the used segments and what every data server serves, and has the rules kept. While it leads it
 //! has a [`Term`]. Each round polls, plans by a pure function, and queues what the plan says.
 
+mod cleanup;
 mod dynamic;
 mod http;
 mod inventory;
@@ -25,6 +26,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+pub use cleanup::Cleanup;
 pub use dynamic::{Dynamic, Strategy};
 pub use http::routes;
 pub use inventory::Inventory;
@@ -117,6 +119,7 @@ impl Coordinator {
                 () = self.coordinate(&term) => {}
                 () = self.compact_forever(&term) => {}
                 () = self.kill_forever(&term) => {}
+                () = self.clean_forever(&term) => {}
                 _ = leadership.wait_for(|now| *now != Some(office)) => info!("the coordinator's term is over"),
                 _ = shutdown.wait_for(|stop| *stop) => {}
             }
@@ -218,8 +221,7 @@ impl Coordinator {
         let mut reported = String::new();
         loop {
             tokio::time::sleep(COMPACTION_PERIOD).await;
-            let visible = |data_source: &str| visible(&term.view.read(), data_source);
-            if let Err(error) = self.compactor.run(&term.store, self, &visible).await {
+            if let Err(error) = self.compact_now(term).await {
                 let text = error.to_string();
                 if text != reported {
                     warn!("cannot look for compaction: {text}");
@@ -248,6 +250,30 @@ impl Coordinator {
             }
         }
         Err(last)
+    }
+
+    /// Sends a change to the overlord as it came, for endpoints that have moved there.
+    pub(crate) async fn forward(&self, method: ::http::Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let mut last = DruidError::service_unavailable("no overlord is there");
+        for base in self.overlords().await? {
+            let url = format!("{base}/druid/indexer/v1{path}");
+            let mut request = self.client.raw().request(method.clone(), &url);
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            match self.client.send(request, &url, OVERLORD_DEADLINE).await {
+                Ok(bytes) => return ovate_net::body::parse_json(&bytes),
+                Err(error) if matches!(error.category, ovate_base::Category::ServiceUnavailable) => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Looks for what to compact now.
+    pub(crate) async fn compact_now(&self, term: &Term) -> Result<()> {
+        let visible = |data_source: &str| visible(&term.view.read(), data_source);
+        self.compactor.run(&term.store, self, &visible).await.map(|_| ())
     }
 
     async fn ask_overlord(&self, path: &str) -> Result<Value> {

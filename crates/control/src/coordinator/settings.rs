@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ovate_base::{Properties, Result};
 
+use super::cleanup::Cleanup;
 use super::dynamic::Strategy;
 
 /// Settings of a Coordinator.
@@ -16,6 +17,8 @@ pub struct CoordinatorSettings {
     pub full_poll_period: Duration,
     /// `druid.coordinator.balancer.strategy`.
     pub strategy: Strategy,
+    /// `druid.coordinator.kill.<metadata>.*`.
+    pub cleanups: Vec<Cleanup>,
     /// `druid.coordinator.kill.*`; `None` when it is off.
     pub kill: Option<KillSettings>,
 }
@@ -39,6 +42,7 @@ impl Default for CoordinatorSettings {
             period: Duration::from_secs(5),
             full_poll_period: Duration::from_secs(300),
             strategy: Strategy::Cost,
+            cleanups: Vec::new(),
             kill: None,
         }
     }
@@ -54,6 +58,7 @@ impl CoordinatorSettings {
         Ok(CoordinatorSettings {
             period: Duration::from_millis(period.unsigned_abs()),
             strategy: Strategy::parse(properties.text("druid.coordinator.balancer.strategy", "cost").trim())?,
+            cleanups: Cleanup::from_properties(properties)?,
             kill: kill.transpose()?,
             ..CoordinatorSettings::default()
         })

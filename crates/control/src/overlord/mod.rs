@@ -44,6 +44,7 @@ pub struct Overlord {
     runner: Arc<dyn TaskRunner>,
     logs: Arc<dyn TaskLogs>,
     bell: SegmentBell,
+    samplings: tokio::sync::Semaphore,
     term: RwLock<Option<Arc<Term>>>,
 }
 
@@ -72,7 +73,7 @@ impl Overlord {
         logs: Arc<dyn TaskLogs>,
         bell: SegmentBell,
     ) -> Arc<Overlord> {
-        Arc::new(Overlord { settings, store, selector, runner, logs, bell, term: RwLock::new(None) })
+        Arc::new(Overlord { settings, store, selector, runner, logs, bell, samplings: http::turns(), term: RwLock::new(None) })
     }
 
     /// Leads whenever elected, until `shutdown` turns true.

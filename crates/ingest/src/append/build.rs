@@ -107,7 +107,8 @@ fn build(plan: SegmentPlan, builder: &Builder<'_>, dir: &Path) -> Result<Built> 
     Ok(Built { segment, rows: report.row_count })
 }
 
-fn write(mut parts: Vec<Part>, schema: &IndexSchema, spec: &IndexSpec, dir: &Path) -> Result<WriteReport> {
+/// Writes parts as one segment into `dir`, without pushing it.
+pub fn write(mut parts: Vec<Part>, schema: &IndexSchema, spec: &IndexSpec, dir: &Path) -> Result<WriteReport> {
     if let [Part::Memory(index)] = &mut parts[..] {
         return index.persist(dir, spec);
     }

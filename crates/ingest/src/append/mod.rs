@@ -8,7 +8,7 @@ mod meter;
 mod partition;
 mod sink;
 
-pub use build::{Builder, Built, SegmentPlan, build_segments, pack};
+pub use build::{Builder, Built, SegmentPlan, build_segments, pack, write};
 pub use feed::{Feed, Input, run_feed};
 pub use meter::{Meter, Phase, Totals};
 pub use partition::{Assignment, Bucket, Collector, Partitioning};

@@ -6,8 +6,9 @@ use std::hash::{DefaultHasher, Hasher};
 
 use hashbrown::HashMap;
 use ovate_base::segment::shard::{hash_bucket, hash_key_json, murmur3_32};
-use ovate_base::{Granularity, Interval, Result};
+use ovate_base::{DruidError, Granularity, Interval, Result};
 use ovate_compute::Value;
+use serde_json::{Value as Json, json};
 
 use super::sink::PartKey;
 use crate::format::{Batch, Column};
@@ -257,6 +258,72 @@ impl Collector {
     }
 }
 
+/// Keys of one chunk that a subtask tells its supervisor; more are thinned out.
+const KEYS_TOLD_MAX: usize = 1 << 14;
+
+impl Collector {
+    /// What was seen, for the supervisor of a subtask (`DimensionCardinalityReport`, `DimensionDistributionReport`).
+    pub fn to_json(&self) -> Json {
+        let chunk = |(chunk, seen): (&Interval, &Seen)| {
+            let mut keys: Vec<(&RangeKey, u64)> = seen.keys.iter().map(|(key, count)| (key, *count)).collect();
+            while keys.len() > KEYS_TOLD_MAX {
+                // Each second key stands for its neighbour too.
+                keys = keys.chunks(2).map(|pair| (pair[0].0, pair.iter().map(|(_, count)| count).sum())).collect();
+            }
+            (chunk.to_string(), json!({"rows": seen.rows, "smallest": seen.smallest.0, "keys": keys}))
+        };
+        Json::Object(self.chunks.iter().map(chunk).collect())
+    }
+
+    /// Adds what a subtask saw.
+    pub fn join_json(&mut self, told: &Json) -> Result<()> {
+        let damaged = || DruidError::invalid_input("a subtask told a damaged distribution");
+        for (interval, part) in told.as_object().ok_or_else(damaged)? {
+            let seen = self.chunks.entry(Interval::parse(interval)?).or_default();
+            seen.rows += part["rows"].as_u64().ok_or_else(damaged)?;
+            for hash in part["smallest"].as_array().into_iter().flatten() {
+                seen.smallest.add(hash.as_u64().ok_or_else(damaged)?);
+            }
+            let keys: Vec<(RangeKey, u64)> = serde_json::from_value(part["keys"].clone()).map_err(|_| damaged())?;
+            for (key, count) in keys {
+                *seen.keys.entry(key).or_default() += count;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Partitioning {
+    /// The form that subtasks are given.
+    pub fn to_json(&self) -> Json {
+        let bucket = |(chunk, bucket): (&Interval, &Bucket)| {
+            let json = match bucket {
+                Bucket::One => json!({}),
+                Bucket::Hashed { buckets } => json!({"hashed": buckets}),
+                Bucket::Ranges { bounds } => json!({"ranges": bounds}),
+            };
+            (chunk.to_string(), json)
+        };
+        Json::Object(self.chunks.iter().map(bucket).collect())
+    }
+
+    pub fn from_json(json: &Json) -> Result<Partitioning> {
+        let damaged = || DruidError::invalid_input("[partitioning] of a subtask is damaged");
+        let mut chunks = HashMap::new();
+        for (interval, part) in json.as_object().into_iter().flatten() {
+            let bucket = match (part.get("hashed"), part.get("ranges")) {
+                (Some(count), _) => {
+                    Bucket::Hashed { buckets: count.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(damaged)? }
+                }
+                (None, Some(bounds)) => Bucket::Ranges { bounds: serde_json::from_value(bounds.clone()).map_err(|_| damaged())? },
+                (None, None) => Bucket::One,
+            };
+            chunks.insert(Interval::parse(interval)?, bucket);
+        }
+        Ok(Partitioning { chunks })
+    }
+}
+
 impl Seen {
     fn count(&mut self, key: RangeKey) {
         self.rows += 1;
@@ -283,7 +350,7 @@ fn check_single_values(names: &[String], columns: &[Option<&Column>], selection:
         if let Some(Column::Values(values)) = column
             && selection.iter().any(|row| matches!(&values[*row as usize], Value::Array(list) if list.len() > 1))
         {
-            return Err(ovate_base::DruidError::invalid_input(format!("cannot partition on multi-value dimension [{name}]")));
+            return Err(DruidError::invalid_input(format!("cannot partition on multi-value dimension [{name}]")));
         }
     }
     Ok(())

@@ -27,7 +27,7 @@ pub use index::{DataSchema, IndexSpecs};
 pub use io::{InputFormat, InputSource, IoConfig};
 pub use kill::KillSpec;
 pub use status::{TaskLocation, TaskState, TaskStatus};
-pub use subtask::{SubTaskKind, SubTaskSpec};
+pub use subtask::{MergeSpec, SubTaskKind, SubTaskSpec};
 pub use tuning::{PartitionsSpec, TuningConfig};
 
 /// One task: its envelope, and the work itself in [`TaskKind`].
@@ -166,7 +166,12 @@ fn kind(task_type: &str, fields: &fields::Fields<'_>) -> Result<(String, TaskKin
             let specs = IndexSpecs::from_json(fields.need("spec")?)?;
             Ok((specs.schema.data_source.clone(), TaskKind::Index(Box::new(specs))))
         }
-        "single_phase_sub_task" => {
+        "single_phase_sub_task"
+        | "partial_index_generate"
+        | "partial_dimension_cardinality"
+        | "partial_dimension_distribution"
+        | "partial_range_index_generate"
+        | "partial_index_generic_merge" => {
             let subtask = SubTaskSpec::from_fields(task_type, fields)?;
             Ok((subtask.specs.schema.data_source.clone(), TaskKind::SubTask(Box::new(subtask))))
         }
@@ -184,21 +189,10 @@ fn kind(task_type: &str, fields: &fields::Fields<'_>) -> Result<(String, TaskKin
             fields.refuse(&["firehose"])?;
             Ok((fields.text("dataSource")?.unwrap_or("none").to_owned(), TaskKind::Noop { run_time_ms }))
         }
-        "query_controller"
-        | "query_worker"
-        | "index_kafka"
-        | "index_kinesis"
-        | "index_rabbit"
-        | "archive"
-        | "move"
-        | "restore"
-        | "partial_index_generate"
-        | "partial_dimension_cardinality"
-        | "partial_dimension_distribution"
-        | "partial_range_index_generate"
-        | "partial_index_generic_merge"
-        | "index_hadoop"
-        | "index_realtime" => Err(DruidError::unsupported(format!("task type [{task_type}] is not supported"))),
+        "query_controller" | "query_worker" | "index_kafka" | "index_kinesis" | "index_rabbit" | "archive" | "move"
+        | "restore" | "index_hadoop" | "index_realtime" => {
+            Err(DruidError::unsupported(format!("task type [{task_type}] is not supported")))
+        }
         other => Err(DruidError::invalid_input(format!("unknown task type [{other}]"))),
     }
 }

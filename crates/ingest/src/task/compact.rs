@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ovate_base::{Granularity, Interval, Result};
+use ovate_base::{DruidError, Granularity, Interval, Result};
 use ovate_compute::ColumnSource;
 use ovate_compute::aggregate::AggregatorSpec;
 use ovate_segment::incremental::DimensionSchema;
@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use super::TaskEnv;
 use super::index;
+use super::locks::ChunkClaims;
 use super::report::Reports;
 use crate::append::Meter;
 use crate::source::segments::SegmentInput;
@@ -32,6 +33,7 @@ pub fn run(
     meter: Arc<Meter>,
     reports: Arc<Reports>,
 ) -> Result<()> {
+    lock_chunks(task, spec, env, &handle)?;
     let segments = index::read_segments(&spec.data_source, spec.interval, env, &handle)?;
     if segments.is_empty() {
         tracing::warn!("no segments to compact. task={} interval={}", task.id, spec.interval);
@@ -39,6 +41,42 @@ pub fn run(
     }
     let specs = index_specs(spec, &segments)?;
     index::run(task, &specs, Some(segments), env, handle, meter, reports)
+}
+
+/// How often chunks are looked at again when new ones appear while the known ones are being locked.
+const LOOKS_MAX: usize = 10;
+
+/// Locks every chunk that will be rewritten before its segments are listed, lest rows that are added meanwhile get lost.
+fn lock_chunks(task: &TaskSpec, spec: &CompactSpec, env: &TaskEnv, handle: &Handle) -> Result<()> {
+    let granularity = GranularitySpec {
+        segment: spec.segment_granularity.clone(),
+        query: Granularity::None,
+        rollup: false,
+        intervals: Vec::new(),
+    };
+    let claims = ChunkClaims::new(task, &granularity, false, env.actions.clone(), handle.clone());
+    let mut locked: Vec<Interval> = Vec::new();
+    for _ in 0..LOOKS_MAX {
+        let used = index::used_segments(&spec.data_source, spec.interval, env, handle)?;
+        let mut wanted = joined(used.iter().map(|segment| segment.interval).collect());
+        if let Some(granularity) = &spec.segment_granularity {
+            let of = GranularitySpec { segment: Some(granularity.clone()), intervals: wanted, ..granularity_of_nothing() };
+            wanted = of.chunks(super::locks::TIME_CHUNKS_MAX)?;
+        }
+        wanted.retain(|chunk| !locked.iter().any(|known| known.encloses(chunk)));
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for chunk in wanted {
+            claims.lock(chunk)?;
+            locked.push(chunk);
+        }
+    }
+    Err(DruidError::conflict(format!("time chunks of [{}] keep changing while they are being locked", spec.data_source)))
+}
+
+fn granularity_of_nothing() -> GranularitySpec {
+    GranularitySpec { segment: None, query: Granularity::None, rollup: false, intervals: Vec::new() }
 }
 
 /// The index task that does the work.
@@ -89,7 +127,10 @@ fn index_specs(spec: &CompactSpec, segments: &[SegmentInput]) -> Result<IndexSpe
 
 /// The segments' own time chunks; ones that overlap are joined.
 fn chunks(segments: &[SegmentInput]) -> Vec<Interval> {
-    let mut intervals: Vec<Interval> = segments.iter().map(|input| input.descriptor.interval).collect();
+    joined(segments.iter().map(|input| input.descriptor.interval).collect())
+}
+
+fn joined(mut intervals: Vec<Interval>) -> Vec<Interval> {
     intervals.sort_by_key(|interval| (interval.start, interval.end));
     let mut out: Vec<Interval> = Vec::new();
     for interval in intervals {

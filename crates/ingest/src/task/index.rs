@@ -10,27 +10,34 @@ use ovate_base::segment::{DataSegment, SegmentId, ShardSpec};
 use ovate_base::{DruidError, Interval, Result};
 use ovate_compute::filter::FilterSpec;
 use ovate_segment::incremental::{Discovery, IndexSchema};
+use ovate_segment::write::WriteReport;
+use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::TaskEnv;
 use super::actions::TaskAction;
 use super::lock::LockType;
 use super::locks::ChunkClaims;
-use super::parallel::{self, Phases};
+use super::parallel::{self, Phases, Rollup};
 use super::report::{IngestionState, Reports};
 use crate::append::{
     Assignment, Bucket, Builder, Built, Collector, Feed, Input, Meter, Part, PartKey, Partitioning, Phase, SegmentPlan, Sink,
-    SinkLimits, build_segments, pack, run_feed,
+    SinkLimits, build_segments, pack, run_feed, write as write_parts,
 };
 use crate::format::{Batch, Wanted};
 use crate::source;
 use crate::source::segments::{self, SegmentInput};
 use crate::spec::io::WindowedSegment;
-use crate::spec::{IndexSpecs, InputSource, PartitionsSpec, SubTaskKind, SubTaskSpec, TaskKind, TaskSpec, TuningConfig};
+use crate::spec::{
+    IndexSpecs, InputSource, MergeSpec, PartitionsSpec, SubTaskKind, SubTaskSpec, TaskKind, TaskSpec, TuningConfig,
+};
 use crate::transform::RowMaker;
 
 /// How often it is asked whether segments are served.
 const AVAILABILITY_PERIOD: Duration = Duration::from_millis(500);
+
+/// The folder of deep storage that parts of segments wait in.
+const PARTS_FOLDER: &str = "shuffle-data";
 
 /// Everything of one run.
 struct Run<'a> {
@@ -112,13 +119,27 @@ pub fn run_subtask(
 ) -> Result<()> {
     let now_ms = crate::worker::now_ms();
     let run = Run { task, specs: &subtask.specs, env, handle, meter, reports, now_ms, segments: None };
-    match subtask.kind {
+    match &subtask.kind {
         SubTaskKind::SinglePhase => {
             let built = run.build(&run.claims())?;
-            env.stop.check()?;
-            let segments: Vec<DataSegment> = built.into_iter().map(|built| built.segment).collect();
-            run.reports.published(segments.len() as u64);
-            parallel::subtask::report_pushed(task, subtask, &segments, run.reports.to_json(), env, &run.handle)
+            run.report_built(subtask, built)
+        }
+        SubTaskKind::Collect => {
+            let collector = run.collect(&run.input()?)?;
+            let body = json!({"type": "dimension_distribution", "taskId": task.id, "distribution": collector.to_json(),
+                "taskReport": run.reports.to_json()});
+            parallel::subtask::send(subtask, &body, env, &run.handle)
+        }
+        SubTaskKind::Generate(partitioning) => {
+            let parts = run.generate(Partitioning::from_json(partitioning)?)?;
+            let body = json!({"type": "generated_partitions", "taskId": task.id, "partitions": parts,
+                "taskReport": run.reports.to_json()});
+            parallel::subtask::send(subtask, &body, env, &run.handle)
+        }
+        SubTaskKind::Merge(merges) => {
+            let plans = run.merge_plans(merges)?;
+            let built = run.build_all(plans, &run.specs.schema.index_schema())?;
+            run.report_built(subtask, built)
         }
     }
 }
@@ -126,11 +147,79 @@ pub fn run_subtask(
 impl Run<'_> {
     fn run(&self) -> Result<()> {
         let claims = self.claims();
+        // What replaces itself is locked before it is read, lest rows that are added meanwhile get lost.
+        let replaces_itself = matches!(&self.specs.io.source, InputSource::Druid { data_source, .. } if *data_source == self.task.data_source)
+            && !self.specs.io.append_to_existing;
+        if replaces_itself {
+            for chunk in self.specs.schema.granularity.chunks(super::locks::TIME_CHUNKS_MAX)? {
+                claims.lock(chunk)?;
+            }
+        }
         let segments = match self.splits()? {
             Some(splits) => self.supervise(splits, &claims)?,
             None => self.build(&claims)?.into_iter().map(|built| built.segment).collect(),
         };
         self.publish(segments, &claims)
+    }
+
+    fn report_built(&self, subtask: &SubTaskSpec, built: Vec<Built>) -> Result<()> {
+        self.env.stop.check()?;
+        let segments: Vec<DataSegment> = built.into_iter().map(|built| built.segment).collect();
+        self.reports.published(segments.len() as u64);
+        parallel::subtask::report_pushed(self.task, subtask, &segments, self.reports.to_json(), self.env, &self.handle)
+    }
+
+    /// Rows by bucket, each bucket's merged and pushed as a part; tells where they are.
+    fn generate(&self, partitioning: Partitioning) -> Result<Vec<serde_json::Value>> {
+        self.reports.state(IngestionState::BuildSegments);
+        let claims = self.claims();
+        let (assignment, schema) = (self.assignment(partitioning), self.specs.schema.index_schema());
+        let parts = self.index_rows(&self.input()?, &assignment, &schema, &claims)?;
+        let mut buckets: std::collections::BTreeMap<PartKey, Vec<Part>> = Default::default();
+        for (key, part) in parts {
+            buckets.entry(key).or_default().push(part);
+        }
+        let mut out = Vec::with_capacity(buckets.len());
+        for (number, (key, parts)) in buckets.into_iter().enumerate() {
+            self.env.stop.check()?;
+            let dir = self.env.work_dir.join(format!("part-{number}"));
+            prepare_dir(&dir)?;
+            let report = write_parts(parts, &schema, &self.specs.tuning.index_spec, &dir)?;
+            let shard_spec = ShardSpec::Numbered { partition_num: key.bucket as i32, partitions: 0 };
+            let id = SegmentId::new(PARTS_FOLDER, key.chunk, claims.lock(key.chunk)?.version, key.bucket as i32);
+            let mut part = DataSegment::new(id, shard_spec);
+            (part.total_rows, part.size) = (Some(report.row_count as i64), report.size_bytes as i64);
+            let part = self.handle.block_on(self.env.storage.push(&dir, &part, true))?;
+            let _ = std::fs::remove_dir_all(&dir);
+            out.push(json!({"interval": key.chunk, "bucketId": key.bucket, "part": part.to_json()}));
+        }
+        Ok(out)
+    }
+
+    /// Pulls the parts of segments that are to be merged.
+    fn merge_plans(&self, merges: &[MergeSpec]) -> Result<Vec<SegmentPlan>> {
+        let mut plans = Vec::with_capacity(merges.len());
+        for (number, merge) in merges.iter().enumerate() {
+            let mut parts = Vec::with_capacity(merge.parts.len());
+            for (at, part) in merge.parts.iter().enumerate() {
+                self.env.stop.check()?;
+                let dir = self.env.work_dir.join(format!("pulled-{number}-{at}"));
+                prepare_dir(&dir)?;
+                let size_bytes = self.handle.block_on(self.env.storage.pull(part, &dir))?;
+                let row_count = part.total_rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
+                let report = WriteReport { row_count, dimensions: Vec::new(), metrics: Vec::new(), interval: None, size_bytes };
+                parts.push(Part::Disk { dir, report });
+            }
+            plans.push(SegmentPlan {
+                data_source: self.specs.schema.data_source.clone(),
+                interval: merge.interval,
+                version: merge.version.clone(),
+                shard_spec: merge.shard_spec.clone(),
+                parts,
+                unique_path: true,
+            });
+        }
+        Ok(plans)
     }
 
     fn claims(&self) -> ChunkClaims {
@@ -181,7 +270,26 @@ impl Run<'_> {
             Some(spec) => spec.clone(),
             None => parallel::index_spec_json(self.specs),
         };
-        parallel::supervise(&phases, &spec, splits, claims, self.specs.io.append_to_existing, &self.meter)
+        if matches!(tuning.partitions, PartitionsSpec::Dynamic { .. }) {
+            return parallel::supervise(&phases, &spec, splits, claims, self.specs.io.append_to_existing, &self.meter);
+        }
+        let (partitions, meter, merge_tasks) = (&tuning.partitions, &*self.meter, tuning.merge_tasks);
+        let rollup = Rollup { phases, spec, splits, claims, partitions, meter, merge_tasks };
+        parallel::supervise_rollup(&rollup, self.collector(), |partitioning, chunk, used, at| {
+            self.shard_spec(&self.assignment(partitioning.clone()).bucket(&chunk), used, at)
+        })
+    }
+
+    fn assignment(&self, partitioning: Partitioning) -> Assignment {
+        let schema = &self.specs.schema;
+        let dimensions: Vec<String> = schema.dimensions.dimensions.iter().map(|d| d.name.to_string()).collect();
+        Assignment::new(&self.specs.tuning.partitions, partitioning, &schema.granularity.query, dimensions)
+    }
+
+    fn collector(&self) -> Collector {
+        let schema = &self.specs.schema;
+        let dimensions = schema.dimensions.dimensions.iter().map(|d| d.name.to_string()).collect();
+        Collector::new(&self.specs.tuning.partitions, schema.granularity.rollup, &schema.granularity.query, dimensions)
     }
 
     /// Reads all input and pushes its segments.
@@ -190,14 +298,16 @@ impl Run<'_> {
         let input = self.input()?;
         let partitioning = self.determine_partitions(&input)?;
         self.reports.state(IngestionState::BuildSegments);
-        let dimensions: Vec<String> = schema.dimensions.dimensions.iter().map(|d| d.name.to_string()).collect();
-        let partitions = &self.specs.tuning.partitions;
-        let assignment = Assignment::new(partitions, partitioning, &schema.granularity.query, dimensions);
+        let assignment = self.assignment(partitioning);
         let index_schema = schema.index_schema();
         let parts = self.index_rows(&input, &assignment, &index_schema, claims)?;
         let plans = self.plans(parts, &assignment, claims)?;
+        self.build_all(plans, &index_schema)
+    }
+
+    fn build_all(&self, plans: Vec<SegmentPlan>, schema: &IndexSchema) -> Result<Vec<Built>> {
         let builder = Builder {
-            schema: &index_schema,
+            schema,
             spec: &self.specs.tuning.index_spec,
             dir: &self.env.work_dir,
             storage: &*self.env.storage,
@@ -251,19 +361,21 @@ impl Run<'_> {
             }
             PartitionsSpec::Hashed { num_shards: None, .. } | PartitionsSpec::Range { .. } => {}
         }
+        Ok(self.collect(input)?.finish())
+    }
+
+    /// What the partitions depend on, over all rows.
+    fn collect(&self, input: &Input) -> Result<Collector> {
         self.reports.state(IngestionState::DeterminePartitions);
-        let schema = &self.specs.schema;
-        let dimensions: Vec<String> = schema.dimensions.dimensions.iter().map(|d| d.name.to_string()).collect();
         let feed = |_| CollectFeed {
-            maker: RowMaker::new(schema, self.now_ms),
-            collector: Collector::new(spec, schema.granularity.rollup, &schema.granularity.query, dimensions.clone()),
+            maker: RowMaker::new(&self.specs.schema, self.now_ms),
+            collector: self.collector(),
             meter: &self.meter,
         };
         let feeds: Vec<CollectFeed<'_>> = (0..self.env.threads.max(1)).map(feed).collect();
-        let mut feeds = run_feed(input, feeds, &self.handle, &self.env.stop)?.into_iter().map(|feed| feed.collector);
-        let Some(mut first) = feeds.next() else { return Ok(Partitioning::default()) };
-        feeds.for_each(|other| first.join(other));
-        Ok(first.finish())
+        let mut all = self.collector();
+        run_feed(input, feeds, &self.handle, &self.env.stop)?.into_iter().for_each(|feed| all.join(feed.collector));
+        Ok(all)
     }
 
     fn index_rows(

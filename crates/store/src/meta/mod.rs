@@ -3,6 +3,7 @@
 //! can write nothing; writes that collide or lose their connection are done again within bounds.
 //! SQL is written once with placeholders such as `{segments}`; what differs between databases lives in `dialect`.
 
+mod cleanup;
 mod config;
 mod db;
 mod dialect;

@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Arc<Coordinator>> {
         .route("/config/compaction/{ds}/history", get(history))
         .route("/compaction/status", get(status))
         .route("/compaction/progress", get(progress))
+        .route("/compaction/compact", post(compact))
         .route("/duties", get(|| async { Json(json!({"dutyGroups": []})) }))
 }
 
@@ -86,6 +87,13 @@ async fn cluster(
 ) -> ApiResult<Json<Value>> {
     ClusterConfig::update(&coordinator.term()?.store, &given, &audit_info(&headers)).await?;
     Ok(Json(json!({"success": true})))
+}
+
+/// Looks for what to compact at once.
+async fn compact(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<StatusCode> {
+    let term = coordinator.term()?;
+    coordinator.compact_now(&term).await?;
+    Ok(StatusCode::OK)
 }
 
 async fn history(State(_): State<Arc<Coordinator>>) -> Json<Value> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use ovate_base::time::format_iso;
 use ovate_base::{DataSegment, DruidError, Interval, SegmentId};
@@ -23,16 +23,20 @@ use crate::http::flag;
 pub(super) fn routes() -> Router<Arc<Coordinator>> {
     Router::new()
         .route("/datasources", get(list))
-        .route("/datasources/{ds}", get(one))
+        .route("/datasources/{ds}", get(one).post(forward).delete(forward))
+        .route("/datasources/{ds}/markUsed", post(forward))
+        .route("/datasources/{ds}/markUnused", post(forward))
         .route("/datasources/{ds}/loadstatus", get(load_status_of))
         .route("/datasources/{ds}/segments", get(segments))
-        .route("/datasources/{ds}/segments/{id}", get(segment))
+        .route("/datasources/{ds}/segments/{id}", get(segment).post(forward).delete(forward))
         .route("/datasources/{ds}/intervals", get(intervals))
         .route("/datasources/{ds}/intervals/{interval}", get(interval).delete(kill))
+        .route("/datasources/{ds}/intervals/{interval}/serverview", get(server_view))
         .route("/datasources/{ds}/tiers", get(tiers))
         .route("/datasources/{ds}/handoffComplete", get(handoff_complete))
         .route("/loadstatus", get(load_status))
         .route("/intervals", get(all_intervals))
+        .route("/intervals/{interval}", get(one_interval))
 }
 
 /// Segments that are served, once each, with the servers' tiers.
@@ -200,6 +204,66 @@ async fn all_intervals(State(coordinator): State<Arc<Coordinator>>) -> Json<Valu
     Json(Value::Object(shown.collect()))
 }
 
+/// The totals of an interval, or with `simple` of each interval in it, or with `full` of each data source of those.
+async fn one_interval(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(interval): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Json<Value>> {
+    let wanted = Interval::parse(&interval.replace('_', "/"))?;
+    let mut groups: BTreeMap<Interval, BTreeMap<Arc<str>, (i64, usize)>> = BTreeMap::new();
+    for (segment, _) in served(&coordinator).into_values().filter(|(segment, _)| wanted.encloses(&segment.interval)) {
+        let entry = groups.entry(segment.interval).or_default().entry(segment.data_source.clone()).or_default();
+        *entry = (entry.0 + segment.size, entry.1 + 1);
+    }
+    let show = |(size, count): (i64, usize)| json!({"size": size, "count": count});
+    let sum = |sources: &BTreeMap<Arc<str>, (i64, usize)>| sources.values().fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    if flag(&params, "full") {
+        let shown = groups.into_iter().rev().map(|(interval, sources)| {
+            let sources = sources.into_iter().map(|(name, totals)| (name.to_string(), show(totals)));
+            (interval.to_string(), Value::Object(sources.collect()))
+        });
+        return Ok(Json(Value::Object(shown.collect())));
+    }
+    if flag(&params, "simple") {
+        let shown = groups.iter().rev().map(|(interval, sources)| (interval.to_string(), show(sum(sources))));
+        return Ok(Json(Value::Object(shown.collect())));
+    }
+    Ok(Json(show(groups.values().map(sum).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1)))))
+}
+
+/// Which servers have the visible segments of an interval (`ImmutableSegmentLoadInfo`).
+async fn server_view(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path((name, interval)): Path<(String, String)>,
+    Query(params): Params,
+) -> ApiResult<Json<Value>> {
+    let wanted = Interval::parse(&interval.replace('_', "/"))?;
+    let partial = flag(&params, "partial");
+    let mut out = Vec::new();
+    for (segment, _) in served_of(&coordinator, &name) {
+        let fits = if partial { wanted.overlaps(&segment.interval) } else { wanted.encloses(&segment.interval) };
+        if fits {
+            let server = |server: &Arc<super::super::inventory::Server>| {
+                json!({"name": server.name, "host": server.name, "hostAndTlsPort": null, "maxSize": server.max_bytes,
+                    "type": server.server_type, "tier": server.tier, "priority": server.priority})
+            };
+            let servers: Vec<Value> = coordinator.inventory.serving(&segment.id()).iter().map(server).collect();
+            out.push(json!({"segment": segment.to_json(), "servers": servers}));
+        }
+    }
+    Ok(Json(Value::Array(out)))
+}
+
+/// Marking moved to the Overlord; the older paths go there.
+async fn forward(State(coordinator): State<Arc<Coordinator>>, request: axum::extract::Request) -> ApiResult<Json<Value>> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let at = path.find("/datasources/").map_or(0, |at| at);
+    let body = ovate_net::body::read_body(request, &()).await?;
+    let body: Option<Value> = if body.is_empty() { None } else { Some(ovate_net::body::parse_json(&body)?) };
+    Ok(Json(coordinator.forward(method, &path[at..], body.as_ref()).await?))
+}
+
 async fn tiers(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>) -> Json<Value> {
     let tiers: BTreeSet<String> = served_of(&coordinator, &name).into_iter().flat_map(|(_, tiers)| tiers).collect();
     Json(json!(tiers))
@@ -230,6 +294,39 @@ fn to_load(coordinator: &Coordinator, term: &Term, name: &str, interval: Option<
     (total, missing)
 }
 
+/// Copies that the rules want and nobody serves, by tier and data source. In the cluster's view a tier cannot be asked for
+/// more copies than it has servers.
+fn under_replicated(
+    coordinator: &Coordinator,
+    term: &Term,
+    names: &[Arc<str>],
+    interval: Option<Interval>,
+    cluster_view: bool,
+) -> BTreeMap<String, BTreeMap<String, usize>> {
+    let (view, rules, now) = (term.view.read(), term.rules.read(), ovate_store::now_ms());
+    let served = served(coordinator);
+    let mut servers: BTreeMap<String, usize> = BTreeMap::new();
+    for server in coordinator.inventory.servers() {
+        *servers.entry(server.tier.clone()).or_default() += 1;
+    }
+    let mut out: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    for name in names {
+        for segment in super::super::visible(&view, name) {
+            if interval.is_some_and(|wanted| !wanted.overlaps(&segment.interval)) {
+                continue;
+            }
+            let Some(What::Load(tiers)) = first_rule(&rules, &segment, now).map(|rule| &rule.what) else { continue };
+            let holders = served.get(&segment.id()).map_or(&[][..], |(_, tiers)| tiers);
+            for (tier, count) in tiers {
+                let wanted = if cluster_view { (*count).min(servers.get(tier).copied().unwrap_or(0)) } else { *count };
+                let there = holders.iter().filter(|holder| *holder == tier).count();
+                *out.entry(tier.clone()).or_default().entry(name.to_string()).or_default() += wanted.saturating_sub(there);
+            }
+        }
+    }
+    out
+}
+
 fn percentage(total: usize, missing: usize) -> f64 {
     if total == 0 { 100.0 } else { 100.0 * (total - missing) as f64 / total as f64 }
 }
@@ -239,13 +336,8 @@ async fn load_status(State(coordinator): State<Arc<Coordinator>>, Query(params):
     let names: Vec<Arc<str>> = term.view.read().data_sources().cloned().collect();
     let mut out = Map::new();
     if flag(&params, "full") {
-        let plan = term.plan.read();
-        let mut missing: BTreeMap<&str, usize> = names.iter().map(|name| (&**name, 0)).collect();
-        for (id, count) in &plan.missing {
-            *missing.entry(&id.data_source).or_default() += count;
-        }
-        out.insert(super::super::rules::DEFAULT_TIER.to_owned(), json!(missing));
-        return Ok(Json(Value::Object(out)));
+        let missing = under_replicated(&coordinator, &term, &names, None, flag(&params, "computeUsingClusterView"));
+        return Ok(Json(json!(missing)));
     }
     for name in names {
         let (total, missing) = to_load(&coordinator, &term, &name, None);
@@ -274,7 +366,9 @@ async fn load_status_of(
     }
     let mut out = Map::new();
     if flag(&params, "full") {
-        out.insert(super::super::rules::DEFAULT_TIER.to_owned(), json!({name: missing.len()}));
+        let names = [Arc::from(name)];
+        let missing = under_replicated(&coordinator, &term, &names, interval, flag(&params, "computeUsingClusterView"));
+        return Ok(Json(json!(missing)).into_response());
     } else if flag(&params, "simple") {
         out.insert(name, json!(missing.len()));
     } else {

@@ -13,7 +13,8 @@ use ovate_net::{ApiResult, JsonBody};
 use ovate_store::meta::UnusedFilter;
 use serde_json::{Map, Value, json};
 
-use super::super::{Coordinator, SegmentView, UsedSegment};
+use super::super::plan::first_rule;
+use super::super::{Coordinator, SegmentView, UsedSegment, What};
 use super::Params;
 use crate::http::flag;
 
@@ -25,7 +26,7 @@ pub(super) fn routes() -> Router<Arc<Coordinator>> {
         .route("/metadata/datasources/{ds}/segments/{id}", get(segment))
         .route("/metadata/datasources/{ds}/unusedSegments", get(unused))
         .route("/metadata/segments", get(all_segments))
-        .route("/metadata/bootstrapSegments", post(|| async { Json(json!([])) }))
+        .route("/metadata/bootstrapSegments", post(bootstrap))
         .route("/metadata/dataSourceInformation", post(|| async { StatusCode::NOT_FOUND }))
 }
 
@@ -124,6 +125,16 @@ async fn unused(
         })
     });
     Ok(Json(shown.collect()))
+}
+
+/// Segments that every server has to have before it answers: those of broadcast rules.
+async fn bootstrap(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Json<Value>> {
+    let term = coordinator.term()?;
+    let (view, rules, now) = (term.view.read(), term.rules.read(), ovate_store::now_ms());
+    let broadcast = view.all().into_iter().filter(|(used, hidden)| {
+        !hidden && matches!(first_rule(&rules, &used.segment, now).map(|rule| &rule.what), Some(What::Broadcast))
+    });
+    Ok(Json(broadcast.map(|(used, _)| used.segment.to_json()).collect()))
 }
 
 /// The stream that Brokers read. With `includeOvershadowedStatus` hidden segments are in it, and replication factors.

@@ -2,10 +2,12 @@
 
 mod compaction;
 mod data_sources;
+mod sampler;
 mod supervisors;
 mod tasks;
 mod workers;
 
+pub(super) use sampler::turns;
 pub(super) use workers::WORKER_CONFIG;
 pub(crate) use workers::history_range;
 
@@ -37,6 +39,7 @@ pub fn routes(overlord: Arc<Overlord>) -> Router {
         .route("/task/{id}/reports", get(tasks::reports))
         .route("/task/{id}/shutdown", post(tasks::shutdown))
         .route("/taskStatus", post(tasks::statuses))
+        .route("/sampler", post(sampler::sample))
         .route("/tasks", get(tasks::list))
         .route("/waitingTasks", get(tasks::waiting))
         .route("/pendingTasks", get(tasks::pending))
@@ -50,6 +53,8 @@ pub fn routes(overlord: Arc<Overlord>) -> Router {
         .route("/worker/{host}/disable", post(workers::disable))
         .route("/scaling", get(|| async { Json(json!([])) }))
         .route("/activeLocks", post(workers::active_locks))
+        .route("/lockedIntervals", post(workers::locked_intervals))
+        .route("/lockedIntervals/v2", post(workers::locked_intervals_v2))
         .route("/pendingSegments/{ds}", delete(data_sources::delete_pending))
         .route("/datasources/{ds}/shutdownAllTasks", post(tasks::shutdown_all))
         .route("/datasources/{ds}", post(data_sources::mark_all_used).delete(data_sources::mark_all_unused))

@@ -1,6 +1,6 @@
 //! Workers, the worker configuration, and locks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
@@ -107,24 +107,61 @@ async fn set_enabled(overlord: &Overlord, host: &str, enabled: bool) -> Response
     (StatusCode::NOT_FOUND, Json(json!({"error": "Worker Not Found"}))).into_response()
 }
 
-/// `POST /activeLocks`: filters of `{"dataSource","minTaskPriority"}` to the locks they meet.
+/// Locks of a data source that tasks of at least a priority hold.
+async fn locks_of(overlord: &Overlord, filters: &[(String, i64)]) -> Result<BTreeMap<String, Vec<TaskLock>>> {
+    let term = overlord.term()?;
+    let lockbox = term.lockbox.lock().await;
+    let mut found: BTreeMap<String, Vec<TaskLock>> = BTreeMap::new();
+    for (data_source, least) in filters {
+        for row in lockbox.rows().iter().filter(|row| row.lock.data_source == *data_source) {
+            if i64::from(row.lock.priority) >= *least && !row.lock.revoked {
+                found.entry(data_source.clone()).or_default().push(row.lock.clone());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// `LockFilterPolicy`; older clients write `dataSource` and `minTaskPriority`.
+fn lock_filters(filters: &[Value]) -> Result<Vec<(String, i64)>> {
+    let missing = || DruidError::invalid_input("a lock filter needs a datasource");
+    let read = |filter: &Value| {
+        let name = filter["datasource"].as_str().or(filter["dataSource"].as_str()).ok_or_else(missing)?;
+        let least = filter["priority"].as_i64().or(filter["minTaskPriority"].as_i64()).unwrap_or(0);
+        Ok((name.to_owned(), least))
+    };
+    filters.iter().map(read).collect()
+}
+
+/// `POST /activeLocks`: filters to the locks they meet.
 pub(super) async fn active_locks(
     State(overlord): State<Arc<Overlord>>,
     JsonBody(filters): JsonBody<Vec<Value>>,
 ) -> ApiResult<Json<Value>> {
-    let term = overlord.term()?;
-    let lockbox = term.lockbox.lock().await;
-    let mut found: std::collections::BTreeMap<String, Vec<TaskLock>> = Default::default();
-    for filter in &filters {
-        let Some(data_source) = filter["dataSource"].as_str() else {
-            return Err(DruidError::invalid_input("a lock filter needs a dataSource").into());
-        };
-        let least = filter["minTaskPriority"].as_i64().unwrap_or(0);
-        for row in lockbox.rows().iter().filter(|row| row.lock.data_source == data_source) {
-            if row.lock.priority as i64 >= least && !row.lock.revoked {
-                found.entry(data_source.to_owned()).or_default().push(row.lock.clone());
-            }
-        }
-    }
-    Ok(Json(json!({"datasourceToLocks": found})))
+    Ok(Json(json!({"datasourceToLocks": locks_of(&overlord, &lock_filters(&filters)?).await?})))
+}
+
+/// `POST /lockedIntervals`: least priority by data source.
+pub(super) async fn locked_intervals(
+    State(overlord): State<Arc<Overlord>>,
+    JsonBody(least): JsonBody<BTreeMap<String, i64>>,
+) -> ApiResult<Json<Value>> {
+    let filters: Vec<(String, i64)> = least.into_iter().collect();
+    Ok(Json(intervals(locks_of(&overlord, &filters).await?)))
+}
+
+/// `POST /lockedIntervals/v2`: filters to the intervals that are locked.
+pub(super) async fn locked_intervals_v2(
+    State(overlord): State<Arc<Overlord>>,
+    JsonBody(filters): JsonBody<Vec<Value>>,
+) -> ApiResult<Json<Value>> {
+    Ok(Json(intervals(locks_of(&overlord, &lock_filters(&filters)?).await?)))
+}
+
+fn intervals(locks: BTreeMap<String, Vec<TaskLock>>) -> Value {
+    let condense = |locks: Vec<TaskLock>| {
+        let all: Vec<Interval> = locks.into_iter().map(|lock| lock.interval).collect();
+        Interval::condense(&all).iter().map(Interval::to_string).collect::<Vec<_>>()
+    };
+    Value::Object(locks.into_iter().map(|(name, locks)| (name, json!(condense(locks)))).collect())
 }

@@ -6,6 +6,7 @@ mod board;
 mod chat;
 mod dynamic;
 mod phase;
+mod rollup;
 pub mod subtask;
 #[cfg(test)]
 mod tests;
@@ -14,15 +15,12 @@ pub use board::{Board, Reported};
 pub use chat::{Chat, Supervision, Told};
 pub use dynamic::{index_spec_json, supervise};
 pub use phase::Phases;
+pub use rollup::{Rollup, supervise_rollup};
 
-use crate::spec::{IndexSpecs, PartitionsSpec};
+use crate::spec::IndexSpecs;
 
 /// Whether a task of these specs spreads its work (`ParallelIndexSupervisorTask.isParallelMode`); range partitions of a
 /// single subtask at a time stay in this process, which Druid cannot do.
 pub fn is_parallel(specs: &IndexSpecs) -> bool {
-    let spread = match specs.tuning.partitions {
-        PartitionsSpec::Dynamic { .. } => true,
-        PartitionsSpec::Hashed { .. } | PartitionsSpec::Range { .. } => false,
-    };
-    spread && specs.tuning.max_concurrent_sub_tasks > 1
+    specs.tuning.max_concurrent_sub_tasks > 1
 }

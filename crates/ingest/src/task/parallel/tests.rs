@@ -244,3 +244,45 @@ async fn compaction_spreads_over_segments() {
     assert_eq!(door.segments(), ["01/0 of 1: 40", "02/0 of 1: 40"]);
     assert_eq!(door.0.submitted.lock().len() - before, 2);
 }
+
+fn rollup(partitions: Value) -> Value {
+    let mut tuning = dynamic();
+    tuning["forceGuaranteedRollup"] = json!(true);
+    tuning["partitionsSpec"] = partitions;
+    tuning["totalNumMergeTasks"] = json!(2);
+    tuning
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn perfect_rollup_is_spread_in_phases() {
+    let types = |door: &Door| -> Vec<String> {
+        let mut types: Vec<String> = door.0.submitted.lock().iter().map(|t| t["type"].as_str().unwrap().to_owned()).collect();
+        types.dedup();
+        types
+    };
+    for (partitions, wanted) in [
+        (json!({"type": "hashed", "numShards": 2}), vec!["partial_index_generate", "partial_index_generic_merge"]),
+        (
+            json!({"type": "hashed", "targetRowsPerSegment": 3}),
+            vec!["partial_dimension_cardinality", "partial_index_generate", "partial_index_generic_merge"],
+        ),
+        (
+            json!({"type": "range", "partitionDimensions": ["page"], "targetRowsPerSegment": 3}),
+            vec!["partial_dimension_distribution", "partial_range_index_generate", "partial_index_generic_merge"],
+        ),
+    ] {
+        let door = World::new();
+        let dir = door.files(4, 20);
+        *door.0.failures.lock() = 1;
+        let mut spread = task(&dir, false, rollup(partitions.clone()));
+        spread["spec"]["dataSchema"]["granularitySpec"]["rollup"] = json!(true);
+        let report = door.succeed(&spread).await;
+        assert_eq!(types(&door), wanted, "{partitions}");
+        // Five pages a day, whatever file their rows stood in.
+        assert_eq!(door.rows(), 10, "{partitions} {:?}", door.segments());
+        assert_eq!(report["rowStats"]["buildSegments"]["processed"], 80);
+        assert!(door.0.memory.visible().len() > 2, "{partitions}");
+        let left = std::fs::read_dir(door.0.dir.path().join("deep/shuffle-data")).map_or(0, |entries| entries.count());
+        assert_eq!(left, 0, "parts are deleted");
+    }
+}
