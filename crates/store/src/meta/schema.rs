@@ -232,11 +232,11 @@ impl MetadataStore {
         let name = self.tables.name(table.token);
         let columns = self.columns(&name).await?;
         if columns.is_empty() {
-            self.q(&create(table)).run().await?;
+            self.make(&create(table)).await?;
         } else {
             for (_, column) in ADDED.iter().filter(|(token, _)| *token == table.token) {
                 if !columns.contains(*column) {
-                    self.q(&format!("ALTER TABLE {{{}}} ADD COLUMN {column} {MAYBE}", table.token)).run().await?;
+                    self.make(&format!("ALTER TABLE {{{}}} ADD COLUMN {column} {MAYBE}", table.token)).await?;
                 }
             }
         }
@@ -246,10 +246,18 @@ impl MetadataStore {
             // PostgreSQL cuts names.
             let cut: String = index.to_lowercase().chars().take(63).collect();
             if !present.contains(&index.to_lowercase()) && !present.contains(&cut) {
-                self.q(&format!("CREATE INDEX {index} ON {{{}}}({columns})", table.token)).run().await?;
+                self.make(&format!("CREATE INDEX {index} ON {{{}}}({columns})", table.token)).await?;
             }
         }
         Ok(())
+    }
+
+    /// Makes something; that another process, which starts at the same time, has made it meanwhile is no error.
+    async fn make(&self, sql: &str) -> Result<()> {
+        match self.q(sql).run().await {
+            Err(error) if is_there(&error) => Ok(()),
+            other => other.map(|_| ()),
+        }
     }
 
     /// Lower-case names of a table's columns; empty when there is no table.
@@ -284,6 +292,15 @@ impl MetadataStore {
         let rows = self.q(sql).bind(table.rsplit('.').next().unwrap_or(table)).all().await?;
         rows.iter().map(|row| Ok(row.get::<String>(0)?.to_lowercase())).collect()
     }
+}
+
+/// Whether a CREATE failed only because what it makes is there.
+fn is_there(error: &DruidError) -> bool {
+    let message = error.message.to_ascii_lowercase();
+    // PostgreSQL's catalogue tells of a collision of two CREATEs as a duplicate key of its own tables.
+    ["already exists", "duplicate key name", "duplicate column", "pg_type_typname_nsp_index", "pg_class_relname_nsp_index"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 fn create(table: &Table) -> String {
