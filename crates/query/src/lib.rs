@@ -19,4 +19,4 @@ pub use group::SharedDictionaries;
 pub use merge::merge;
 pub use partial::Partial;
 pub use result::{QueryRows, ResultFormat, RowBatch, SegmentRows, write_by_segment, write_json, write_result};
-pub use run::{QueryContext, SegmentMeta, SegmentRef, run_each, run_segment, run_segments};
+pub use run::{Profile, QueryContext, SegmentMeta, SegmentRef, run_each, run_segment, run_segments};

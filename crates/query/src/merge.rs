@@ -5,11 +5,12 @@ use ovate_base::{DruidError, Result};
 use crate::document::NativeQuery;
 use crate::group::GroupMerger;
 use crate::partial::{BoundaryPartial, GroupsPartial, Partial, ScanPartial, SearchPartial, merge_analyses};
-use crate::run::{GroupedPlan, QueryContext};
+use crate::run::{GroupedPlan, QueryContext, Stage};
 
 /// Merges partials of `query` into one. Of none it makes the partial of no rows.
 pub fn merge(query: &NativeQuery, partials: Vec<Partial>, context: &QueryContext) -> Result<Partial> {
     context.check()?;
+    let _timer = context.timer(Stage::Merge);
     match query {
         NativeQuery::Timeseries(_) | NativeQuery::TopN(_) | NativeQuery::GroupBy(_) => {
             let groups = partials.into_iter().map(|partial| match partial {

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 pub const PARTIAL_MEDIA_TYPE: &str = "application/x-ovate-partial";
 /// Header that lists the segments a server was asked for and does not have (`ResponseContext`).
 pub const RESPONSE_CONTEXT_HEADER: &str = "x-druid-response-context";
+/// Header that tells what a query did, where its context asks for it by `profile`.
+pub const PROFILE_HEADER: &str = "x-druid-query-profile";
 /// Header with a query's id.
 pub const QUERY_ID_HEADER: &str = "x-druid-query-id";
 /// Longest response context that all proxies pass on (`druid.server.http.maxResponseContextHeaderSize`).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ovate_base::SegmentDescriptor;
+use ovate_query::Profile;
 use parking_lot::Mutex;
 
 /// Running queries. Several may share an id (subqueries, or a client that reuses one); all are stopped.
@@ -17,6 +18,7 @@ pub struct RunningQueries {
 struct Running {
     stop: Arc<AtomicBool>,
     missing: Arc<Mutex<Vec<SegmentDescriptor>>>,
+    profile: Arc<Profile>,
 }
 
 /// Keeps a query listed while it runs.
@@ -25,6 +27,8 @@ pub struct Registration<'a> {
     id: String,
     pub stop: Arc<AtomicBool>,
     missing: Arc<Mutex<Vec<SegmentDescriptor>>>,
+    /// What the queries with this id did; counted where they ask for it.
+    pub profile: Arc<Profile>,
 }
 
 impl Registration<'_> {
@@ -38,9 +42,13 @@ impl RunningQueries {
     /// Lists a query until the registration is dropped.
     pub fn register(&self, id: &str) -> Registration<'_> {
         let (stop, missing) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let running = Running { stop: stop.clone(), missing: Arc::clone(&missing) };
-        self.queries.lock().entry(id.to_owned()).or_default().push(running);
-        Registration { running: self, id: id.to_owned(), stop, missing }
+        let mut queries = self.queries.lock();
+        let list = queries.entry(id.to_owned()).or_default();
+        // A statement and the native queries it is planned into share one.
+        let profile = list.first().map_or_else(Arc::default, |first| first.profile.clone());
+        list.push(Running { stop: stop.clone(), missing: Arc::clone(&missing), profile: profile.clone() });
+        drop(queries);
+        Registration { running: self, id: id.to_owned(), stop, missing, profile }
     }
 
     /// Stops all queries with this id; false when there are none.

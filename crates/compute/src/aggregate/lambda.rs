@@ -60,7 +60,12 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<AggregatorSpec> {
 }
 
 impl Lambda {
-    fn state(&self, readers: Vec<Option<Box<dyn ColumnReader>>>, context: &EvalContext) -> Result<Box<dyn Aggregator>> {
+    fn state(
+        &self,
+        readers: Vec<Option<Box<dyn ColumnReader>>>,
+        explodes: Vec<bool>,
+        context: &EvalContext,
+    ) -> Result<Box<dyn Aggregator>> {
         let constant = |text: &str| Expr::parse(text)?.eval_row(&|_| Value::Null, context);
         let combine = self.combine.as_deref().unwrap_or(&self.fold);
         Ok(Box::new(LambdaState {
@@ -71,6 +76,7 @@ impl Lambda {
             intermediate: self.intermediate_type(),
             spec: self.clone(),
             readers,
+            explodes,
             context: context.clone(),
             folded: Vec::new(),
             combined: Vec::new(),
@@ -113,11 +119,22 @@ impl AggregatorFactory for Lambda {
         self.fields.clone()
     }
     fn bind(&self, source: &Arc<dyn ColumnSource>, context: &EvalContext) -> Result<Box<dyn Aggregator>> {
-        let open = |name: &String| source.column(name)?.map(|column| column.reader()).transpose();
-        self.state(self.fields.iter().map(open).collect::<Result<_>>()?, context)
+        let fold = Expr::parse(&self.fold)?;
+        let (mut readers, mut explodes) = (Vec::new(), Vec::new());
+        for name in &self.fields {
+            let column = source.column(name)?;
+            let several = column.as_ref().is_some_and(|column| {
+                let own = column.capabilities();
+                own.multi_value && own.column_type == ColumnType::String
+            });
+            // What takes a single value gets each value of a row in turn, as Druid folds such a column.
+            explodes.push(several && fold.is_scalar_use(name));
+            readers.push(column.map(|column| column.reader()).transpose()?);
+        }
+        self.state(readers, explodes, context)
     }
     fn merger(&self) -> Result<Box<dyn Aggregator>> {
-        self.state(Vec::new(), &EvalContext::at(0))
+        self.state(Vec::new(), Vec::new(), &EvalContext::at(0))
     }
     fn combining(&self) -> AggregatorSpec {
         AggregatorSpec::new(Lambda {
@@ -172,6 +189,8 @@ struct LambdaState {
     initial_combine: Value,
     intermediate: ColumnType,
     readers: Vec<Option<Box<dyn ColumnReader>>>,
+    /// Which of the readers give values one by one.
+    explodes: Vec<bool>,
     context: EvalContext,
     /// By group, from rows; `None` until a row came.
     folded: Vec<Option<Value>>,
@@ -201,6 +220,19 @@ impl LambdaState {
         Ok(())
     }
 
+    fn fold_one(&mut self, group: usize, values: &[Value]) -> Result<()> {
+        let current = self.folded[group].take().unwrap_or_else(|| self.initial.clone());
+        let binding = |name: &str| match self.spec.fields.iter().position(|field| field == name) {
+            _ if name == self.spec.accumulator => current.clone(),
+            Some(index) => values[index].clone(),
+            None => Value::Null,
+        };
+        let value = self.fold.eval_row(&binding, &self.context)?;
+        self.check_size(&value)?;
+        self.folded[group] = Some(value);
+        Ok(())
+    }
+
     fn combine_one(&mut self, group: usize, partial: &Value) -> Result<()> {
         if partial.is_null() && !self.spec.combine_nulls {
             return Ok(());
@@ -216,6 +248,24 @@ impl LambdaState {
         self.combined[group] = Some(value);
         Ok(())
     }
+}
+
+/// The values of a row; where columns give their values one by one, every combination of them.
+fn combinations(inputs: &[Vec<Value>], row: usize, explodes: &[bool]) -> Vec<Vec<Value>> {
+    let mut all = vec![Vec::with_capacity(inputs.len())];
+    for (input, explodes) in inputs.iter().zip(explodes) {
+        match &input[row] {
+            Value::Array(values) if *explodes && !values.is_empty() => {
+                all = all
+                    .iter()
+                    .flat_map(|known| values.iter().map(|value| [known.as_slice(), &[value.clone()]].concat()))
+                    .collect();
+            }
+            Value::Array(_) if *explodes => all.iter_mut().for_each(|known| known.push(Value::Null)),
+            value => all.iter_mut().for_each(|known| known.push(value.clone())),
+        }
+    }
+    all
 }
 
 impl Aggregator for LambdaState {
@@ -238,15 +288,9 @@ impl Aggregator for LambdaState {
                 continue;
             }
             let group = groups.of(row);
-            let current = self.folded[group].take().unwrap_or_else(|| self.initial.clone());
-            let binding = |name: &str| match self.spec.fields.iter().position(|field| field == name) {
-                _ if name == self.spec.accumulator => current.clone(),
-                Some(index) => inputs[index][row].clone(),
-                None => Value::Null,
-            };
-            let value = self.fold.eval_row(&binding, &self.context)?;
-            self.check_size(&value)?;
-            self.folded[group] = Some(value);
+            for values in combinations(&inputs, row, &self.explodes) {
+                self.fold_one(group, &values)?;
+            }
         }
         Ok(())
     }

@@ -103,6 +103,11 @@ impl Context {
         self.bool("bySegment", false)
     }
 
+    /// `profile`: what the query did is told in a header of the answer. Ours, not Druid's.
+    pub fn profile(&self) -> Result<bool> {
+        self.bool("profile", false)
+    }
+
     /// `priority`.
     pub fn priority(&self) -> Result<i64> {
         Ok(self.long("priority")?.unwrap_or(0))

@@ -21,11 +21,12 @@ use serde_json::{Value, json};
 use crate::document::{NativeQuery, SearchQuery, TimeBoundaryQuery};
 use crate::partial::{BoundaryPartial, Partial, SearchPartial, SegmentAnalysis};
 use crate::result::{QueryRows, ResultExtra, RowBatch};
-use crate::run::QueryContext;
+use crate::run::{QueryContext, Stage};
 
 /// The answer of a query whose partials have all been merged.
 pub fn finalize(query: &NativeQuery, partial: Partial, context: &QueryContext) -> Result<QueryRows> {
     context.check()?;
+    let _timer = context.timer(Stage::Finalize);
     match (query, partial) {
         (NativeQuery::Timeseries(q), Partial::Groups(groups)) => timeseries::finalize(q, groups, context),
         (NativeQuery::TopN(q), Partial::Groups(groups)) => top_n::finalize(q, groups, context),

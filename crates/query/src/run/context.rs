@@ -7,6 +7,7 @@ use std::time::Instant;
 use ovate_base::{Budget, DruidError, Result};
 use ovate_compute::EvalContext;
 
+use super::profile::{Profile, Stage, Timer};
 use crate::group::SharedDictionaries;
 
 /// Shared by all threads of one query; cheap to clone.
@@ -22,18 +23,31 @@ pub struct QueryContext {
     budget: Budget,
     /// What the server's segments share; empty for a context of its own.
     pub dictionaries: Arc<SharedDictionaries>,
+    /// Where the query's doings are counted, if its context asks for that.
+    pub profile: Option<Arc<Profile>>,
 }
 
 impl QueryContext {
     /// No deadline, and 1 GiB for grouping.
     pub fn new(eval: EvalContext) -> Self {
-        QueryContext { eval, stop: Arc::default(), deadline: None, budget: query_budget(1 << 30), dictionaries: Arc::default() }
+        let (stop, dictionaries) = (Arc::default(), Arc::default());
+        QueryContext { eval, stop, deadline: None, budget: query_budget(1 << 30), dictionaries, profile: None }
     }
 
     /// With this deadline.
     pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// Counting what the query does.
+    pub fn with_profile(mut self, profile: Option<Arc<Profile>>) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    pub(crate) fn timer(&self, stage: Stage) -> Timer<'_> {
+        Timer::new(self.profile.as_deref(), stage)
     }
 
     /// With the dictionaries that this server's segments share.

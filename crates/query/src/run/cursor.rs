@@ -10,7 +10,7 @@ use ovate_compute::filter::{FilterSpec, Matcher};
 use ovate_compute::virtual_column::with_virtual_columns;
 use ovate_compute::{Bitmap, ColumnSource, Rows, TIME_COLUMN};
 
-use super::{QueryContext, SegmentRef};
+use super::{QueryContext, SegmentRef, Stage};
 use crate::document::QueryBase;
 
 /// Rows a batch; a segment's blocks of 64 KiB hold as many longs.
@@ -44,9 +44,13 @@ impl Selection {
         intervals: &[Interval],
         context: &QueryContext,
     ) -> Result<Self> {
+        let _timer = context.timer(Stage::Select);
         let bound = filter.map(|filter| filter.bind(&source, &context.eval)).transpose()?;
         let (bitmap, residual) = bound.map_or((None, None), |bound| (bound.bitmap, bound.residual));
         let (ranges, time_check) = time_ranges(&source, intervals)?;
+        if let Some(profile) = &context.profile {
+            profile.opened(u64::from(source.row_count()), bitmap.is_some(), residual.is_some());
+        }
         Ok(Selection { source, ranges, bitmap, residual, time_check, ids: Vec::new(), kept: Vec::new() })
     }
 
@@ -69,6 +73,13 @@ impl Selection {
         if range.is_empty() {
             return Ok(());
         }
+        let mut counted = |rows: Rows<'_>| {
+            if let Some(profile) = &context.profile {
+                profile.selected(rows.len() as u64);
+            }
+            take(rows)
+        };
+        let take = &mut counted;
         let Selection { bitmap, residual, time_check, ids, kept, .. } = self;
         let mut filtered = |rows: Rows<'_>| -> Result<bool> {
             context.check()?;

@@ -8,6 +8,7 @@ mod grouped;
 mod keys;
 mod metadata;
 mod parallel;
+mod profile;
 mod scan;
 mod search;
 mod segment_ref;
@@ -17,6 +18,8 @@ pub use context::QueryContext;
 pub(crate) use cursor::Selection;
 pub(crate) use grouped::GroupedPlan;
 pub use parallel::{run_each, run_segments};
+pub use profile::Profile;
+pub(crate) use profile::Stage;
 pub use segment_ref::{SegmentMeta, SegmentRef};
 
 use std::borrow::Cow;

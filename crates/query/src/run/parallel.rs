@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::carried::{Carried, numbers_for};
 use super::grouped::{GroupedPlan, run_once};
-use super::{QueryContext, SegmentRef, layered, run_layered};
+use super::{QueryContext, SegmentRef, Stage, layered, run_layered};
 use crate::document::{Direction, NativeQuery};
 use crate::group::{GroupMerger, partition};
 use crate::merge::merge;
@@ -23,11 +23,16 @@ const PART_ROWS: usize = 20_000;
 
 /// Runs over segments of the query's base table on up to `threads` threads and merges.
 pub fn run_segments(query: &NativeQuery, segments: &[SegmentRef], context: &QueryContext, threads: usize) -> Result<Partial> {
+    let _timer = context.timer(Stage::Run);
     let query = &push_filter_down(query.clone());
     let layers = Layers::of(query.data_source(), &context.eval)?;
     let threads = threads.clamp(1, segments.len().max(1));
     if matches!(query, NativeQuery::Timeseries(_) | NativeQuery::TopN(_) | NativeQuery::GroupBy(_)) {
-        return run_grouped(query, &layers, segments, context, threads).map(Partial::Groups);
+        let groups = run_grouped(query, &layers, segments, context, threads)?;
+        if let Some(profile) = &context.profile {
+            profile.grouped(groups.rows as u64);
+        }
+        return Ok(Partial::Groups(groups));
     }
     let one = |segment: &SegmentRef| run_layered(query, &*layered(segment, &layers, context)?, context);
     if let NativeQuery::Scan(scan) = query
@@ -172,6 +177,9 @@ fn run_carried(
             (None, first) => all = first,
             (Some(all), Some(carried)) => all.absorb(carried)?,
         }
+    }
+    if let Some(profile) = &context.profile {
+        profile.carried(segments.len() as u64);
     }
     all.map(Carried::finish).transpose()
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::avatica::{AvaticaService, AvaticaSettings};
 use super::{Broker, registered_id};
-use crate::data_server::{QUERY_ID_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
+use crate::data_server::{PROFILE_HEADER, QUERY_ID_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
 use crate::request_log::{RequestLine, RequestLogger};
 use crate::respond;
 
@@ -105,6 +105,9 @@ async fn answer_native(
         (HeaderName::from_static(QUERY_ID_HEADER), id),
         (HeaderName::from_static(RESPONSE_CONTEXT_HEADER), response_context(&registration.missing())),
     ];
+    if query.context().profile()? {
+        headers.push((HeaderName::from_static(PROFILE_HEADER), registration.profile.to_json().to_string()));
+    }
     // Of the segments before and after the run, so that it fits the answer.
     if let Some(etag) = etag.filter(|_| registration.missing().is_empty())
         && state.broker.etag(&query).await.as_deref() == Some(&etag)

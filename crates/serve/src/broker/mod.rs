@@ -115,6 +115,7 @@ impl Broker {
         let eval = EvalContext { lookups: self.lookups.snapshot(), now_ms: now_ms() };
         let mut context = QueryContext::new(eval).with_deadline(deadline).with_budget(self.settings.budget.clone());
         context.stop = registration.stop.clone();
+        context.profile = query.context().profile()?.then(|| registration.profile.clone());
         let work = self.execute(query, context);
         match deadline {
             None => work.await,

@@ -15,12 +15,13 @@ use http_body_util::StreamBody;
 use ovate_base::DruidError;
 use ovate_net::ApiError;
 use ovate_net::body::{parse_json, read_body};
+use ovate_query::Context;
 use ovate_sql::{SqlRequest, SqlResponse};
 use serde_json::{Value, json};
 
 use super::BrokerState;
 use crate::clock::now_ms;
-use crate::data_server::{RESPONSE_CONTEXT_HEADER, response_context};
+use crate::data_server::{PROFILE_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
 use crate::request_log::RequestLine;
 
 /// The trailer that follows a body that was sent whole.
@@ -69,6 +70,7 @@ async fn answer(state: &BrokerState, request: SqlRequest, id: &str) -> Result<Re
     let running = state.broker.running.register(id);
     let (began, log) = (Instant::now(), state.log.clone());
     let logged = (!log.is_off()).then(|| (request.query.clone(), Value::Object(request.context.clone())));
+    let profiled = Context(request.context.clone()).profile()?;
     let answer = execute(state.clone(), request).await;
     if logged.is_some() {
         let error = answer.as_ref().err().map(ToString::to_string);
@@ -76,6 +78,9 @@ async fn answer(state: &BrokerState, request: SqlRequest, id: &str) -> Result<Re
         log.log(&RequestLine { began, native: None, sql: logged, bytes, error });
     }
     let mut response = body_of(answer?);
+    if profiled && let Ok(value) = running.profile.to_json().to_string().parse() {
+        response.headers_mut().insert(PROFILE_HEADER, value);
+    }
     let missing = running.missing();
     if !missing.is_empty()
         && let Ok(value) = response_context(&missing).parse()
