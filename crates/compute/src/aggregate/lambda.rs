@@ -258,7 +258,7 @@ fn combinations(inputs: &[Vec<Value>], row: usize, explodes: &[bool]) -> Vec<Vec
             Value::Array(values) if *explodes && !values.is_empty() => {
                 all = all
                     .iter()
-                    .flat_map(|known| values.iter().map(|value| [known.as_slice(), &[value.clone()]].concat()))
+                    .flat_map(|known| values.iter().map(|value| [known.as_slice(), std::slice::from_ref(value)].concat()))
                     .collect();
             }
             Value::Array(_) if *explodes => all.iter_mut().for_each(|known| known.push(Value::Null)),

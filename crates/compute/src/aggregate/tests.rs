@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::column::{ColumnSource, MemoryTable};
 use crate::context::EvalContext;
+use crate::types::ColumnType;
 use crate::value::Value;
 
 fn table() -> Arc<dyn ColumnSource> {
@@ -307,6 +308,24 @@ fn expression_aggregators_fold_combine_and_finalize() {
     let nothing = json!({"type": "expression", "name": "x", "fields": ["n"], "initialValue": "0",
         "shouldAggregateNullInputs": false, "fold": "__acc + n"});
     assert_eq!(result(nothing), Value::Null);
+}
+
+#[test]
+fn expression_aggregators_fold_each_value_of_a_row_or_the_row_as_an_array() {
+    let texts = |texts: &[&str]| Value::Array(texts.iter().map(|text| Value::from(*text)).collect());
+    let values = vec![texts(&["a", "b"]), Value::from("c"), texts(&["b", "d"])];
+    let columns = vec![("m".to_owned(), Vector::Any { column_type: ColumnType::String, values })];
+    let source: Arc<dyn ColumnSource> = Arc::new(MemoryTable::new(columns).unwrap());
+    for (fold, expected) in
+        [("array_set_add(acc, m)", &["a", "b", "c", "d"][..]), ("array_set_add_all(acc, m)", &["a", "b", "c", "d"])]
+    {
+        let spec = json!({"type": "expression", "name": "x", "fields": ["m"], "accumulatorIdentifier": "acc",
+            "initialValue": "ARRAY<STRING>[]", "fold": fold, "combine": "array_set_add_all(acc, x)"});
+        let mut state = AggregatorSpec::from_json(&spec).unwrap().bind(&source, &EvalContext::at(0)).unwrap();
+        state.resize(1);
+        state.add(Rows::Range(0..3), Groups::One(0)).unwrap();
+        assert_eq!(state.take_partial().unwrap().value(0), texts(expected), "{fold}");
+    }
 }
 
 #[test]

@@ -36,6 +36,8 @@ enum Index {
         table: HashTable<u32>,
         seed: u64,
     },
+    /// Every row is a group of its own; whoever merges finds the equal ones.
+    Every,
 }
 
 impl GroupTable {
@@ -78,6 +80,17 @@ impl GroupTable {
         table
     }
 
+    /// From now on every row is a group of its own, whether its key was met or not: where nearly all keys differ, looking
+    /// each up in a large table finds next to nothing.
+    pub fn stop_looking(&mut self) {
+        self.index = Index::Every;
+    }
+
+    /// True when groups are looked up in a table that grows with them.
+    pub fn is_hashed(&self) -> bool {
+        matches!(self.index, Index::Packed { .. } | Index::Wide { .. })
+    }
+
     /// Number of groups.
     pub fn len(&self) -> usize {
         self.len
@@ -92,7 +105,7 @@ impl GroupTable {
     pub fn memory_bytes(&self) -> usize {
         let keys: usize = self.keys.iter().map(|k| k.capacity() * 4).sum();
         keys + match &self.index {
-            Index::Unit => 0,
+            Index::Unit | Index::Every => 0,
             Index::Dense { slots, .. } | Index::Direct { slots } => slots.capacity() * 4,
             Index::Packed { table, .. } => table.slots.len() * size_of::<Slot>(),
             Index::Wide { table, .. } => table.capacity() * 5,
@@ -163,6 +176,13 @@ impl GroupTable {
                         out.push(slot.group);
                     }
                 }
+            }
+            Index::Every => {
+                for (key, column) in self.keys.iter_mut().zip(ids) {
+                    key.extend_from_slice(&column[..rows]);
+                }
+                out.extend(self.len as u32..(self.len + rows) as u32);
+                self.len += rows;
             }
             Index::Wide { table, seed } => {
                 let seed = *seed;

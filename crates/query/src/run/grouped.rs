@@ -114,7 +114,7 @@ impl<'a> GroupedPlan<'a> {
 /// Runs over one segment; every key comes out once.
 pub(super) fn run(query: &NativeQuery, segment: &SegmentRef, context: &QueryContext) -> Result<GroupsPartial> {
     let plan = GroupedPlan::of(query)?;
-    let (partial, may_repeat) = run_once(&plan, segment, context)?;
+    let (partial, may_repeat) = run_once(&plan, segment, context, false)?;
     if !may_repeat {
         return Ok(partial);
     }
@@ -123,8 +123,14 @@ pub(super) fn run(query: &NativeQuery, segment: &SegmentRef, context: &QueryCont
     merger.finish()
 }
 
-/// Runs over one segment. With true, the same key may come out more than once.
-pub(super) fn run_once(plan: &GroupedPlan<'_>, segment: &SegmentRef, context: &QueryContext) -> Result<(GroupsPartial, bool)> {
+/// Runs over one segment. With true, the same key may come out more than once; `may_leave_equal` says that this is welcome
+/// where it saves time.
+pub(super) fn run_once(
+    plan: &GroupedPlan<'_>,
+    segment: &SegmentRef,
+    context: &QueryContext,
+    may_leave_equal: bool,
+) -> Result<(GroupsPartial, bool)> {
     let mut selection = Selection::open(plan.base, segment, context)?;
     let buckets = if plan.lists_buckets { listed_buckets(plan, segment, &selection)? } else { Vec::new() };
     let (pieces, time_key) = time_pieces(plan, &selection)?;
@@ -151,11 +157,13 @@ pub(super) fn run_once(plan: &GroupedPlan<'_>, segment: &SegmentRef, context: &Q
     let may_repeat = keys.iter().any(SegmentKey::may_repeat);
     let aggregators: Vec<Box<dyn Aggregator>> =
         plan.aggregations.iter().map(|spec| spec.bind(&selection.source, &context.eval)).collect::<Result<_>>()?;
-    let mut kernel = Kernel::new(keys, aggregators, context);
+    let may_leave_equal = may_leave_equal && keys.iter().all(SegmentKey::is_cut_by_number);
+    let mut kernel = Kernel::new(keys, aggregators, may_leave_equal, context);
     for (bucket, range) in stepped.unwrap_or(pieces) {
         kernel.start_piece(bucket, range.start)?;
         selection.batches(range, context, &mut |rows| kernel.add(rows).map(|()| true))?;
     }
+    let may_repeat = may_repeat || kernel.leaves_equal;
     Ok((kernel.finish(buckets)?, may_repeat))
 }
 
@@ -301,10 +309,17 @@ struct Kernel {
     groups: Vec<u32>,
     reservation: Reservation,
     batches: u32,
+    rows: usize,
+    may_leave_equal: bool,
+    /// Groups with equal keys may be left apart.
+    leaves_equal: bool,
 }
 
+/// After so many rows a kernel knows whether its keys repeat.
+const TRIED_ROWS: usize = 4 * 8192;
+
 impl Kernel {
-    fn new(keys: Vec<SegmentKey>, aggregators: Vec<Box<dyn Aggregator>>, context: &QueryContext) -> Self {
+    fn new(keys: Vec<SegmentKey>, aggregators: Vec<Box<dyn Aggregator>>, may_leave_equal: bool, context: &QueryContext) -> Self {
         let limits: Vec<u64> = keys.iter().map(SegmentKey::limit).collect();
         Kernel {
             table: GroupTable::new(&limits),
@@ -314,6 +329,9 @@ impl Kernel {
             groups: Vec::new(),
             reservation: context.reservation(),
             batches: 0,
+            rows: 0,
+            may_leave_equal,
+            leaves_equal: false,
             keys,
             aggregators,
         }
@@ -352,6 +370,14 @@ impl Kernel {
             return self.add_exploded(&rows);
         }
         self.table.groups_of(&self.ids, rows.len(), &mut self.groups);
+        self.rows += rows.len();
+        if self.may_leave_equal && self.rows >= TRIED_ROWS {
+            self.may_leave_equal = false;
+            if self.table.is_hashed() && self.table.len() > self.rows / 8 * 7 {
+                self.leaves_equal = true;
+                self.table.stop_looking();
+            }
+        }
         self.aggregate(rows)
     }
 

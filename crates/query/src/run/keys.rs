@@ -140,6 +140,11 @@ impl SegmentKey {
         self
     }
 
+    /// True when merging can tell equal values by a number, without looking at texts.
+    pub fn is_cut_by_number(&self) -> bool {
+        self.shared.is_some() || matches!(self.kind, Kind::Bucket { .. } | Kind::Time { .. } | Kind::Numbers { .. })
+    }
+
     /// Leaves out rows without a value.
     pub fn skipping_nulls(mut self, skips: bool) -> Self {
         self.skips_nulls = skips;

@@ -18,6 +18,9 @@ use crate::source::{Layers, push_filter_down};
 
 /// From this many groups in all partials on, merging is cut into parts.
 const PARTITIONED_FROM: usize = 50_000;
+/// Of this many rows at most, equal groups of one segment may be left to the merge: so many fit in memory even if all are
+/// groups of their own.
+const LEFT_EQUAL_ROWS_MAX: u64 = 8_000_000;
 /// Groups in a part; a table of so many fits the second-level cache.
 const PART_ROWS: usize = 20_000;
 
@@ -197,10 +200,13 @@ fn run_plan(
     {
         return Ok(groups);
     }
+    let rows: u64 = segments.iter().map(|segment| u64::from(segment.source.row_count())).sum();
+    let may_leave_equal =
+        segments.len() > 1 && rows <= LEFT_EQUAL_ROWS_MAX && rows.saturating_mul(128) < context.budget().limit_bytes();
     let pending = Mutex::new((Vec::new(), 0usize));
     let mut ran = on_threads(segments.len(), threads, &|at| {
         let segment = layered(&segments[at], layers, context)?;
-        let (partial, may_repeat) = run_once(plan, &segment, context)?;
+        let (partial, may_repeat) = run_once(plan, &segment, context, may_leave_equal)?;
         // Small partials are merged at once, so that thousands of segments do not pile up.
         if partial.rows * 8 > PARTITIONED_FROM {
             let mut reservation = context.reservation();

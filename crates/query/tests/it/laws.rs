@@ -130,8 +130,9 @@ proptest! {
 #[test]
 fn many_groups_on_threads_give_the_same_answer() {
     let part = |start: i64| -> Vec<Row> {
-        let row = |i: i64| Row { time: i, city: None, tags: vec![], number: Some(i * 7919 % 50_021), price: (i % 3) as f64 };
-        (start..start + 30_000).map(row).collect()
+        let row =
+            |i: i64| Row { time: i, city: None, tags: vec![], number: Some(i * 7919 % 50_021), price: (i % 97 / 32) as f64 };
+        (start..start + 36_000).map(row).collect()
     };
     let texts = |rows: &[Row]| {
         let columns = vec![
@@ -141,7 +142,7 @@ fn many_groups_on_threads_give_the_same_answer() {
         ];
         Arc::new(MemoryTable::new(columns).unwrap().with_bitmaps().unwrap()) as Arc<dyn ColumnSource>
     };
-    let parts: Vec<_> = [0, 30_000, 60_000].map(|start| texts(&part(start))).into();
+    let parts: Vec<_> = [0, 36_000, 72_000].map(|start| texts(&part(start))).into();
     for dimensions in [json!(["city"]), json!(["city", {"dimension": "price", "outputName": "p", "outputType": "DOUBLE"}])] {
         let query = query(json!({"queryType": "groupBy", "dataSource": "t", "intervals": "1970/1971", "granularity": "all",
             "dimensions": dimensions, "aggregations": [{"type": "count", "name": "n"}, {"type": "doubleSum", "name": "s", "fieldName": "price"}],
