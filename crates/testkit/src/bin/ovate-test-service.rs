@@ -7,24 +7,28 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ovate_testkit::services;
+use ovate_testkit::services::{self, Database};
 
 /// What keeps a service alive while it is held.
 enum Running {
+    Database(Database),
     Other(services::Service),
 }
 
 impl Running {
     async fn start(name: &str) -> Result<Running, String> {
         match name {
+            "postgresql" => Database::postgres().map(Running::Database),
+            "mariadb" => Database::mariadb().map(Running::Database),
             "s3" => services::s3().await.map(Running::Other),
             "hdfs" => services::hdfs().await.map(Running::Other),
-            other => Err(format!("unknown service [{other}]; there are s3, hdfs")),
+            other => Err(format!("unknown service [{other}]; there are postgresql, mariadb, s3, hdfs")),
         }
     }
 
     fn properties(&self) -> Vec<(String, String)> {
         match self {
+            Running::Database(database) => database.properties(),
             Running::Other(service) => service.properties.clone(),
         }
     }
