@@ -67,7 +67,7 @@ pub const EXTENSIONS: &[(&str, Extension)] = &[
     ("druid-momentsketch", Missed("moment sketches")),
     ("druid-moving-average-query", Missed("the movingAverage query")),
     ("druid-rabbit-indexing-service", Missed("RabbitMQ supervisors")),
-    ("druid-redis-cache", Missed("a cache in Redis")),
+    ("druid-redis-cache", BuiltIn),
     ("druid-spectator-histogram", Missed("spectator histograms")),
     ("druid-tdigestsketch", Missed("t-digest sketches")),
     ("druid-thrift-extensions", Missed("the thrift parser")),

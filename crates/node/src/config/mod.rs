@@ -190,9 +190,9 @@ mod tests {
 
     #[test]
     fn unknown_and_idle_properties_are_told() {
-        let settings = settings("druid.no.such=1\ndruid.server.http.numThreads=60\nother=1").expect("accepted");
+        let settings = settings("druid.no.such=1\ndruid.server.http.uriCompliance=x\nother=1").expect("accepted");
         assert!(settings.notices.warnings[0].contains("druid.no.such"), "{:?}", settings.notices);
-        assert!(settings.notices.infos[0].contains("druid.server.http.numThreads"), "{:?}", settings.notices);
+        assert!(settings.notices.infos[0].contains("druid.server.http.uriCompliance"), "{:?}", settings.notices);
     }
 
     #[test]

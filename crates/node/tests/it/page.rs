@@ -12,10 +12,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-#[test]
-fn the_demo_does_the_page_by_the_scripts_from_the_conf_tree() {
+/// Runs the demo with options; its rows must be answered as they are computed beside it.
+fn demo(options: &[&str]) {
     let demo = Command::new(root().join("bin/cluster-demo"))
-        .args(["--zk", "none", "--rows", "60000"])
+        .args(["--rows", "60000"])
+        .args(options)
         .env("OVATE_BIN", env!("CARGO_BIN_EXE_ovate"))
         .stdin(Stdio::null())
         .output()
@@ -23,6 +24,39 @@ fn the_demo_does_the_page_by_the_scripts_from_the_conf_tree() {
     let (out, err) = (String::from_utf8_lossy(&demo.stdout), String::from_utf8_lossy(&demo.stderr));
     assert!(demo.status.success(), "{out}\n{err}");
     assert!(out.contains("as computed beside it: 60000 rows"), "{out}");
+}
+
+#[test]
+fn the_demo_does_the_page_by_the_scripts_from_the_conf_tree() {
+    demo(&["--zk", "none"]);
+}
+
+/// Whether the servers beside a cluster can be had: the program that starts them, and what `bin/test` installs.
+fn servers_beside(test: &str, files: &[&str]) -> bool {
+    let tool = Path::new(env!("CARGO_BIN_EXE_ovate")).with_file_name("ovate-test-service");
+    let services = ovate_testkit::services::services_dir();
+    let missing = files.iter().map(|file| services.join(file)).chain([tool]).find(|file| !file.exists());
+    match missing {
+        Some(file) => skip(test, &format!("no {}", file.display())),
+        None => return true,
+    }
+    false
+}
+
+#[test]
+fn the_demo_does_the_page_with_zookeeper_on_the_master_postgresql_and_s3() {
+    const TEST: &str = "the_demo_does_the_page_with_zookeeper_on_the_master_postgresql_and_s3";
+    if servers_beside(TEST, &["/usr/share/java/zookeeper.jar", "/usr/lib/postgresql", "moto/bin/moto_server"]) {
+        demo(&["--zk", "on-master", "--metadata", "postgresql", "--deep", "s3"]);
+    }
+}
+
+#[test]
+fn the_demo_does_the_page_with_zookeeper_outside_mariadb_and_hdfs() {
+    const TEST: &str = "the_demo_does_the_page_with_zookeeper_outside_mariadb_and_hdfs";
+    if servers_beside(TEST, &["/usr/share/java/zookeeper.jar", "/usr/sbin/mariadbd", "mini/lib"]) {
+        demo(&["--zk", "outside", "--metadata", "mariadb", "--deep", "hdfs"]);
+    }
 }
 
 #[test]

@@ -30,20 +30,16 @@ fn sources() -> Vec<(PathBuf, String)> {
     sources
 }
 
-/// Whether some source names the property: whole, or its beginning and its end in one file, as `format!` builds it.
+/// Whether the sources name the property: whole, or a beginning and an end of it, as `format!` puts them together.
 fn is_read(name: &str, sources: &[(PathBuf, String)]) -> bool {
     let stem = name.trim_end_matches(".**").trim_end_matches(".*");
-    let split = |at: usize, text: &str| {
-        let (head, tail) = (&stem[..=at], &stem[at + 1..]);
-        let tail = tail.trim_start_matches("*.");
-        text.contains(&format!("\"{head}")) && (text.contains(&format!("\"{tail}\"")) || text.contains(&format!(".{tail}\"")))
+    let any = |needle: String| sources.iter().any(|(_, code)| code.contains(&needle));
+    let whole = |text: &str| any(format!("\"{text}\"")) || any(format!("\"{text}."));
+    let split = |at: usize| {
+        let tail = stem[at + 1..].trim_start_matches("*.");
+        whole(&stem[..at]) && (any(format!("\"{tail}\"")) || any(format!(".{tail}\"")))
     };
-    let text = format!("\"{stem}");
-    sources.iter().any(|(_, code)| {
-        code.contains(&format!("{text}\""))
-            || code.contains(&format!("{text}."))
-            || stem.match_indices('.').any(|(at, _)| at > 6 && split(at, code))
-    })
+    whole(stem) || stem.match_indices('.').any(|(at, _)| at > 6 && split(at))
 }
 
 #[test]
