@@ -10,6 +10,7 @@ use ovate_base::{DruidError, Granularity, Result};
 use ovate_compute::value::to_json as value_json;
 use ovate_compute::{ColumnSource, ColumnType, Rows as RowRange};
 use ovate_segment::incremental::{DimensionSchema, IncrementalIndex, IndexSchema};
+use ovate_store::deep::DeepStorage;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
@@ -86,7 +87,14 @@ impl SampleSpec {
 }
 
 /// Reads and answers on the calling thread, which must not be one of the runtime's own; ends early when `stop` is set.
-pub fn sample(spec: &SampleSpec, dir: &Path, handle: &Handle, stop: &StopFlag, now_ms: i64) -> Result<Value> {
+pub fn sample(
+    spec: &SampleSpec,
+    dir: &Path,
+    storage: &dyn DeepStorage,
+    handle: &Handle,
+    stop: &StopFlag,
+    now_ms: i64,
+) -> Result<Value> {
     let schema = spec.schema.index_schema();
     let meter = Meter::new(u64::MAX, 0, false);
     let limits = SinkLimits { rows_in_memory: u64::MAX, bytes_in_memory: u64::MAX, rows_per_part: u64::from(u32::MAX) };
@@ -101,7 +109,7 @@ pub fn sample(spec: &SampleSpec, dir: &Path, handle: &Handle, stop: &StopFlag, n
         records: Vec::new(),
     };
     let input = Input {
-        entities: source::entities(&spec.io.source)?,
+        entities: source::entities(&spec.io.source, source::Lookup { storage, handle })?,
         format: spec.io.format.clone(),
         segments: Vec::new(),
         filter: None,
@@ -317,7 +325,8 @@ mod tests {
     async fn sampled(request: Value) -> Value {
         let spec = SampleSpec::from_json(&request).unwrap_or_else(|e| panic!("{e}"));
         let (dir, handle) = (tempfile::tempdir().unwrap(), Handle::current());
-        let run = move || sample(&spec, dir.path(), &handle, &StopFlag::default(), 0).unwrap_or_else(|e| panic!("{e}"));
+        let storage = ovate_store::LocalDeepStorage::new(dir.path().join("deep"), false);
+        let run = move || sample(&spec, dir.path(), &storage, &handle, &StopFlag::default(), 0).unwrap_or_else(|e| panic!("{e}"));
         tokio::task::spawn_blocking(run).await.unwrap()
     }
 

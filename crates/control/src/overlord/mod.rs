@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use ovate_base::{DruidError, Result};
 use ovate_net::{LeaderSelector, Leadership};
-use ovate_store::{MetadataStore, TaskLogs};
+use ovate_store::{DeepStorage, MetadataStore, TaskLogs};
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, Notify, watch};
 use tracing::{error, info, warn};
@@ -44,6 +44,8 @@ pub struct Overlord {
     runner: Arc<dyn TaskRunner>,
     logs: Arc<dyn TaskLogs>,
     bell: SegmentBell,
+    /// What the sampler reads other storages by.
+    storage: Arc<dyn DeepStorage>,
     samplings: tokio::sync::Semaphore,
     term: RwLock<Option<Arc<Term>>>,
 }
@@ -71,9 +73,20 @@ impl Overlord {
         selector: Arc<dyn LeaderSelector>,
         runner: Arc<dyn TaskRunner>,
         logs: Arc<dyn TaskLogs>,
+        storage: Arc<dyn DeepStorage>,
         bell: SegmentBell,
     ) -> Arc<Overlord> {
-        Arc::new(Overlord { settings, store, selector, runner, logs, bell, samplings: http::turns(), term: RwLock::new(None) })
+        Arc::new(Overlord {
+            settings,
+            store,
+            selector,
+            runner,
+            logs,
+            bell,
+            storage,
+            samplings: http::turns(),
+            term: RwLock::new(None),
+        })
     }
 
     /// Leads whenever elected, until `shutdown` turns true.

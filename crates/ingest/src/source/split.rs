@@ -5,17 +5,18 @@ use ovate_base::segment::DataSegment;
 use ovate_base::{Interval, Result};
 use serde_json::{Value, json};
 
-use super::{Place, entities};
+use super::cloud::CloudObject;
+use super::{Lookup, Place, entities};
 use crate::spec::InputSource;
 use crate::spec::tuning::SplitHint;
 
 /// The parts of a source that is read as bytes; `None` when it cannot be split. `json` is the source as it was posted.
-pub fn bytes(source: &InputSource, json: &Value, hint: &SplitHint) -> Result<Option<Vec<Value>>> {
+pub fn bytes(source: &InputSource, json: &Value, hint: &SplitHint, lookup: Lookup<'_>) -> Result<Option<Vec<Value>>> {
     match source {
         InputSource::Inline { .. } | InputSource::Druid { .. } => Ok(None),
         InputSource::Local { .. } => {
             let mut files = Vec::new();
-            for entity in entities(source)? {
+            for entity in entities(source, lookup)? {
                 if let Place::File(path) = entity.place {
                     let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
                     files.push((size, path.display().to_string()));
@@ -38,10 +39,19 @@ pub fn bytes(source: &InputSource, json: &Value, hint: &SplitHint) -> Result<Opt
             };
             Ok(Some(uris.iter().map(part).collect()))
         }
+        InputSource::Cloud(_) => {
+            let mut objects = Vec::new();
+            for entity in entities(source, lookup)? {
+                if let Place::Cloud(object) = entity.place {
+                    objects.push((object.blob.size, object));
+                }
+            }
+            Ok(Some(pack(objects, hint).into_iter().map(|objects| cloud_part(json, &objects)).collect()))
+        }
         InputSource::Combining { delegates } => {
             let mut all = Vec::new();
             for (delegate, json) in delegates.iter().zip(json["delegates"].as_array().into_iter().flatten()) {
-                match bytes(delegate, json, hint)? {
+                match bytes(delegate, json, hint, lookup)? {
                     Some(parts) => all.extend(parts),
                     None => return Ok(None),
                 }
@@ -49,6 +59,35 @@ pub fn bytes(source: &InputSource, json: &Value, hint: &SplitHint) -> Result<Opt
             Ok(Some(all))
         }
     }
+}
+
+/// The source over these objects alone; what it says of credentials and endpoints stays.
+fn cloud_part(json: &Value, objects: &[CloudObject]) -> Value {
+    // `azureStorage` names an account before the container.
+    let account = (json["type"] == "azureStorage").then(|| {
+        let named = json["objects"][0]["bucket"].as_str().or(json["uris"][0].as_str()).or(json["prefixes"][0].as_str());
+        let named = named.unwrap_or_default();
+        named.split_once("://").map_or(named, |(_, rest)| rest).split('/').next().unwrap_or_default().to_owned()
+    });
+    let mut part = json.clone();
+    if let Some(fields) = part.as_object_mut() {
+        for name in ["uris", "prefixes", "objects", "objectGlob", "paths"] {
+            fields.remove(name);
+        }
+        if json["type"] == "hdfs" {
+            fields.insert("paths".to_owned(), json!(objects.iter().map(|object| &object.uri).collect::<Vec<_>>()));
+            return part;
+        }
+        let place = |object: &CloudObject| {
+            let (bucket, path) = (&object.location.bucket, &object.location.path);
+            match &account {
+                Some(account) => json!({"bucket": account, "path": format!("{bucket}/{path}")}),
+                None => json!({"bucket": bucket, "path": path}),
+            }
+        };
+        fields.insert("objects".to_owned(), objects.iter().map(place).collect());
+    }
+    part
 }
 
 /// The parts of a `druid` source: visible segments in order of time, those of one chunk together where the hint allows.
@@ -101,7 +140,11 @@ mod tests {
     #[test]
     fn http_sources_split_by_address_and_keep_their_options() {
         let json = json!({"type": "http", "uris": ["http://a/1", "http://a/2"], "httpAuthenticationUsername": "u"});
-        let parts = bytes(&InputSource::from_json(&json).unwrap(), &json, &SplitHint::default()).unwrap().unwrap();
+        let storage = ovate_store::LocalDeepStorage::new(std::env::temp_dir(), false);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let lookup = Lookup { storage: &storage, handle: runtime.handle() };
+        let source = InputSource::from_json(&json).unwrap();
+        let parts = bytes(&source, &json, &SplitHint::default(), lookup).unwrap().unwrap();
         assert_eq!(parts[1], json!({"type": "http", "uris": ["http://a/2"], "httpAuthenticationUsername": "u"}));
     }
 }

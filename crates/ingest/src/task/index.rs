@@ -245,7 +245,7 @@ impl Run<'_> {
                     Some(json) => json.clone(),
                     None => return Ok(None),
                 };
-                source::split::bytes(other, &json, hint)?
+                source::split::bytes(other, &json, hint, source::Lookup { storage: &*self.env.storage, handle: &self.handle })?
             }
         };
         if splits.is_none() {

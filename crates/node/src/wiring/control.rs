@@ -68,6 +68,7 @@ pub async fn overlord(shared: &Arc<Shared>, handles: &mut TaskHandles) -> Result
         election.clone(),
         runner,
         logs,
+        shared.settings.storage().deep_storage()?,
         shared.bell.clone(),
     );
     tokio::spawn(overlord.clone().run(shared.shutdown.clone()));

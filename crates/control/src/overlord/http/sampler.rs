@@ -24,10 +24,10 @@ pub(super) async fn sample(State(overlord): State<Arc<Overlord>>, JsonBody(reque
     let (stop, handle) = (StopFlag::default(), tokio::runtime::Handle::current());
     let timeout = spec.timeout;
     let reading = {
-        let stop = stop.clone();
+        let (stop, storage) = (stop.clone(), overlord.storage.clone());
         let dir = std::env::temp_dir().join(format!("ovate-sample-{}", uuid::Uuid::new_v4()));
         tokio::task::spawn_blocking(move || {
-            let answer = ovate_ingest::sampler::sample(&spec, &dir, &handle, &stop, ovate_store::now_ms());
+            let answer = ovate_ingest::sampler::sample(&spec, &dir, &*storage, &handle, &stop, ovate_store::now_ms());
             let _ = std::fs::remove_dir_all(&dir);
             answer
         })
