@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use ovate_base::{Budget, DataSegment};
 use ovate_serve::historical::{Historical, HistoricalState, LoadSettings, SegmentLoader, ServedSegment, ServedSegments, routes};
-use ovate_store::{CacheLocation, LocalDeepStorage, SegmentCache};
+use ovate_store::{CacheLocation, LocalDeepStorage, LocationSelector, SegmentCache, SegmentCacheSettings};
 use serde_json::{Value, json};
 
 /// The takeover folder, or `None`, which is printed.
@@ -61,9 +61,11 @@ fn segment(folder: &Path) -> ServedSegment {
 /// A Historical's routes over these segments.
 pub fn historical(segments: Arc<ServedSegments>, dir: &Path) -> Router {
     let location = CacheLocation { path: dir.join("cache"), max_bytes: 1 << 30 };
-    let cache = Arc::new(SegmentCache::open(vec![location], None).expect("a cache"));
+    let (locations, selector) = (vec![location], LocationSelector::LeastBytesUsed);
+    let settings = SegmentCacheSettings { locations, info_dir: None, selector, bootstrap_threads: 1 };
+    let cache = Arc::new(SegmentCache::open(settings).expect("a cache"));
     let deep = Arc::new(LocalDeepStorage::new(dir.join("segments"), false));
-    let settings = LoadSettings { threads: 1, drop_delay: std::time::Duration::ZERO };
+    let settings = LoadSettings { threads: 1, bootstrap_threads: 1, drop_delay: std::time::Duration::ZERO };
     let loader = Arc::new(SegmentLoader::new(cache, deep, segments.clone(), settings));
     routes(HistoricalState {
         historical: Arc::new(Historical::new("localhost:8083".to_owned(), segments, 2)),
