@@ -293,3 +293,24 @@ fn errors_name_what_is_wrong() {
     );
     refused(grouped(json!({"dimensions": ["n"]})), expect!["output name [n] is used more than once in groupBy query"]);
 }
+
+#[test]
+fn a_profile_says_what_was_looked_at() {
+    let rows = five();
+    let segment = |source| ovate_query::SegmentRef::new("s", vec![ovate_base::Interval::ETERNITY], source);
+    let segments = [segment(table(&rows[..2])), segment(table(&rows[2..]))];
+    let profiled = |filter: serde_json::Value| {
+        let query = query(json!({"queryType": "groupBy", "dataSource": "t", "intervals": "1970/1971", "granularity": "all",
+            "dimensions": ["city"], "filter": filter, "aggregations": [{"type": "longSum", "name": "n", "fieldName": "number"}]}));
+        let profile = std::sync::Arc::new(ovate_query::Profile::default());
+        let context = context().with_profile(Some(profile.clone()));
+        let partial = ovate_query::run_segments(&query, &segments, &context, 1).unwrap();
+        ovate_query::finalize(&query, partial, &context).unwrap();
+        let told = profile.to_json();
+        ["segments", "rowsInSegments", "rowsSelected", "filtersByIndex", "filtersByRow", "groups"]
+            .map(|name| told[name].as_u64().unwrap())
+    };
+    assert_eq!(profiled(json!(null)), [2, 5, 5, 0, 0, 4]);
+    assert_eq!(profiled(json!({"type": "selector", "dimension": "city", "value": "ulm"})), [2, 5, 2, 2, 0, 1]);
+    assert_eq!(profiled(json!({"type": "range", "column": "number", "matchValueType": "LONG", "lower": 2})), [2, 5, 3, 0, 2, 3]);
+}
