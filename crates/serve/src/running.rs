@@ -51,6 +51,11 @@ impl RunningQueries {
         Registration { running: self, id: id.to_owned(), stop, missing, profile }
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.queries.lock().values().map(Vec::len).sum()
+    }
+
     /// Stops all queries with this id; false when there are none.
     pub fn cancel(&self, id: &str) -> bool {
         let queries = self.queries.lock();

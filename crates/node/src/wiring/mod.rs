@@ -22,6 +22,7 @@ use ovate_net::status::StatusInfo;
 use ovate_net::{Coordination, DiscoveredNode, Discovery, HttpClient, LeaderSelector, NodeRole, status};
 use ovate_serve::cache::Cache;
 use ovate_serve::data_server::DataServer;
+use ovate_serve::running::RunningQueries;
 use ovate_store::{MetadataStore, now_ms};
 use parking_lot::RwLock;
 use serde_json::{Map, Value};
@@ -35,6 +36,10 @@ use crate::config::Settings;
 pub const DRUID_VERSION: &str = "38.0.0";
 /// How long a start waits for an election.
 const ELECTION: Duration = Duration::from_secs(2);
+/// How long a stopping process is still asked by others, which look for announcements every other second.
+const PROPAGATION_MS: i64 = 3_000;
+/// How long it waits for the queries that it works on.
+const GRACEFUL_MS: i64 = 30_000;
 /// How long shutdown waits for the servers.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -49,6 +54,8 @@ pub struct Shared {
     pub discovery: Arc<dyn Discovery>,
     /// What all queries of this process may hold together.
     pub query_budget: Budget,
+    /// Queries that roles of this process work on.
+    pub running: parking_lot::Mutex<Vec<Arc<RunningQueries>>>,
     /// The cache that roles share, once one of them uses it.
     pub cache: parking_lot::Mutex<Option<Arc<dyn Cache>>>,
     /// Data servers of this process by `host:port`, for the broker beside them.
@@ -113,6 +120,7 @@ impl Process {
             discovery: coordination.clone(),
             coordination,
             query_budget: Budget::new("druid.ovate.memory", settings.query_memory_bytes),
+            running: parking_lot::Mutex::default(),
             cache: parking_lot::Mutex::default(),
             data_servers: Arc::default(),
             bell: SegmentBell::default(),
@@ -188,6 +196,9 @@ impl Process {
                 error!("cannot withdraw an announcement, it will run out. role={} error={failure}", role.name());
             }
         }
+        if let Err(failure) = self.drain().await {
+            error!("stopping without waiting for queries. error={failure}");
+        }
         self.tasks.stop().await;
         self.stop.send_replace(true);
         // Resigns, so that the next leader need not wait for our lease or session to run out.
@@ -198,6 +209,36 @@ impl Process {
         if let Some(store) = &self.shared.metadata {
             store.close().await;
         }
+    }
+}
+
+impl Process {
+    /// Goes on answering until the others have noticed that this process is gone, and its queries are done; bounded (HA-04).
+    async fn drain(&self) -> Result<()> {
+        let properties = &self.shared.settings.properties;
+        let usual = if self.has_neighbours().await { PROPAGATION_MS } else { 0 };
+        let delay = properties.millis("druid.server.http.unannouncePropagationDelay", usual)?;
+        tokio::time::sleep(Duration::from_millis(delay.max(0).unsigned_abs())).await;
+        let limit = properties.millis("druid.server.http.gracefulShutdownTimeout", GRACEFUL_MS)?;
+        let limit = Duration::from_millis(limit.max(0).unsigned_abs());
+        let end = tokio::time::Instant::now() + limit;
+        let running: Vec<_> = self.shared.running.lock().clone();
+        while running.iter().any(|queries| queries.count() > 0) && tokio::time::Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// True when processes elsewhere are announced.
+    async fn has_neighbours(&self) -> bool {
+        let mine: Vec<String> = self.shared.settings.roles.iter().map(|(role, _)| self.shared.name(*role)).collect();
+        for role in [NodeRole::Broker, NodeRole::Router, NodeRole::Historical, NodeRole::Coordinator] {
+            let nodes = self.shared.discovery.nodes(role).await.unwrap_or_default();
+            if nodes.iter().any(|node| !mine.contains(&node.druid_node.host_and_port())) {
+                return true;
+            }
+        }
+        false
     }
 }
 

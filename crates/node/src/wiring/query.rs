@@ -19,6 +19,7 @@ use ovate_serve::historical::{self, Historical, HistoricalState, LoadSettings, S
 use ovate_serve::lookup::LookupStore;
 use ovate_serve::request_log::RequestLogger;
 use ovate_serve::router::Backends;
+use ovate_serve::running::RunningQueries;
 use ovate_serve::{broker, router as router_role};
 use ovate_sql::SqlEngine;
 use ovate_store::{CacheLocation, LocationSelector, SegmentCache, SegmentCacheSettings, now_ms};
@@ -60,13 +61,10 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let server: Arc<dyn DataServer> = historical.clone();
     shared.data_servers.write().insert(name, server);
     tokio::spawn(until_shutdown(shared, lookups.clone().follow(shared.client.clone(), shared.discovery.clone())));
-    let routes = historical::routes(HistoricalState {
-        historical,
-        loader,
-        lookups,
-        budget: shared.query_budget.clone(),
-        running: Arc::default(),
-    });
+    let running: Arc<RunningQueries> = Arc::default();
+    shared.running.lock().push(running.clone());
+    let routes =
+        historical::routes(HistoricalState { historical, loader, lookups, budget: shared.query_budget.clone(), running });
     let tier = settings.properties.text("druid.server.tier", "_default_tier");
     let mut services = Map::new();
     let data = json!({"type": "dataNodeService", "tier": tier, "maxSize": max_bytes, "storageSize": max_bytes,
@@ -93,6 +91,7 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let scheduler = QueryScheduler::from_properties(&settings.properties, limits.requests_max)?;
     let cache = query_cache(shared, "druid.broker.cache")?;
     let broker = Arc::new(Broker::new(view.clone(), lookups.clone(), limits, scheduler, cache));
+    shared.running.lock().push(broker.running.clone());
     let (client, discovery) = (shared.client.clone(), shared.discovery.clone());
     let system = BrokerSystemTables { view: view.clone(), client: client.clone(), discovery: discovery.clone() };
     let (watched, local) = (Watched::from_properties(&settings.properties)?, shared.data_servers.clone());

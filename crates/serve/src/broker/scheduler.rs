@@ -94,7 +94,7 @@ impl QueryScheduler {
             }
             "manual" => {
                 let percents = properties.flag(&name("laning.isLimitPercent"), false)?;
-                let lanes = properties.with_prefix(&name("laning.lanes."));
+                let lanes = properties.with_prefix(&format!("{}.", name("laning.lanes")));
                 let mut places = HashMap::new();
                 for (lane, _) in lanes.iter() {
                     let limit = lanes.int(lane, 0)?;
@@ -107,7 +107,7 @@ impl QueryScheduler {
                     places.insert(lane.to_owned(), if percents { share(limit) } else { limit as usize });
                 }
                 if places.is_empty() {
-                    return Err(DruidError::invalid_input(format!("{}<name> must be given", name("laning.lanes."))));
+                    return Err(DruidError::invalid_input(format!("{}.<name> must be given", name("laning.lanes"))));
                 }
                 Laning::Manual(places)
             }

@@ -1,4 +1,5 @@
 //! Tests of the serving roles from outside.
 
+mod caches;
 mod support;
 mod wire;
