@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash;
 mod faults;
+mod join;
 mod journey;
 mod page;
 mod roles;

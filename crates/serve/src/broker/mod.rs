@@ -102,6 +102,9 @@ impl Broker {
 
     /// Runs a query of a client, or one that SQL was planned into: registered under its id, within its timeout.
     pub async fn run_native(&self, query: NativeQuery) -> Result<QueryRows> {
+        if query.context().by_segment()? {
+            return Err(DruidError::unsupported("query context parameter [bySegment] at a Broker; a Historical answers it"));
+        }
         let id = registered_id(&query);
         let registration = self.running.register(&id);
         let timeout_ms = query.context().timeout_ms()?.unwrap_or(self.settings.timeout_ms);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ovate_base::{Budget, Reservation, Result};
+use tracing::warn;
 
 use super::{Cache, CacheKey};
 
@@ -19,8 +20,13 @@ pub struct LocalCache {
 }
 
 impl LocalCache {
-    /// Of at most `bytes`, which come out of `budget`.
+    /// Of at most `bytes`, and of no more than half of `budget`; they come out of it.
     pub fn new(bytes: u64, expire_ms: Option<u64>, budget: &Budget) -> Result<Self> {
+        let most = budget.limit_bytes() / 2;
+        if bytes > most {
+            warn!("the cache gets half of the memory for queries, which is less than was asked for. bytes={most} asked={bytes}");
+        }
+        let bytes = bytes.min(most);
         let reservation = budget.reserve(bytes).map_err(|e| e.prefixed("druid.cache.sizeInBytes"))?;
         let weigh = |_: &CacheKey, value: &Bytes| u32::try_from(value.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
         let mut builder = moka::sync::Cache::builder().max_capacity(bytes).weigher(weigh);

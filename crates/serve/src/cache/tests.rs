@@ -75,6 +75,10 @@ async fn the_local_cache_keeps_within_its_bytes_and_forgets_in_time() {
     assert_eq!(cache.get(&key(2)).await, None);
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     assert_eq!(cache.get(&key(1)).await, None);
+    let large = from_properties(&settings(&[("druid.cache.sizeInBytes", "60000")]), &budget).expect("a smaller cache");
+    assert_eq!(budget.used_bytes(), 100_000);
+    drop(large);
+    let _query = budget.reserve(1).expect("memory");
     assert!(from_properties(&settings(&[("druid.cache.sizeInBytes", "60000")]), &budget).is_err());
     assert!(from_properties(&settings(&[("druid.cache.type", "ehcache")]), &budget).is_err());
 }
