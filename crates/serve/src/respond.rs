@@ -71,7 +71,25 @@ where
         return Err(failure.await.unwrap_or_else(|_| DruidError::runtime("the query's thread failed")));
     };
     let rest = tokio_stream::once(first).chain(ReceiverStream::new(received));
-    let mut response = Response::new(Body::from_stream(rest));
+    Ok(response(format, headers, Body::from_stream(rest)))
+}
+
+/// Streams pieces that a task sends; an error among them ends the answer as in [`stream`].
+pub async fn stream_of(
+    format: ResultFormat,
+    headers: Vec<(HeaderName, String)>,
+    mut pieces: mpsc::Receiver<Result<Vec<u8>>>,
+) -> Result<Response> {
+    let first = pieces.recv().await.unwrap_or_else(|| Err(DruidError::runtime("the query's task failed")))?;
+    let rest = ReceiverStream::new(pieces).map(|piece| match piece {
+        Ok(bytes) => Ok(Bytes::from(bytes)),
+        Err(error) => Err(std::io::Error::other(error.message)),
+    });
+    Ok(response(format, headers, Body::from_stream(tokio_stream::once(Ok(Bytes::from(first))).chain(rest))))
+}
+
+fn response(format: ResultFormat, headers: Vec<(HeaderName, String)>, body: Body) -> Response {
+    let mut response = Response::new(body);
     let target = response.headers_mut();
     target.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     for (name, value) in headers {
@@ -79,7 +97,7 @@ where
             target.insert(name, value);
         }
     }
-    Ok(response)
+    response
 }
 
 #[cfg(test)]

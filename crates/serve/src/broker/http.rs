@@ -85,7 +85,7 @@ async fn answer_native(
     format: ResultFormat,
     known: Option<&str>,
 ) -> Result<Response, DruidError> {
-    let _turn = state.broker.turn().await?;
+    let turn = state.broker.turn().await?;
     let mut query = NativeQuery::from_json(document)?;
     let id = match query.context().query_id() {
         Some(id) => id.to_owned(),
@@ -95,6 +95,13 @@ async fn answer_native(
             id
         }
     };
+    if Broker::streams(&query, format) && !query.context().by_segment()? && !state.broker.caches_results(&query) {
+        let headers = vec![
+            (HeaderName::from_static(QUERY_ID_HEADER), id),
+            (HeaderName::from_static(RESPONSE_CONTEXT_HEADER), response_context(&[])),
+        ];
+        return state.broker.stream_scan(query, headers, turn).await;
+    }
     let registration = state.broker.running.register(&registered_id(&query));
     let etag = state.broker.etag(&query).await;
     if etag.is_some() && etag.as_deref() == known {

@@ -14,6 +14,7 @@ mod select;
 mod server;
 mod sql_http;
 mod statements;
+mod stream;
 mod system;
 mod view;
 
@@ -100,13 +101,8 @@ impl Broker {
         self.settings.timeout_ms
     }
 
-    /// Runs a query of a client, or one that SQL was planned into: registered under its id, within its timeout.
-    pub async fn run_native(&self, query: NativeQuery) -> Result<QueryRows> {
-        if query.context().by_segment()? {
-            return Err(DruidError::unsupported("query context parameter [bySegment] at a Broker; a Historical answers it"));
-        }
-        let id = registered_id(&query);
-        let registration = self.running.register(&id);
+    /// The query's timeout, which must not be longer than the server allows.
+    fn checked_timeout(&self, query: &NativeQuery) -> Result<u64> {
         let timeout_ms = query.context().timeout_ms()?.unwrap_or(self.settings.timeout_ms);
         if timeout_ms > self.settings.timeout_max_ms {
             let (asked, most) = (timeout_ms, self.settings.timeout_max_ms);
@@ -114,6 +110,17 @@ impl Broker {
                 "Configured timeout[{asked}] is more than enforced limit of maxQueryTimeout[{most}]."
             )));
         }
+        Ok(timeout_ms)
+    }
+
+    /// Runs a query of a client, or one that SQL was planned into: registered under its id, within its timeout.
+    pub async fn run_native(&self, query: NativeQuery) -> Result<QueryRows> {
+        if query.context().by_segment()? {
+            return Err(DruidError::unsupported("query context parameter [bySegment] at a Broker; a Historical answers it"));
+        }
+        let id = registered_id(&query);
+        let registration = self.running.register(&id);
+        let timeout_ms = self.checked_timeout(&query)?;
         let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms));
         let eval = EvalContext { lookups: self.lookups.snapshot(), now_ms: now_ms() };
         let mut context = QueryContext::new(eval).with_deadline(deadline).with_budget(self.settings.budget.clone());

@@ -59,6 +59,12 @@ impl Broker {
         rows
     }
 
+    /// True when the result-level cache may be used for this query.
+    pub(super) fn caches_results(&self, query: &NativeQuery) -> bool {
+        let allowed = self.cache.as_ref().and_then(|cache| cache.result_use(query).ok());
+        allowed.is_some_and(|allowed| allowed.reads || allowed.writes)
+    }
+
     /// The key of a result over exactly these segments; `None` where it must not be cached: a segment is absent, or is still
     /// written to by a task.
     fn result_key(&self, query: &NativeQuery, located: &[Located], context: &QueryContext) -> Option<CacheKey> {
