@@ -192,11 +192,24 @@ const ADDED: &[(&str, &str)] = &[
     ("tasks", "group_id"),
 ];
 
+/// Looks at one table while other processes make it too.
+const COLLISIONS_MAX: u32 = 50;
+
 impl MetadataStore {
     /// Makes what is absent: tables, columns, indexes.
     pub async fn create_tables(&self) -> Result<()> {
         for table in TABLES {
-            self.retry(|| self.complete(table)).await?;
+            let mut collisions = 0;
+            while let Err(error) = self.retry(|| self.complete(table)).await {
+                // Another process makes the same things at this moment; what it has made is seen by the next look.
+                let text = error.message.to_lowercase();
+                let collided = text.contains("already exists") || text.contains("duplicate");
+                collisions += 1;
+                if !collided || collisions > COLLISIONS_MAX {
+                    return Err(error);
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
         }
         Ok(())
     }
