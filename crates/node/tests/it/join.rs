@@ -25,6 +25,9 @@ async fn a_data_server_that_joins_takes_its_share_without_a_failed_query() {
     assert_eq!(status["statusCode"], "SUCCESS", "{status}\n{}", cluster.logs());
     let total = (DAYS * ROWS_PER_DAY) as i64;
     cluster.wait_number("SELECT COUNT(*) FROM t", total, LIMIT).await.expect("all rows");
+    for (offset, limit, wanted) in [(0, None, total), (total - 70, None, 70), (750, Some(1200), 1200), (total, None, 0)] {
+        assert_eq!(scanned(&cluster, offset, limit).await, wanted, "offset {offset} limit {limit:?}\n{}", cluster.logs());
+    }
     let sql = "SELECT FLOOR(__time TO DAY), COUNT(*), SUM(n) FROM t GROUP BY 1 ORDER BY 1";
     let (path, body) = ("/druid/v2/sql", json!({"query": sql, "resultFormat": "array"}));
     let answer = cluster.post(path, &body).await.expect("a healthy cluster answers");
@@ -47,6 +50,18 @@ async fn a_data_server_that_joins_takes_its_share_without_a_failed_query() {
     println!("a Data server joined: right {}, failed {}, slowest {:?}", outcome.right, outcome.failed, outcome.slowest);
     assert!(outcome.wrong.is_empty() && outcome.failed == 0 && outcome.flagged == 0, "{outcome:?}\n{}", cluster.logs());
     assert!(outcome.right > 10, "{outcome:?}");
+}
+
+/// Rows that a scan, which is streamed, gives.
+async fn scanned(cluster: &Cluster, offset: i64, limit: Option<i64>) -> i64 {
+    let mut query = json!({"queryType": "scan", "dataSource": "t", "intervals": "2024/2025", "columns": ["n"], "offset": offset,
+        "resultFormat": "compactedList"});
+    if let Some(limit) = limit {
+        query["limit"] = json!(limit);
+    }
+    let answer = cluster.post("/druid/v2", &query).await.expect("rows");
+    let elements = answer.as_array().expect("a list").iter();
+    elements.map(|element| element["events"].as_array().map_or(0, Vec::len) as i64).sum()
 }
 
 /// Rows in the document, a segment a day.
