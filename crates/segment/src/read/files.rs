@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use memmap2::Mmap;
@@ -133,24 +135,70 @@ fn smoosh_entry<'a>(line: &'a str, chunks: &[Bytes]) -> Result<(&'a str, Bytes)>
     Ok((name, chunk.slice(start..end)))
 }
 
-/// Files up to this size are read rather than mapped: Linux allows a process 65,530 mappings, fewer than a server may have
-/// small segments.
+/// Files up to this size are read rather than mapped: a server may have more small segments than Linux allows mappings.
 const READ_BYTES_MAX: u64 = 8 << 10;
+/// Beyond the mappings that we allow ourselves, files up to this size are read too.
+const READ_BYTES_WITHOUT_MAPPINGS_MAX: u64 = 1 << 20;
+
+/// Mappings of segment files in this process.
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// A mapping that is counted while it lives.
+struct Counted(Mmap);
+
+impl Counted {
+    /// `None` once three quarters of what the system allows are in use; the rest is for memory and threads.
+    fn map(file: &File) -> std::io::Result<Option<Counted>> {
+        static ALLOWED: OnceLock<usize> = OnceLock::new();
+        let allowed = *ALLOWED.get_or_init(|| {
+            let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+            text.trim().parse::<usize>().unwrap_or(65_530) / 4 * 3
+        });
+        if MAPPED.fetch_add(1, Ordering::Relaxed) >= allowed {
+            MAPPED.fetch_sub(1, Ordering::Relaxed);
+            return Ok(None);
+        }
+        // SAFETY: segment files are immutable once in the cache directory; only its owner deletes them, and a mapping
+        // outlives the unlinking of its file.
+        match unsafe { Mmap::map(file) } {
+            Ok(map) => Ok(Some(Counted(map))),
+            Err(error) => {
+                MAPPED.fetch_sub(1, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        MAPPED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Maps a whole file; a small one is read.
 pub(crate) fn map_file(path: &Path) -> Result<Bytes> {
     let fail = |e: std::io::Error| damaged(format!("cannot open {}: {e}", path.display()));
-    let file = File::open(path).map_err(fail)?;
+    let mut file = File::open(path).map_err(fail)?;
     let length = file.metadata().map_err(fail)?.len();
-    if length <= READ_BYTES_MAX {
-        let mut bytes = Vec::with_capacity(length as usize);
-        file.take(READ_BYTES_MAX).read_to_end(&mut bytes).map_err(fail)?;
-        return Ok(bytes.into());
+    if length > READ_BYTES_MAX {
+        if let Some(map) = Counted::map(&file).map_err(fail)? {
+            return Ok(Bytes::from_owner(map));
+        }
+        if length > READ_BYTES_WITHOUT_MAPPINGS_MAX {
+            let few = "too many mapped files; raise vm.max_map_count";
+            return Err(fail(std::io::Error::new(std::io::ErrorKind::OutOfMemory, few)));
+        }
     }
-    // SAFETY: segment files are immutable once in the cache directory; only its owner deletes them, and a mapping outlives
-    // the unlinking of its file.
-    let map = unsafe { Mmap::map(&file) }.map_err(fail)?;
-    Ok(Bytes::from_owner(map))
+    let mut bytes = Vec::with_capacity(length as usize);
+    (&mut file).take(length).read_to_end(&mut bytes).map_err(fail)?;
+    Ok(bytes.into())
 }
 
 /// Reads a small file; the table of contents of a segment with very many columns still fits.

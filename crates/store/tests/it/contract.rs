@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ovate_base::{DataSegment, Interval, Properties, SegmentId, ShardSpec};
-use ovate_store::deep::StorageSources;
+use ovate_store::deep::services::{ServiceKind, hdfs_split};
+use ovate_store::deep::{DeepStorage, StorageSources};
 use ovate_testkit::services::Service;
 use serde_json::json;
 
@@ -24,6 +26,18 @@ pub fn named(kind: &str, bucket: &str, key: &str) -> DataSegment {
     let mut segment = segment(0);
     segment.load_spec = Some(json!({"type": kind, "bucket": bucket, "key": key, "path": key}));
     segment
+}
+
+/// One small segment there and back.
+pub async fn check_small(properties: &Properties, base_dir: &Path) {
+    let deep = sources(properties, base_dir).deep_storage().expect("settings are complete");
+    let dir = tempfile::tempdir().expect("a directory");
+    let (from, into) = (source(dir.path(), "small", 800), dir.path().join("into"));
+    fs::create_dir(&into).expect("a directory");
+    let pushed = deep.push(&from, &segment(7), true).await.expect("a push");
+    deep.pull(&pushed, &into).await.expect("a pull");
+    same_files(&from, &into);
+    deep.kill(&pushed).await.expect("a kill");
 }
 
 /// A directory with the files of a segment; `filler` bytes that do not compress make it large.
@@ -73,6 +87,7 @@ pub async fn check_segments(service: &Service) {
     same_files(&second, &dir.path().join("small"));
     // The load spec as the metadata store keeps it.
     let stored = DataSegment::from_json(&pushed.to_json()).expect("a segment");
+    damaged_is_refused(&deep, &pushed, &properties, service, &into("damaged")).await;
     // Large: uploaded in parts, read in ranges.
     let large = source(dir.path(), "large", 20 << 20);
     let big = deep.push(&large, &segment(1), false).await.expect("a large push");
@@ -114,4 +129,41 @@ pub async fn check_logs(service: &Service) {
     logs.kill(id).await.expect("a kill");
     logs.kill(id).await.expect("a second kill");
     assert_eq!(logs.report(id).await.expect("an answer"), None);
+}
+
+/// An archive whose bytes were changed or cut in the store is never taken; as it was, it is again.
+async fn damaged_is_refused(
+    deep: &Arc<dyn DeepStorage>,
+    segment: &DataSegment,
+    properties: &Properties,
+    service: &Service,
+    into: &Path,
+) {
+    let spec = segment.load_spec.as_ref().expect("a load spec");
+    let text = |name: &str| spec[name].as_str().unwrap_or_default();
+    let services = sources(properties, service.dir()).services();
+    let (blobs, key) = match text("type") {
+        "s3_zip" => (services.bucket(ServiceKind::S3, text("bucket")), text("key")),
+        "google" => (services.bucket(ServiceKind::Google, text("bucket")), text("path")),
+        "azure" => (services.bucket(ServiceKind::Azure, text("containerName")), text("blobPath")),
+        _ => {
+            let (bucket, path) = hdfs_split(text("path")).expect("a path");
+            (services.bucket(ServiceKind::Hdfs, bucket), path)
+        }
+    };
+    if !key.ends_with(".zip") {
+        return;
+    }
+    let blobs = blobs.expect("a bucket");
+    let blob = blobs.stat(key).await.expect("an answer").expect("the archive");
+    let whole = blobs.read(&blob, 0..blob.size).await.expect("the archive").to_vec();
+    let mut flipped = whole.clone();
+    // In the noise of the first file, behind its header of 62 bytes.
+    flipped[100] ^= 1;
+    let cut = whole[..whole.len() - 30].to_vec();
+    for bad in [flipped, cut] {
+        blobs.put(key, bad.into()).await.expect("a put");
+        assert!(deep.pull(segment, into).await.is_err());
+    }
+    blobs.put(key, whole.into()).await.expect("a put");
 }
