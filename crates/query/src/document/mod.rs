@@ -148,6 +148,11 @@ impl NativeQuery {
         &self.base().segments.intervals
     }
 
+    /// Exactly these segments are asked for, rather than all in the intervals.
+    pub fn specific_segments(&self) -> Option<&[SegmentDescriptor]> {
+        self.base().segments.segments.as_deref()
+    }
+
     /// The same query over other intervals.
     pub fn with_segments(mut self, segments: QuerySegments) -> Self {
         self.base_mut().segments = segments;

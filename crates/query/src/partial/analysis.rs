@@ -1,6 +1,6 @@
 //! `SegmentAnalysis`: its JSON, and how several become one (`SegmentMetadataQueryQueryToolChest.mergeAnalyses`).
 
-use ovate_base::{DruidError, Interval, Result};
+use ovate_base::{DruidError, Interval, Result, SegmentId};
 use ovate_compute::ColumnType;
 use serde_json::{Map, Value, json};
 
@@ -88,7 +88,8 @@ fn extreme(a: Option<Value>, b: Option<Value>, greatest: bool) -> Option<Value> 
             };
             Some(if less == greatest { b } else { a })
         }
-        (a, b) => a.or(b),
+        // Null is the least value there is.
+        (a, b) => a.or(b).filter(|_| greatest),
     }
 }
 
@@ -131,9 +132,12 @@ impl SegmentAnalysis {
     }
 }
 
-/// Merges all analyses into one, which is called `merged`.
+/// Merges all analyses into one. It is called as the last of the segments under the version `merged`
+/// (`SegmentId.merged`), or `merged` when ids cannot be read.
 pub(crate) fn merge_analyses(query: &SegmentMetadataQuery, analyses: Vec<SegmentAnalysis>) -> Result<Vec<SegmentAnalysis>> {
     let several = analyses.len() > 1;
+    let ids = analyses.iter().map(|analysis| id_in(query, &analysis.id)).collect::<Option<Vec<SegmentId>>>();
+    let last = ids.and_then(|ids| ids.into_iter().max_by_key(|id| (id.interval.end, id.partition)));
     let mut result: Option<SegmentAnalysis> = None;
     for next in analyses {
         result = Some(match result {
@@ -143,13 +147,18 @@ pub(crate) fn merge_analyses(query: &SegmentMetadataQuery, analyses: Vec<Segment
     }
     Ok(result
         .map(|mut merged| {
-            if several {
-                merged.id = "merged".to_owned();
+            if several && let Some(id) = last {
+                merged.id = SegmentId::new(id.data_source, id.interval, "merged", id.partition).to_string();
             }
             merged
         })
         .into_iter()
         .collect())
+}
+
+/// The id of a segment of one of the query's tables.
+fn id_in(query: &SegmentMetadataQuery, id: &str) -> Option<SegmentId> {
+    query.base.data_source.table_names().iter().find_map(|table| SegmentId::parse(table, id))
 }
 
 fn fold(before: SegmentAnalysis, next: SegmentAnalysis, strategy: AggregatorMergeStrategy) -> SegmentAnalysis {

@@ -16,8 +16,10 @@ pub(super) fn run(query: &SegmentMetadataQuery, segment: &SegmentRef) -> Result<
     let source = segment.source.as_ref();
     let meta = segment.meta.as_deref();
     let mut columns = Vec::new();
-    let mut size = 0;
-    for name in source.column_names() {
+    let names = source.column_names();
+    // Besides the columns Druid counts a byte a cell for what separates them (`SegmentMetadataQueryRunnerFactory`).
+    let mut size = names.len() as u64 * u64::from(source.row_count());
+    for name in names {
         let analysis = analyze(query, source, &name)?;
         size += analysis.size;
         if query.to_include.includes(&name) {
@@ -85,8 +87,7 @@ fn analyze_strings(
         let text = |code: u32| -> Result<Option<String>> { Ok(dictionary.get(code)?.map(|t| t.into_owned())) };
         let (min, max) = if dictionary.is_sorted() {
             let first = text(0)?;
-            let min = if first.is_none() && cardinality > 1 { text(1)? } else { first };
-            (min, text(cardinality - 1)?)
+            (first, text(cardinality - 1)?)
         } else {
             let mut all = (0..cardinality).map(text).collect::<Result<Vec<_>>>()?;
             all.retain(Option::is_some);

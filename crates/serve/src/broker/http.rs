@@ -11,7 +11,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use ovate_base::DruidError;
 use ovate_net::{ApiResult, JsonBody};
-use ovate_query::{NativeQuery, ResultFormat, write_result};
+use ovate_query::{NativeQuery, ResultFormat, write_by_segment, write_result};
 use ovate_sql::SqlEngine;
 use serde_json::{Value, json};
 
@@ -103,6 +103,11 @@ async fn answer_native(
         return state.broker.stream_scan(query, headers, turn).await;
     }
     let registration = state.broker.running.register(&registered_id(&query));
+    if query.context().by_segment()? {
+        let parts = state.broker.run_by_segment(&query).await?;
+        let headers = vec![(HeaderName::from_static(QUERY_ID_HEADER), id)];
+        return respond::stream(format, headers, move |sink| write_by_segment(&query, &parts, format, sink)).await;
+    }
     let etag = state.broker.etag(&query).await;
     if etag.is_some() && etag.as_deref() == known {
         return Ok((StatusCode::NOT_MODIFIED, [(QUERY_ID_HEADER, id)]).into_response());

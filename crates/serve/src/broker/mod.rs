@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use ovate_base::{Budget, DataSegment, DruidError, Interval, Result, SegmentDescriptor};
 use ovate_compute::EvalContext;
 use ovate_engine::NativeRunner;
-use ovate_query::{NativeQuery, QueryContext, QueryRows};
+use ovate_query::{DataSource, NativeQuery, QueryContext, QueryRows, QuerySegments, SegmentRows};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use follow::{Follower, Watched};
@@ -136,6 +136,27 @@ impl Broker {
                 }
             },
         }
+    }
+}
+
+impl Broker {
+    /// Runs a query over each segment apart, in the order of time (`bySegment`); for looking into segments, so one by one.
+    pub async fn run_by_segment(&self, query: &NativeQuery) -> Result<Vec<SegmentRows>> {
+        let DataSource::Table(table) = query.data_source() else {
+            return Err(DruidError::unsupported("bySegment over anything but one table"));
+        };
+        let mut whole = query.clone();
+        whole.context_mut().set("bySegment", false);
+        let mut parts = Vec::new();
+        for located in self.locate(std::slice::from_ref(table), query.intervals()).await {
+            for piece in located.pieces {
+                let only = QuerySegments::specific(vec![descriptor(&piece.served.segment, piece.interval)]);
+                let rows = self.run_native(whole.clone().with_segments(only)).await?;
+                parts.push(SegmentRows { segment: piece.served.segment.id().to_string(), interval: piece.interval, rows });
+            }
+        }
+        parts.sort_by_key(|part| part.interval.start);
+        Ok(parts)
     }
 }
 

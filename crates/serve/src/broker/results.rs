@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ovate_base::{DruidError, Interval, Result};
+use ovate_base::{DataSegment, DruidError, Interval, Result};
 use ovate_query::{DataSource, NativeQuery, Partial, QueryContext, QueryRows};
 
 use super::scatter::{Gathered, Located};
@@ -20,7 +20,17 @@ impl Broker {
         tables: &[String],
         context: QueryContext,
     ) -> Result<QueryRows> {
-        let located = self.locate(tables, query.intervals()).await;
+        let mut located = self.locate(tables, query.intervals()).await;
+        if let Some(wanted) = query.specific_segments() {
+            let asked = |segment: &DataSegment| {
+                wanted.iter().any(|one| {
+                    one.version == segment.version
+                        && one.partition == segment.shard_spec.partition_num()
+                        && one.interval.overlaps(&segment.interval)
+                })
+            };
+            located.iter_mut().for_each(|one| one.pieces.retain(|piece| asked(&piece.served.segment)));
+        }
         let segments: Vec<Interval> = match self.scheduler.wants_segments() {
             true => located.iter().flat_map(|l| l.pieces.iter().map(|piece| piece.served.segment.interval)).collect(),
             false => Vec::new(),

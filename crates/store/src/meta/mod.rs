@@ -17,6 +17,7 @@ mod schema;
 mod segments;
 mod states;
 mod supervisors;
+mod tables;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -36,9 +37,11 @@ pub use lease::{Fence, Lease};
 pub use options::{Connector, MetadataOptions, TableNames};
 pub use pending::AllocateRequest;
 pub use publish::{MetadataChange, PublishRequest, PublishResult};
+pub use schema::ColumnKind;
 pub use segments::{SegmentChange, UnusedFilter};
 pub use states::indexing_state_fingerprint;
 pub use supervisors::SupervisorVersion;
+pub use tables::RawValue;
 pub use types::{
     LockRow, LockType, PendingSegment, SegmentIdWithShardSpec, TaskLocation, TaskLock, TaskRow, TaskState, TaskStatus,
 };

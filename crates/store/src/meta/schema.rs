@@ -195,6 +195,37 @@ const ADDED: &[(&str, &str)] = &[
 /// Looks at one table while other processes make it too.
 const COLLISIONS_MAX: u32 = 50;
 
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    Text,
+    Serial,
+    Flag,
+    Payload,
+}
+
+/// A table's columns and which of them is the key.
+pub(super) struct TableShape {
+    pub columns: Vec<(&'static str, ColumnKind)>,
+    pub key: usize,
+}
+
+/// The shape of one of Druid's tables.
+pub(super) fn shape(token: &str) -> Option<TableShape> {
+    let table = TABLES.iter().find(|table| table.druids && table.token == token)?;
+    let kind = |kind: &str| match kind {
+        "{serial}" => ColumnKind::Serial,
+        kind if kind.starts_with("{payload}") => ColumnKind::Payload,
+        kind if kind.starts_with("BOOLEAN") => ColumnKind::Flag,
+        _ => ColumnKind::Text,
+    };
+    let columns: Vec<_> = table.columns.iter().map(|(name, text)| (name.trim_matches(['{', '}']), kind(text))).collect();
+    let key = columns.iter().position(|(name, kind)| {
+        *kind == ColumnKind::Serial || table.constraints.starts_with(&format!("PRIMARY KEY ({name})"))
+    })?;
+    Some(TableShape { columns, key })
+}
+
 impl MetadataStore {
     /// Makes what is absent: tables, columns, indexes.
     pub async fn create_tables(&self) -> Result<()> {

@@ -35,7 +35,7 @@ fn socket(dir: &Path) -> String {
 
 fn client(dir: &Path) -> Result<Command, String> {
     let mut client = Command::new(program(&["mariadb"])?);
-    client.args(["--no-defaults", "-u", "root", "-N", "-B", "-S", &socket(dir)]);
+    client.args(["--no-defaults", "-u", "root", "-N", "-B", "-r", "-S", &socket(dir)]);
     Ok(client)
 }
 

@@ -172,7 +172,8 @@ async fn all_segments(State(coordinator): State<Arc<Coordinator>>, request: axum
 fn with_state(segment: &DataSegment, overshadowed: bool, replicas: Option<usize>) -> Value {
     let mut out = Map::new();
     out.insert("overshadowed".into(), json!(overshadowed));
-    out.insert("replicationFactor".into(), json!(replicas));
+    // Nobody needs to load what others hide.
+    out.insert("replicationFactor".into(), json!(replicas.or(overshadowed.then_some(0))));
     out.insert("numRows".into(), json!(segment.total_rows));
     out.insert("realtime".into(), json!(false));
     if let Value::Object(fields) = segment.to_json() {

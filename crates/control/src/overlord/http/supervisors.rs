@@ -86,7 +86,10 @@ async fn list(State(overlord): State<Arc<Overlord>>, Query(params): Query<HashMa
         if system {
             out["specString"] = json!(spec.to_string());
             out["type"] = spec["type"].clone();
-            out["source"] = data_source;
+            // A supervisor of compaction reads no source (`CompactionSupervisorSpec.getSource`).
+            let stream = &spec["spec"]["ioConfig"];
+            let source = [&stream["topic"], &stream["stream"]].into_iter().find(|name| name.is_string());
+            out["source"] = source.cloned().unwrap_or_else(|| json!(""));
         }
         out
     };
