@@ -79,6 +79,12 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// The folder that relative paths are below.
+    pub fn absolute_base_dir(&self) -> Result<PathBuf> {
+        std::path::absolute(&self.base_dir)
+            .map_err(|e| DruidError::runtime(format!("cannot resolve {}: {e}", self.base_dir.display())))
+    }
+
     /// Reads and checks the configuration for these roles.
     pub fn settings(&self, roles: &[NodeRole]) -> Result<Settings> {
         let split = |text: &String| {
@@ -90,8 +96,7 @@ impl ConfigArgs {
         let conf = load_conf(self.conf.as_deref(), &overrides)?;
         std::fs::create_dir_all(&self.base_dir)
             .map_err(|e| DruidError::runtime(format!("cannot create {}: {e}", self.base_dir.display())))?;
-        let base_dir = std::path::absolute(&self.base_dir)
-            .map_err(|e| DruidError::runtime(format!("cannot resolve {}: {e}", self.base_dir.display())))?;
+        let base_dir = self.absolute_base_dir()?;
         let mut settings = Settings::new(roles, conf, &base_dir, self.conf.clone())?;
         settings.overrides = overrides;
         Ok(settings)
