@@ -1,10 +1,10 @@
-//! Every example of `docs/sql.md` is run: a table's row is `| expression | answer |`, both in backquotes, or the same with a
+//! Every example of `docs/sql.md` and `docs/sql-semantics.md` is run: a table's row is `| expression | answer |`, both in backquotes, or the same with a
 //! whole statement. `OVATE_WRITE_DOCS=1` writes the answers anew.
 
 use crate::support::answer;
 
-fn page() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sql.md")
+fn page(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
 }
 
 /// The statement and the answer of a row that is an example.
@@ -28,7 +28,16 @@ fn run(sql: &str) -> String {
 
 #[test]
 fn every_example_of_the_page_gives_the_answer_beside_it() {
-    let text = std::fs::read_to_string(page()).expect("docs/sql.md");
+    check("sql.md", 200);
+}
+
+#[test]
+fn every_rule_of_the_semantics_page_holds() {
+    check("sql-semantics.md", 90);
+}
+
+fn check(name: &str, least: usize) {
+    let text = std::fs::read_to_string(page(name)).expect("the page");
     let mut out = Vec::new();
     let mut wrong = Vec::new();
     let mut count = 0;
@@ -45,15 +54,15 @@ fn every_example_of_the_page_gives_the_answer_beside_it() {
         out.push(format!("| `{sql}` | `{found}` |"));
     }
     if std::env::var_os("OVATE_WRITE_DOCS").is_some() {
-        return std::fs::write(page(), out.join("\n") + "\n").expect("written");
+        return std::fs::write(page(name), out.join("\n") + "\n").expect("written");
     }
-    assert!(count > 200, "only {count} examples");
+    assert!(count > least, "only {count} examples");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn every_function_has_an_example() {
-    let text = std::fs::read_to_string(page()).expect("docs/sql.md");
+    let text = std::fs::read_to_string(page("sql.md")).expect("docs/sql.md");
     let examples: Vec<String> = text.lines().filter_map(example).map(|(sql, _)| sql.to_uppercase()).collect();
     let names = answer("SELECT ARRAY_AGG(ROUTINE_NAME, 100000) FROM INFORMATION_SCHEMA.ROUTINES").expect("names");
     let names: Vec<String> =
