@@ -16,7 +16,7 @@ use ovate_engine::{Catalog, CatalogSnapshot, ColumnSchema, NativeRunner, TableSc
 use ovate_ingest::task::{StopFlag, TaskEnv, memory::MemoryActions, run_task};
 use ovate_query::{DataSource, NativeQuery, QueryContext, QueryRows, SegmentRef};
 use ovate_segment::Segment;
-use ovate_sql::{SqlEngine, SqlRequest, SystemTable, SystemTables};
+use ovate_sql::{SqlEngine, SqlRequest, SystemScan, SystemTable, SystemTables};
 use ovate_store::deep::LocalDeepStorage;
 use serde_json::{Value as Json, json};
 
@@ -70,7 +70,7 @@ struct NoSystem;
 
 #[async_trait]
 impl SystemTables for NoSystem {
-    async fn fetch(&self, _table: SystemTable) -> Result<Vec<Vec<Value>>> {
+    async fn fetch(&self, _table: SystemTable, _scan: &SystemScan) -> Result<Vec<Vec<Value>>> {
         Ok(Vec::new())
     }
 }

@@ -19,4 +19,4 @@ mod signature;
 pub use prepare::SqlPrepared;
 pub use request::{ResultFormat, SqlParameter, SqlRequest, SqlResponse};
 pub use server::{SqlEngine, SqlRows};
-pub use system::{SystemTable, SystemTables};
+pub use system::{SystemScan, SystemTable, SystemTables};

@@ -129,9 +129,36 @@ impl SystemTable {
     }
 }
 
+/// What a statement wants of a system table, so that the rest need not be made. Rows that do not fit may be given all the
+/// same, and so may columns that are not read: the filter runs over what comes.
+#[derive(Debug, Clone, Default)]
+pub struct SystemScan {
+    /// For each column whether it is read; empty when all are.
+    pub columns: Vec<bool>,
+    /// Columns that must be equal to one of these texts.
+    pub among: Vec<(usize, Vec<String>)>,
+}
+
+impl SystemScan {
+    /// Whether the column's values are looked at.
+    pub fn reads(&self, column: usize) -> bool {
+        self.columns.get(column).copied().unwrap_or(true)
+    }
+
+    /// The texts that a column is restricted to.
+    pub fn texts(&self, column: usize) -> Option<&[String]> {
+        self.among.iter().find(|(at, _)| *at == column).map(|(_, texts)| texts.as_slice())
+    }
+
+    /// False when a row with this text in the column cannot be in the answer.
+    pub fn admits(&self, column: usize, text: &str) -> bool {
+        self.texts(column).is_none_or(|texts| texts.iter().any(|wanted| wanted == text))
+    }
+}
+
 /// Fetches the rows of system tables; implemented by the server room (`SystemSchema`).
 #[async_trait]
 pub trait SystemTables: Send + Sync {
-    /// All rows now, each with one value for each of `table.columns()`.
-    async fn fetch(&self, table: SystemTable) -> Result<Vec<Vec<Value>>>;
+    /// The rows now, each with one value for each of `table.columns()`; columns that are not read may be null.
+    async fn fetch(&self, table: SystemTable, scan: &SystemScan) -> Result<Vec<Vec<Value>>>;
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use ovate_base::{DataSegment, Result};
 use ovate_compute::Value;
 use ovate_net::{DiscoveredNode, Discovery, HttpClient, NodeRole};
-use ovate_sql::{SystemTable, SystemTables};
+use ovate_sql::{SystemScan, SystemTable, SystemTables};
 use serde_json::Value as Json;
 
 use super::view::ServerView;
@@ -37,14 +37,14 @@ pub struct BrokerSystemTables {
 
 #[async_trait]
 impl SystemTables for BrokerSystemTables {
-    async fn fetch(&self, table: SystemTable) -> Result<Vec<Vec<Value>>> {
+    async fn fetch(&self, table: SystemTable, scan: &SystemScan) -> Result<Vec<Vec<Value>>> {
         match table {
-            SystemTable::Segments => self.segments().await,
+            SystemTable::Segments => self.segments(scan).await,
             SystemTable::Servers => self.servers().await,
             SystemTable::ServerSegments => Ok(self.server_segments()),
             SystemTable::Tasks => self.tasks().await,
             SystemTable::Supervisors => self.supervisors().await,
-            SystemTable::ServerProperties => self.properties().await,
+            SystemTable::ServerProperties => self.properties(scan).await,
         }
     }
 }
@@ -55,30 +55,38 @@ impl BrokerSystemTables {
         Ok(nodes.first().map(|node| node.druid_node.url()))
     }
 
-    async fn segments(&self) -> Result<Vec<Vec<Value>>> {
+    async fn segments(&self, scan: &SystemScan) -> Result<Vec<Vec<Value>>> {
+        const DATASOURCE: usize = 1;
         let published: Vec<Json> = match self.leader(NodeRole::Coordinator).await? {
             Some(url) => {
-                let url = format!("{url}/druid/coordinator/v1/metadata/segments?includeOvershadowedStatus");
+                let mut url = format!("{url}/druid/coordinator/v1/metadata/segments?includeOvershadowedStatus");
+                for name in scan.texts(DATASOURCE).into_iter().flatten() {
+                    url += &format!("&datasources={}", percent_encoded(name));
+                }
                 self.client.get_json(&url, DEADLINE).await?
             }
             None => Vec::new(),
         };
-        let mut served: BTreeMap<String, _> =
-            self.view.all_served().into_iter().map(|served| (served.segment.id().to_string(), served)).collect();
+        let wanted = |name: &str| scan.admits(DATASOURCE, name);
+        let all = self.view.all_served().into_iter().filter(|served| wanted(&served.segment.data_source));
+        let mut served: BTreeMap<String, _> = all.map(|served| (served.segment.id().to_string(), served)).collect();
         let mut rows = Vec::with_capacity(published.len());
         for document in &published {
+            if document["dataSource"].as_str().is_some_and(|name| !wanted(name)) {
+                continue;
+            }
             let segment = DataSegment::from_json(document)?;
             let at = served.remove(&segment.id().to_string());
             let overshadowed = document["overshadowed"].as_bool().unwrap_or(false);
             let count = at.as_ref().map(|a| a.schema.rows as i64).or(segment.total_rows);
             let replicas = at.as_ref().map_or(0, |a| a.servers.len() as i64);
             let replication = document["replicationFactor"].as_i64();
-            rows.push(segment_row(&segment, replicas, count, !overshadowed, true, replicas > 0, overshadowed, replication));
+            rows.push(segment_row(scan, &segment, replicas, count, !overshadowed, true, replicas > 0, overshadowed, replication));
         }
         // Announced and no longer, or not yet, in the metadata store.
         for at in served.values() {
             let count = Some(at.schema.rows as i64);
-            rows.push(segment_row(&at.segment, at.servers.len() as i64, count, false, false, true, false, None));
+            rows.push(segment_row(scan, &at.segment, at.servers.len() as i64, count, false, false, true, false, None));
         }
         Ok(rows)
     }
@@ -133,7 +141,7 @@ impl BrokerSystemTables {
         }
     }
 
-    async fn properties(&self) -> Result<Vec<Vec<Value>>> {
+    async fn properties(&self, scan: &SystemScan) -> Result<Vec<Vec<Value>>> {
         let mut nodes: BTreeMap<String, (DiscoveredNode, Vec<&'static str>)> = BTreeMap::new();
         for role in ROLES {
             for node in self.discovery.nodes(role).await? {
@@ -142,6 +150,10 @@ impl BrokerSystemTables {
         }
         let mut rows = Vec::new();
         for (name, (node, roles)) in nodes {
+            // Only servers that the statement asks for are called.
+            if !scan.admits(0, &name) {
+                continue;
+            }
             let head = [
                 Value::from(name.as_str()),
                 Value::from(node.druid_node.service.as_str()),
@@ -165,6 +177,7 @@ impl BrokerSystemTables {
 
 #[allow(clippy::too_many_arguments)] // one column of the table each
 fn segment_row(
+    scan: &SystemScan,
     segment: &DataSegment,
     replicas: i64,
     rows: Option<i64>,
@@ -175,11 +188,15 @@ fn segment_row(
     replication: Option<i64>,
 ) -> Vec<Value> {
     let flag = |on: bool| Value::Long(i64::from(on));
-    let list = |names: &[String]| Value::from(Json::from(names.to_vec()).to_string().as_str());
+    let list = |names: &[String]| Json::from(names.to_vec()).to_string();
+    // Texts are made for columns that are read only.
+    let text = |column: usize, make: &dyn Fn() -> String| {
+        if scan.reads(column) { Value::from(make().as_str()) } else { Value::Null }
+    };
     let interval = segment.interval.to_string();
     let (start, end) = interval.split_once('/').unwrap_or((&interval, ""));
     vec![
-        Value::from(segment.id().to_string().as_str()),
+        text(0, &|| segment.id().to_string()),
         Value::from(&*segment.data_source),
         Value::from(start),
         Value::from(end),
@@ -193,13 +210,19 @@ fn segment_row(
         flag(available),
         flag(false),
         flag(overshadowed),
-        Value::from(segment.shard_spec.to_json().to_string().as_str()),
-        list(&segment.dimensions),
-        list(&segment.metrics),
-        segment.projections.as_deref().map_or(Value::Null, list),
+        text(14, &|| segment.shard_spec.to_json().to_string()),
+        text(15, &|| list(&segment.dimensions)),
+        text(16, &|| list(&segment.metrics)),
+        segment.projections.as_deref().map_or(Value::Null, |names| text(17, &|| list(names))),
         segment.last_compaction_state.as_ref().map_or(Value::Null, |state| Value::from(state.to_string().as_str())),
         replication.map_or(Value::Long(-1), Value::Long),
     ]
+}
+
+/// A name as a part of an address.
+fn percent_encoded(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 fn server_row(node: &DiscoveredNode, sizes: &BTreeMap<String, i64>, leads: Option<bool>) -> Vec<Value> {

@@ -49,7 +49,8 @@ impl Binder<'_> {
             Literal::Double(text) => Rex::Literal(Value::Double(number(text, pos)?), SqlType::Double),
             Literal::String(text) => Rex::Literal(Value::from(text.as_str()), SqlType::Char),
             Literal::Timestamp(text) => {
-                let millis = parse_timestamp_literal(text, zone);
+                // The literal has a blank between date and time; only texts that are converted may have a T.
+                let millis = (!text.contains('T')).then(|| parse_timestamp_literal(text, zone)).flatten();
                 let wrong = || error_at(format!("Illegal TIMESTAMP literal '{text}': not in format 'yyyy-MM-dd HH:mm:ss'"), pos);
                 Rex::Literal(Value::Long(millis.ok_or_else(wrong)?), SqlType::Timestamp)
             }

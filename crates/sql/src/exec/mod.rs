@@ -21,7 +21,7 @@ use serde_json::{Value as Json, json};
 use crate::native::expr::ExprWriter;
 use crate::native::{Base, Output, Planned, Settings, Stage, plan};
 use crate::plan::{Rel, RelKind, Rex};
-use crate::system::SystemTables;
+use crate::system::{SystemScan, SystemTables};
 use crate::types::SqlType;
 
 /// Runs plans of one statement.
@@ -70,6 +70,7 @@ impl Executor<'_> {
             let input = match &stage.base {
                 Base::Table(names) => return self.run_table(stage, names).await,
                 Base::Stage(inner) => self.run_stage(inner).await?,
+                Base::Rel(Rel { kind: RelKind::System(table), .. }) => self.system_rows(*table, &scan_of(stage)).await?,
                 Base::Rel(rel) => self.run(rel).await?,
             };
             self.run_over(stage, input)
@@ -158,6 +159,34 @@ impl Executor<'_> {
         let vector = self.eval(rex, input)?;
         Ok((0..input.rows).map(|row| vector.value(row).as_boolean() == Some(true)).collect())
     }
+}
+
+/// What a stage wants of the system table below it.
+fn scan_of(stage: &Stage) -> SystemScan {
+    let mut used = Vec::new();
+    let own: &[Rex] = if stage.aggregate.is_none() { &stage.output } else { &[] };
+    let grouped =
+        stage.aggregate.iter().flat_map(|g| g.keys.iter().chain(g.calls.iter().flat_map(|c| c.args.iter().chain(&c.filter))));
+    let sorted = stage.sort.iter().filter(|_| stage.aggregate.is_none()).flat_map(|s| s.keys.iter().map(|(rex, _, _)| rex));
+    for rex in own.iter().chain(&stage.filters).chain(grouped).chain(sorted) {
+        rex.inputs_used(&mut used);
+    }
+    let mut scan = SystemScan { columns: vec![false; stage.base_fields.len()], among: Vec::new() };
+    for index in used {
+        if let Some(read) = scan.columns.get_mut(index) {
+            *read = true;
+        }
+    }
+    for rex in &stage.filters {
+        if let Rex::Call { op: "=" | "IN", args, .. } = rex
+            && let Some((Rex::Input(column, t), constants)) = args.split_first()
+            && t.is_text()
+            && let Some(texts) = constants.iter().map(|c| c.literal_text().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        {
+            scan.among.push((*column, texts));
+        }
+    }
+    scan
 }
 
 /// The `dataSource` of one table or several.

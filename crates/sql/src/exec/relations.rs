@@ -13,6 +13,7 @@ use ovate_engine::window::{FrameEnd, WindowSpec, window};
 use super::Executor;
 use crate::native::{Grouping, Stage};
 use crate::plan::{AggregateCall, FrameBound, Rel, RelJoin, RelKind, Rex, Rows, WindowCall};
+use crate::system::{SystemScan, SystemTable};
 use crate::types::{Field, SqlType};
 
 fn natives(rel: &Rel) -> Vec<ColumnType> {
@@ -42,10 +43,7 @@ impl Executor<'_> {
                 RelKind::Rows(rows) => Ok(rows.0.as_ref().clone()),
                 RelKind::Values(rows) => self.values(rel, rows),
                 RelKind::Lookup { name } => self.lookup(name),
-                RelKind::System(table) => {
-                    let types: Vec<ColumnType> = table.columns().iter().map(|(_, t)| t.clone()).collect();
-                    Ok(Relation::from_rows(&types, self.system.fetch(*table).await?))
-                }
+                RelKind::System(table) => self.system_rows(*table, &SystemScan::default()).await,
                 RelKind::Info(table) => Ok(Relation::from_rows(&natives(rel), self.info(*table))),
                 RelKind::Union(inputs) => {
                     let mut parts = Vec::with_capacity(inputs.len());
@@ -73,6 +71,12 @@ impl Executor<'_> {
                 _ => Err(DruidError::runtime("relation is a native query")),
             }
         })
+    }
+
+    /// The rows of a system table, as far as they are wanted.
+    pub(super) async fn system_rows(&self, table: SystemTable, scan: &SystemScan) -> Result<Relation> {
+        let types: Vec<ColumnType> = table.columns().iter().map(|(_, t)| t.clone()).collect();
+        Ok(Relation::from_rows(&types, self.system.fetch(table, scan).await?))
     }
 
     fn values(&self, rel: &Rel, rows: &[Vec<Rex>]) -> Result<Relation> {

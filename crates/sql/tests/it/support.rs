@@ -9,7 +9,7 @@ use ovate_base::{DruidError, Result};
 use ovate_compute::{ColumnType, LookupMap, Value};
 use ovate_engine::{Catalog, CatalogSnapshot, ColumnSchema, NativeRunner, TableSchema};
 use ovate_query::{NativeQuery, QueryRows};
-use ovate_sql::{SqlEngine, SqlRequest, SystemTable, SystemTables};
+use ovate_sql::{SqlEngine, SqlRequest, SystemScan, SystemTable, SystemTables};
 use serde_json::json;
 
 struct Nothing;
@@ -23,7 +23,7 @@ impl NativeRunner for Nothing {
 
 #[async_trait]
 impl SystemTables for Nothing {
-    async fn fetch(&self, _table: SystemTable) -> Result<Vec<Vec<Value>>> {
+    async fn fetch(&self, _table: SystemTable, _scan: &SystemScan) -> Result<Vec<Vec<Value>>> {
         Ok(Vec::new())
     }
 }
