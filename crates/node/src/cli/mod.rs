@@ -1,5 +1,6 @@
 //! The command line: `start`, `server`, `sql`, and what processes start among themselves (`internal peon`).
 
+mod shell;
 mod sql;
 mod start;
 mod start_druid;

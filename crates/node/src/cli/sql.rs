@@ -1,4 +1,4 @@
-//! `ovate sql "SELECT …"`: sends one statement and prints the answer as a table, CSV or JSON.
+//! `ovate sql "SELECT …"`: sends one statement and prints the answer as a table, CSV or JSON; without one, `shell` takes over.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(310);
 
 #[derive(Debug, Args)]
 pub struct SqlArgs {
-    /// The statement; `-` reads it from standard input.
-    statement: String,
+    /// The statement; `-` reads it from standard input; none begins an interactive session.
+    statement: Option<String>,
     /// Where a router or broker listens.
     #[arg(long, default_value = "http://127.0.0.1:8888")]
     url: String,
@@ -25,7 +25,7 @@ pub struct SqlArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
+pub enum Output {
     Table,
     Csv,
     Json,
@@ -33,13 +33,13 @@ enum Output {
 
 /// Runs the command; prints to standard output.
 pub async fn run(args: SqlArgs) -> Result<()> {
-    let statement = if args.statement == "-" {
-        std::io::read_to_string(std::io::stdin())
-            .map_err(|e| DruidError::invalid_input(format!("cannot read standard input: {e}")))?
-    } else {
-        args.statement
-    };
     let client = HttpClient::new()?;
+    let statement = match args.statement.as_deref() {
+        Some("-") => std::io::read_to_string(std::io::stdin())
+            .map_err(|e| DruidError::invalid_input(format!("cannot read standard input: {e}")))?,
+        Some(statement) => statement.to_owned(),
+        None => return super::shell::run(client, &args.url, args.format).await,
+    };
     match args.format {
         Output::Table => {
             let began = Instant::now();

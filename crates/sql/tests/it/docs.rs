@@ -33,7 +33,7 @@ fn every_example_of_the_page_gives_the_answer_beside_it() {
 
 #[test]
 fn every_rule_of_the_semantics_page_holds() {
-    check("sql-semantics.md", 90);
+    check("sql-semantics.md", 80);
 }
 
 fn check(name: &str, least: usize) {
