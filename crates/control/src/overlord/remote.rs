@@ -91,10 +91,17 @@ impl RemoteRunner {
         self.changes.send_modify(|count| *count += 1);
     }
 
+    /// Every worker: MiddleManagers, and Indexers, which speak the same protocol.
+    async fn announced(&self) -> Result<Vec<DiscoveredNode>> {
+        let mut nodes = self.discovery.nodes(NodeRole::MiddleManager).await?;
+        nodes.extend(self.discovery.nodes(NodeRole::Indexer).await?);
+        Ok(nodes)
+    }
+
     async fn follow_all(self: Arc<Self>) {
         let mut followed: HashMap<String, tokio::task::JoinHandle<()>> = HashMap::new();
         loop {
-            if let Ok(nodes) = self.discovery.nodes(NodeRole::MiddleManager).await {
+            if let Ok(nodes) = self.announced().await {
                 for node in &nodes {
                     let name = node.druid_node.host_and_port();
                     let offer = Offer::of(node);
@@ -373,7 +380,7 @@ impl TaskRunner for RemoteRunner {
         if since >= self.settings.lost_after {
             return true;
         }
-        let Ok(nodes) = self.discovery.nodes(NodeRole::MiddleManager).await else { return false };
+        let Ok(nodes) = self.announced().await else { return false };
         let workers = self.workers.lock();
         let told = |name: String| workers.get(&name).is_some_and(|worker| worker.away_since.is_none());
         since >= SETTLING && nodes.iter().all(|node| told(node.druid_node.host_and_port()))

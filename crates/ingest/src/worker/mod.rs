@@ -7,8 +7,10 @@ mod peon;
 mod process;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use std::collections::HashMap;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use peon::{PeonFiles, PeonServices, run_peon};
 pub(crate) use process::now_ms;
+pub use thread::PeonThreads;
 
 use crate::spec::{TaskLocation, TaskStatus};
 use crate::task::write_atomically;
@@ -38,6 +41,8 @@ pub struct WorkerConfig {
     /// Program and leading arguments of a peon, such as `["/usr/bin/ovate", "internal", "peon"]`; the task's directory
     /// is added as the last argument.
     pub peon_command: Vec<String>,
+    /// Runs tasks as threads of this process instead (the Indexer role).
+    pub threads: Option<PeonThreads>,
     /// Environment variables added for peons.
     pub peon_env: Vec<(String, String)>,
     /// Host that the tasks' locations name; their ports are the peons' own.
@@ -68,7 +73,7 @@ impl PeonPorts {
     }
 }
 
-/// Runs tasks as child processes. Cheap to share; all methods may be called at any time.
+/// Runs tasks as child processes, or as threads of its own. Cheap to share; all methods may be called at any time.
 pub struct Worker {
     config: WorkerConfig,
     changes: watch::Sender<u64>,
@@ -167,13 +172,8 @@ impl Worker {
             entries.insert(id.clone(), Entry { task: new, stop: Some(stop) });
         }
         let dir = self.config.base_task_dir.join(&id);
-        match process::start(&self.config, &dir, task, listener) {
-            Ok(peon) => {
-                let worker = self.clone();
-                tokio::spawn(async move {
-                    let status = process::watch(peon, stopped, &id, &PeonFiles::in_dir(&dir)).await;
-                    worker.ended(&id, status);
-                });
+        match self.launch(&id, &dir, task, listener, stopped) {
+            Ok(()) => {
                 self.changed();
                 Ok(())
             }
@@ -183,6 +183,35 @@ impl Worker {
                 Err(error)
             }
         }
+    }
+
+    /// Starts the task's process or thread, and somebody who waits for its end.
+    fn launch(
+        self: &Arc<Self>,
+        id: &str,
+        dir: &Path,
+        task: &Value,
+        listener: TcpListener,
+        stopped: oneshot::Receiver<String>,
+    ) -> Result<()> {
+        let (worker, id, files) = (self.clone(), id.to_owned(), PeonFiles::in_dir(dir));
+        match &self.config.threads {
+            Some(threads) => {
+                let peon = thread::start(threads, dir, task, listener)?;
+                tokio::spawn(async move {
+                    let status = thread::watch(peon, stopped, &id, &files).await;
+                    worker.ended(&id, status);
+                });
+            }
+            None => {
+                let peon = process::start(&self.config, dir, task, listener)?;
+                tokio::spawn(async move {
+                    let status = process::watch(peon, stopped, &id, &files).await;
+                    worker.ended(&id, status);
+                });
+            }
+        }
+        Ok(())
     }
 
     fn ended(&self, id: &str, mut status: TaskStatus) {

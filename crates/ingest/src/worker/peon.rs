@@ -1,6 +1,7 @@
 //! The peon: one task in a process of its own. Dies with its parent, writes report and status before it exits.
 
 use std::io::Read;
+use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -59,23 +60,31 @@ const PARENT_GONE: i32 = 3;
 
 /// Runs the task of `ovate internal peon <dir>`. The exit status is 0 when a status was written, whatever it says.
 pub async fn run_peon(files: &PeonFiles, services: PeonServices) -> Result<i32> {
-    let inherits = std::env::var_os(INHERITS).is_some();
-    if inherits {
-        die_with_parent()?;
-    }
+    let listener = match std::env::var_os(INHERITS) {
+        Some(_) => {
+            die_with_parent()?;
+            Some(inherited_listener()?)
+        }
+        None => None,
+    };
+    run_task_in(files, services, listener, StopFlag::default()).await?;
+    Ok(0)
+}
+
+/// Runs the task in a directory until it ends or is stopped, and leaves its report and status there.
+pub async fn run_task_in(files: &PeonFiles, services: PeonServices, listener: Option<TcpListener>, stop: StopFlag) -> Result<()> {
     let json = read_task(&files.task)?;
     let spec = match TaskSpec::from_json(&json, now_ms(), 0) {
         Ok(spec) => spec,
         Err(error) => {
             let id = json["id"].as_str().unwrap_or_default();
-            write_status(&files.status, &TaskStatus::failed(id, 0, &error.message))?;
-            return Ok(0);
+            return write_status(&files.status, &TaskStatus::failed(id, 0, &error.message));
         }
     };
     tracing::info!("task starts. task={} type={} datasource={}", spec.id, spec.task_type, spec.data_source);
     let chat = Chat::default();
-    if inherits {
-        serve_chat(chat::ChatState { task_id: spec.id.clone(), chat: chat.clone(), report: files.report.clone() })?;
+    if let Some(listener) = listener {
+        serve_chat(listener, chat::ChatState { task_id: spec.id.clone(), chat: chat.clone(), report: files.report.clone() })?;
     }
     let env = TaskEnv {
         chat,
@@ -84,7 +93,7 @@ pub async fn run_peon(files: &PeonFiles, services: PeonServices) -> Result<i32> 
         storage: services.storage,
         threads: services.threads,
         memory_bytes: services.memory_bytes,
-        stop: StopFlag::default(),
+        stop,
         report_file: Some(files.report.clone()),
     };
     let outcome = run_task(&spec, &env).await;
@@ -97,7 +106,7 @@ pub async fn run_peon(files: &PeonFiles, services: PeonServices) -> Result<i32> 
     write_atomically(&files.report, outcome.report.to_string().as_bytes())?;
     write_status(&files.status, &outcome.status)?;
     let _ = std::fs::remove_dir_all(&files.work);
-    Ok(0)
+    Ok(())
 }
 
 fn read_task(file: &Path) -> Result<Value> {
@@ -107,11 +116,15 @@ fn read_task(file: &Path) -> Result<Value> {
     serde_json::from_slice(&bytes).map_err(|e| failed(&e))
 }
 
-/// Serves what others say to the task, on the socket that is our standard input, until the process ends.
-fn serve_chat(state: chat::ChatState) -> Result<()> {
+/// The socket that is our standard input.
+fn inherited_listener() -> Result<TcpListener> {
     let failed = |e: std::io::Error| DruidError::runtime(format!("the peon's standard input is no listening socket: {e}"));
-    let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
-    let listener = std::net::TcpListener::from(socket);
+    std::io::stdin().as_fd().try_clone_to_owned().map(TcpListener::from).map_err(failed)
+}
+
+/// Serves what others say to the task until its runtime ends.
+fn serve_chat(listener: TcpListener, state: chat::ChatState) -> Result<()> {
+    let failed = |e: std::io::Error| DruidError::runtime(format!("the peon cannot serve its port: {e}"));
     listener.set_nonblocking(true).map_err(failed)?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
     let routes = ovate_net::server::shell(chat::routes(state));

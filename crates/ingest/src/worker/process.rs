@@ -107,7 +107,8 @@ pub async fn watch(peon: Peon, stopped: oneshot::Receiver<String>, id: &str, fil
     status
 }
 
-fn read_status(file: &Path, id: &str) -> Option<TaskStatus> {
+/// The status that a peon left, if it ended.
+pub fn read_status(file: &Path, id: &str) -> Option<TaskStatus> {
     let json: Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     TaskStatus::from_json(&json).ok().filter(|status| status.id == id && status.state.is_complete())
 }

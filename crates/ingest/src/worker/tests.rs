@@ -16,6 +16,7 @@ fn config(dir: &Path, script: &str, capacity: usize) -> WorkerConfig {
         capacity,
         base_task_dir: dir.join("tasks"),
         peon_command: vec!["/bin/sh".into(), program.display().to_string()],
+        threads: None,
         peon_env: vec![("GREETING".into(), "hello".into())],
         host: "localhost".into(),
         bind: "127.0.0.1".into(),

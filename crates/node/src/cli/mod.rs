@@ -28,7 +28,7 @@ struct Cli {
 enum Command {
     /// Starts every role in this process on embedded defaults, with its state under ./var.
     Start(start::StartArgs),
-    /// Starts the named roles: coordinator, overlord, broker, historical, middleManager, router; without names, the one
+    /// Starts the named roles: coordinator, overlord, broker, historical, middleManager or indexer, router; without names, the one
     /// that the configuration folder is for.
     Server(ServerArgs),
     /// Starts one machine's services in processes of their own, sized from its memory.

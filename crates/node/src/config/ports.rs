@@ -14,6 +14,11 @@ pub fn bind(properties: &Properties, host: &str) -> Result<String> {
 /// one port, as Druid's shipped Master does.
 pub fn ports(roles: &[NodeRole], properties: &Properties) -> Result<Vec<(NodeRole, u16)>> {
     let mut roles = roles.to_vec();
+    if roles.contains(&NodeRole::MiddleManager) && roles.contains(&NodeRole::Indexer) {
+        return Err(DruidError::invalid_input(
+            "a process is a middleManager, whose tasks are processes, or an indexer, whose tasks are threads",
+        ));
+    }
     let both = roles.contains(&NodeRole::Coordinator) && properties.flag("druid.coordinator.asOverlord.enabled", false)?;
     if both {
         roles.retain(|role| *role != NodeRole::Overlord);

@@ -76,8 +76,8 @@ pub async fn overlord(shared: &Arc<Shared>, handles: &mut TaskHandles) -> Result
     Ok(RoleService { role, routes, services: Map::new(), election: Some(election) })
 }
 
-pub async fn middle_manager(shared: &Arc<Shared>, handles: &mut TaskHandles) -> Result<RoleService> {
-    let role = NodeRole::MiddleManager;
+/// A MiddleManager, whose tasks are processes, or an Indexer, whose tasks are threads.
+pub async fn worker_role(shared: &Arc<Shared>, role: NodeRole, handles: &mut TaskHandles) -> Result<RoleService> {
     let worker = worker(shared, handles).await?;
     let capacity = worker.capacity();
     let state = WorkerState { worker, name: shared.name(role), disabled: AtomicBool::new(false), life: now_ms() };
@@ -119,6 +119,7 @@ async fn worker(shared: &Shared, handles: &mut TaskHandles) -> Result<Arc<Worker
         capacity: settings.worker_capacity,
         base_task_dir: settings.task_dir.clone(),
         peon_command: command,
+        threads: if settings.port(NodeRole::Indexer).is_some() { Some(super::peon::threads(shared).await?) } else { None },
         peon_env: Vec::new(),
         host: settings.host.clone(),
         bind: settings.bind.clone(),

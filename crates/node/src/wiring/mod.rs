@@ -148,8 +148,8 @@ impl Process {
                 NodeRole::Router => RoleService { role: *role, routes: Router::new(), services: Map::new(), election: None },
                 NodeRole::Coordinator => control::coordinator(&self.shared).await?,
                 NodeRole::Overlord => control::overlord(&self.shared, &mut self.tasks).await?,
-                NodeRole::MiddleManager => control::middle_manager(&self.shared, &mut self.tasks).await?,
-                NodeRole::Indexer | NodeRole::Peon => {
+                NodeRole::MiddleManager | NodeRole::Indexer => control::worker_role(&self.shared, *role, &mut self.tasks).await?,
+                NodeRole::Peon => {
                     return Err(DruidError::unsupported(format!("role {} as a server of its own", role.name())));
                 }
             });

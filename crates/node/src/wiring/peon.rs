@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use ovate_base::Result;
 use ovate_ingest::task::{HttpTaskActions, OverlordFinder, TaskActions};
-use ovate_ingest::worker::{PeonFiles, PeonServices, run_peon};
+use ovate_ingest::worker::{PeonFiles, PeonServices, PeonThreads, run_peon};
 use ovate_net::{Coordination, HttpClient, NodeRole};
 use parking_lot::RwLock;
 
 use super::{Shared, runtime};
 use crate::cli::ConfigArgs;
+use crate::config::Settings;
 
 /// How often the leading Overlord is looked up.
 const LOOK: Duration = Duration::from_millis(500);
@@ -36,15 +37,31 @@ pub fn run(dir: &Path, config: &ConfigArgs) -> Result<i32> {
     runtime::server()?.block_on(async {
         let (coordination, _metadata) = super::discovery::join(&settings).await?;
         let overlord = follow_overlord(coordination).await?;
-        let client = HttpClient::new()?;
-        let services = PeonServices {
-            actions: Box::new(move |task| -> Arc<dyn TaskActions> { Arc::new(HttpTaskActions::new(client, overlord, task)) }),
-            storage: settings.storage().deep_storage()?,
-            threads: settings.processing_threads,
-            memory_bytes: usize::try_from(settings.task_memory_bytes).unwrap_or(usize::MAX),
-        };
+        let services = services(&settings, overlord, settings.task_memory_bytes)?;
         run_peon(&PeonFiles::in_dir(dir), services).await
     })
+}
+
+/// What one task is given besides its files.
+fn services(settings: &Settings, overlord: OverlordFinder, memory_bytes: u64) -> Result<PeonServices> {
+    let client = HttpClient::new()?;
+    Ok(PeonServices {
+        actions: Box::new(move |task| -> Arc<dyn TaskActions> { Arc::new(HttpTaskActions::new(client, overlord, task)) }),
+        storage: settings.storage().deep_storage()?,
+        threads: settings.processing_threads,
+        memory_bytes: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
+    })
+}
+
+/// What makes tasks threads of this process. Together they may hold `druid.worker.globalIngestionHeapLimitBytes`, in equal
+/// shares; half of the process's memory unless that is set.
+pub async fn threads(shared: &Shared) -> Result<PeonThreads> {
+    let settings = shared.settings.clone();
+    let half = settings.query_memory_bytes;
+    let together = settings.properties.bytes("druid.worker.globalIngestionHeapLimitBytes", half)?;
+    let share = together / settings.worker_capacity.max(1) as u64;
+    let overlord = follow_overlord(shared.coordination.clone()).await?;
+    Ok(PeonThreads(Arc::new(move || services(&settings, overlord.clone(), share))))
 }
 
 /// Keeps looking who leads; the first look is over when this returns.

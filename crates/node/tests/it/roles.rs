@@ -27,3 +27,25 @@ async fn roles_in_processes_of_their_own_answer_the_same() {
     let expected = ["broker", "coordinator", "historical", "middle_manager", "overlord", "router"].map(|role| json!([role, 1]));
     assert_eq!(json!(servers), json!(expected));
 }
+
+#[tokio::test]
+async fn an_indexer_runs_tasks_as_threads_of_its_own() {
+    let mut settings = SandboxSettings::single(env!("CARGO_BIN_EXE_ovate"));
+    settings.processes = vec![vec!["coordinator", "overlord", "historical", "broker", "router"], vec!["indexer"]];
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+    settings.properties.push(("druid.indexer.plaintextPort".to_owned(), port.to_string()));
+    let sandbox = Sandbox::start(settings).await;
+    let id = sandbox.submit(&inline("t", &rows(1000, 4), false)).await.expect("a task id");
+    let status = sandbox.wait_task(&id, MINUTE).await;
+    assert_eq!(status["statusCode"], "SUCCESS", "{status}");
+    assert_eq!(sandbox.wait_count("t", 1000, MINUTE).await, Some(1000));
+    assert!(sandbox.log(1).contains(&format!("task ended. task={id}")), "the task's lines are in the Indexer's log");
+    let servers = sandbox.sql("SELECT server_type FROM sys.servers WHERE server_type = 'indexer'").await.expect("rows");
+    assert_eq!(servers.len(), 1);
+    // A task that was asked to stop ends, and the Indexer takes the next one.
+    let waiting = serde_json::json!({"type": "noop", "runTime": 60_000});
+    let id = sandbox.submit(&waiting).await.expect("a task id");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    sandbox.post("router", &format!("/druid/indexer/v1/task/{id}/shutdown"), &json!({})).await.expect("asked");
+    assert_eq!(sandbox.wait_task(&id, MINUTE).await["statusCode"], "FAILED");
+}

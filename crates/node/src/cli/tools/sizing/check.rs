@@ -46,7 +46,11 @@ pub fn check(tree: &Path, hardware: Hardware, base_dir: &Path) -> Result<Finding
         let belongs = |service: &&Configured| {
             *group == Server::Single || service.settings.roles.iter().any(|(role, _)| server_of(*role) == *group)
         };
-        let here: Vec<&Configured> = services.iter().filter(belongs).collect();
+        let mut here: Vec<&Configured> = services.iter().filter(belongs).collect();
+        // A server has one of them; a tree may hold the files of both.
+        if here.iter().any(|service| service.settings.port(NodeRole::MiddleManager).is_some()) {
+            here.retain(|service| service.settings.port(NodeRole::Indexer).is_none());
+        }
         check_server(*group, &here, hardware, &mut findings);
     }
     Ok(findings)
