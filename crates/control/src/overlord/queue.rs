@@ -319,7 +319,7 @@ impl Overlord {
 }
 
 /// How often an interrupted task is started over; a task that takes its worker down must not do so for ever.
-const RESTARTS_MAX: u32 = 5;
+const RESTARTS_MAX: u32 = 10;
 
 /// True for the failures that the worker reports when it, not the task, has gone.
 fn is_interruption(message: &str) -> bool {

@@ -356,6 +356,12 @@ impl TaskRunner for RemoteRunner {
                 }
                 Ok(false)
             }
+            // It may have taken the task before it went away. When it is back and does not tell of the task, that is lost, and
+            // started over like any other whose worker went away.
+            Err(error) if matches!(error.category, Category::ServiceUnavailable | Category::Timeout) => {
+                warn!(task = %id, worker = %name, "the worker did not answer when it was given the task: {error}");
+                Ok(true)
+            }
             Err(error) => Err(error),
         }
     }

@@ -94,7 +94,7 @@ fn announcement(task: &WorkerTask) -> Value {
 
 async fn assign(State(state): Shared, JsonBody(task): JsonBody<Value>) -> ApiResult<StatusCode> {
     if state.disabled.load(Ordering::Acquire) {
-        return Err(ApiError(DruidError::service_unavailable(format!("worker [{}] is disabled", state.name))));
+        return Err(ApiError(DruidError::capacity(format!("worker [{}] is disabled", state.name))));
     }
     state.worker.assign(&task).await?;
     Ok(StatusCode::OK)

@@ -121,7 +121,7 @@ async fn masters_and_workers_killed_in_the_middle_of_loads_lose_and_double_nothi
         task["id"] = json!(plain);
         post(&cluster, &task).await;
         let dir = write_files(&cluster, &spread, FILES, ROWS_PER_FILE);
-        post(&cluster, &parallel_load(&spread, &dir, true, json!({}))).await;
+        post(&cluster, &parallel_load(&spread, &dir, true, json!({"maxRetry": 10}))).await;
         loads.push((plain, format!("load{round}"), ROWS_PER_LOAD));
         loads.push((spread.clone(), spread, FILES * ROWS_PER_FILE));
         tokio::time::sleep(Duration::from_millis(pauses.next_ms(2_500))).await;
