@@ -20,6 +20,7 @@ use tracing::debug;
 use crate::data_server::{
     Answer, DataServer, NO_TIMEOUT, RESPONSE_CONTEXT_HEADER, SegmentSchema, missing_segments, unreachable_server,
 };
+use crate::older_words::older_words;
 use crate::respond::SMILE;
 
 /// Bytes of one answer, whatever the query allows.
@@ -70,7 +71,13 @@ impl JvmDataServer {
     /// Asks a query; gives the body and the response context.
     async fn ask(&self, query: &Value, timeout: Duration, bytes_max: u64) -> Result<(Vec<u8>, Option<String>)> {
         let url = format!("{}/druid/v2/", self.url);
-        let post = self.client.raw().post(&url).header(CONTENT_TYPE, SMILE).header(ACCEPT, SMILE).body(smile::from_json(query));
+        let post = self
+            .client
+            .raw()
+            .post(&url)
+            .header(CONTENT_TYPE, SMILE)
+            .header(ACCEPT, SMILE)
+            .body(smile::from_json(&older_words(query)));
         let answer = post.timeout(timeout).send().await.map_err(|e| unreachable_server(&self.name, &e))?;
         let status = answer.status().as_u16();
         let context = answer.headers().get(RESPONSE_CONTEXT_HEADER).and_then(|v| v.to_str().ok()).map(str::to_owned);

@@ -8,6 +8,7 @@ mod finish;
 pub mod historical;
 pub mod jvm;
 pub mod lookup;
+mod older_words;
 pub mod request_log;
 mod respond;
 pub mod router;

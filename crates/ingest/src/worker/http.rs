@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -57,17 +57,18 @@ struct Follow {
     timeout: i64,
 }
 
-async fn follow(State(state): Shared, Query(follow): Query<Follow>) -> ApiResult<Response> {
+async fn follow(State(state): Shared, headers: HeaderMap, Query(follow): Query<Follow>) -> ApiResult<Response> {
     if follow.timeout <= 0 {
         return Err(ApiError(DruidError::invalid_input("timeout must be positive")));
     }
     let mut changes = state.worker.changes();
     let Ok(counter) = u64::try_from(follow.counter) else {
         let now = *changes.borrow_and_update();
-        return Ok(Json(full_list(&state, now)).into_response());
+        return Ok(document(&headers, &full_list(&state, now)));
     };
     let reset = || {
-        Json(json!({"resetCounter": true, "resetCause": "there are changes", "counter": null, "requests": null})).into_response()
+        let advice = json!({"resetCounter": true, "resetCause": "there are changes", "counter": null, "requests": null});
+        document(&headers, &advice)
     };
     if follow.hash != state.life {
         return Ok(reset());
@@ -75,6 +76,17 @@ async fn follow(State(state): Shared, Query(follow): Query<Follow>) -> ApiResult
     let timeout = Duration::from_millis(follow.timeout.unsigned_abs()).min(POLL_MAX);
     let changed = tokio::time::timeout(timeout, changes.wait_for(|now| *now != counter)).await;
     Ok(if changed.is_ok() { reset() } else { StatusCode::NO_CONTENT.into_response() })
+}
+
+/// A document as JSON, or as Smile for an Overlord of Druid, which asks for that.
+fn document(headers: &HeaderMap, document: &Value) -> Response {
+    const SMILE: &str = "application/x-jackson-smile";
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains(SMILE) {
+        ([(header::CONTENT_TYPE, SMILE)], ovate_base::smile::from_json(document)).into_response()
+    } else {
+        Json(document).into_response()
+    }
 }
 
 fn full_list(state: &WorkerState, counter: u64) -> Value {

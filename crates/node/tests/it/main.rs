@@ -6,6 +6,7 @@ mod faults;
 mod join;
 mod journey;
 mod migration;
+mod mixed;
 mod page;
 mod roles;
 mod spread;

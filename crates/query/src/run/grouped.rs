@@ -144,6 +144,8 @@ pub(super) fn run_once(
     let stepped = stepped_pieces(plan, &selection, &keys, &pieces)?;
     for spec in plan.dimensions {
         let column = spec.column(&selection.source, &context.eval)?;
+        // Only groupBy reads the switch.
+        let repeats = plan.lists_buckets || plan.base.context.bool("groupByEnableMultiValueUnnesting", true)?;
         // A column that its segment keeps has other owners than this one.
         let kept = column.clone().filter(|column| {
             matches!(spec, DimensionSpec::Default { .. }) && column.capabilities().bitmaps && Arc::strong_count(column) > 2
@@ -151,6 +153,7 @@ pub(super) fn run_once(
         let key = SegmentKey::dimension(column, spec.output_type())?
             .skipping_nulls(plan.lists_buckets && filters_null(spec))
             .skipping_empty_rows(plan.skips_empty_rows)
+            .single_valued((!repeats).then(|| spec.dimension()))
             .stepping(stepped.is_some() && time_step(spec, &selection).is_some());
         keys.push(key.share(kept, || context.dictionaries.column(plan.table(), spec.dimension())));
     }

@@ -19,6 +19,8 @@ pub(crate) struct SegmentKey {
     /// Rows without a value have no group: what a value filter took away is not null (topN only).
     skips_nulls: bool,
     skips_empty_rows: bool,
+    /// The dimension's name where a row with several values is an error.
+    single_valued: Option<String>,
     /// The key is the same within each piece of the rows: the id in this one.
     stepped: Option<u32>,
 }
@@ -75,6 +77,7 @@ impl SegmentKey {
             shared: None,
             skips_nulls: false,
             skips_empty_rows: false,
+            single_valued: None,
             stepped: None,
         }
     }
@@ -82,7 +85,15 @@ impl SegmentKey {
     /// Time buckets worked out row by row.
     pub fn time(reader: LongReader, granularity: Granularity) -> Self {
         let kind = Kind::Time { reader, granularity, starts: Vec::new(), numbers: NumberInterner::default() };
-        SegmentKey { kind, output_type: None, shared: None, skips_nulls: false, skips_empty_rows: false, stepped: None }
+        SegmentKey {
+            kind,
+            output_type: None,
+            shared: None,
+            skips_nulls: false,
+            skips_empty_rows: false,
+            single_valued: None,
+            stepped: None,
+        }
     }
 
     /// A dimension's column; `None` is all null.
@@ -94,6 +105,7 @@ impl SegmentKey {
                 shared: None,
                 skips_nulls: false,
                 skips_empty_rows: false,
+                single_valued: None,
                 stepped: None,
             });
         };
@@ -126,6 +138,7 @@ impl SegmentKey {
             shared: None,
             skips_nulls: false,
             skips_empty_rows: false,
+            single_valued: None,
             stepped: None,
         })
     }
@@ -154,6 +167,12 @@ impl SegmentKey {
     /// Leaves out rows of a multi-value column that hold nothing at all.
     pub fn skipping_empty_rows(mut self, skips: bool) -> Self {
         self.skips_empty_rows = skips;
+        self
+    }
+
+    /// Refuses rows with several values, under this name (`UnexpectedMultiValueDimensionException`).
+    pub fn single_valued(mut self, dimension: Option<&str>) -> Self {
+        self.single_valued = dimension.map(str::to_owned);
         self
     }
 
@@ -280,6 +299,7 @@ impl SegmentKey {
                 offsets.push(0);
                 let mut skipped = false;
                 for pair in multi.offsets.windows(2) {
+                    check_single(self.single_valued.as_deref(), (pair[1] - pair[0]) as usize)?;
                     if pair[0] == pair[1] && self.skips_empty_rows {
                         skipped = true;
                     } else if pair[0] == pair[1] {
@@ -302,6 +322,9 @@ impl SegmentKey {
                     });
                 };
                 for value in reader.values(rows)? {
+                    if let Value::Array(elements) = value {
+                        check_single(self.single_valued.as_deref(), elements.len())?;
+                    }
                     match value {
                         Value::Array(elements) if !elements.is_empty() => elements.iter().for_each(|e| one(e, ids)),
                         Value::Array(_) => one(&Value::Null, ids),
@@ -387,6 +410,16 @@ impl SegmentKey {
 
 fn longs(numbers: &NumberInterner, ids: &[u32]) -> Vector {
     number_vector(numbers, ids, |bits| bits as i64, |values, nulls| Vector::Long { values, nulls })
+}
+
+fn check_single(dimension: Option<&str>, values: usize) -> Result<()> {
+    match dimension {
+        Some(dimension) if values > 1 => Err(DruidError::runtime(format!(
+            "Encountered multi-value dimension [{dimension}] that cannot be processed with 'groupByEnableMultiValueUnnesting' set \
+             to false. Consider setting 'groupByEnableMultiValueUnnesting' to true in your query context."
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn read_numbers(

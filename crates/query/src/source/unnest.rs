@@ -1,13 +1,14 @@
 //! The `unnest` datasource: a row for every element of an array or multi-value column (DSRC-07,
 //! `UnnestCursor`). Rows with an empty array or null give no row.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use ovate_base::Result;
 use ovate_compute::column::{MemoryColumn, MemoryDictionary};
 use ovate_compute::virtual_column::{VirtualColumnSpec, with_virtual_columns};
-use ovate_compute::{Column, ColumnSource, ColumnType, EvalContext, Rows, Value, Vector};
+use ovate_compute::{Column, ColumnReader, ColumnSource, ColumnType, EvalContext, Rows, Value, Vector};
 
 use super::mapped::{MappedSource, check_row_count};
 
@@ -36,17 +37,26 @@ fn elements(column: &dyn Column, row_count: u32, map: &mut Vec<u32>) -> Result<V
         && capabilities.dictionary
         && let Some(dictionary) = column.dictionary()
     {
+        // A multi-value row without values is null, and a row for that; a dictionary that has no null gets one.
+        let null = dictionary.find(None)?;
+        let nulls = capabilities.multi_value && has_empty_rows(reader.as_mut(), batches.clone())?;
+        if nulls && null.is_none() {
+            return texts(reader.as_mut(), batches, map);
+        }
         let mut all = Vec::new();
         for batch in batches {
             let multi = reader.multi_codes(Rows::Range(batch.clone()))?;
             for (row, pair) in batch.zip(multi.offsets.windows(2)) {
+                if let (true, true, Some(null)) = (nulls, pair[0] == pair[1], null) {
+                    all.push(null);
+                }
                 all.extend_from_slice(&multi.codes[pair[0] as usize..pair[1] as usize]);
                 map.resize(all.len(), row);
             }
         }
         // A row that is null, and not an array, gives nothing.
         if !capabilities.multi_value
-            && let Some(null) = dictionary.find(None)?
+            && let Some(null) = null
         {
             let keep: Vec<bool> = all.iter().map(|code| *code != null).collect();
             let mut kept = keep.iter();
@@ -77,4 +87,32 @@ fn elements(column: &dyn Column, row_count: u32, map: &mut Vec<u32>) -> Result<V
         return Ok(Vector::Codes { dictionary: Arc::new(dictionary), codes });
     }
     Ok(Vector::from_values(&element_type, all))
+}
+
+fn has_empty_rows(reader: &mut dyn ColumnReader, batches: impl Iterator<Item = Range<u32>>) -> Result<bool> {
+    for batch in batches {
+        if reader.multi_codes(Rows::Range(batch))?.offsets.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The elements of a multi-value column with a dictionary of their own.
+fn texts(reader: &mut dyn ColumnReader, batches: impl Iterator<Item = Range<u32>>, map: &mut Vec<u32>) -> Result<Vector> {
+    let mut dictionary = MemoryDictionary::new();
+    let mut codes = Vec::new();
+    for batch in batches {
+        for (row, value) in batch.clone().zip(reader.values(Rows::Range(batch))?) {
+            match value {
+                Value::Array(items) if !items.is_empty() => {
+                    codes.extend(items.iter().map(|item| dictionary.intern(item.as_text().as_deref())));
+                }
+                Value::Array(_) => codes.push(dictionary.intern(None)),
+                scalar => codes.push(dictionary.intern(scalar.as_text().as_deref())),
+            }
+            map.resize(codes.len(), row);
+        }
+    }
+    Ok(Vector::Codes { dictionary: Arc::new(dictionary), codes })
 }

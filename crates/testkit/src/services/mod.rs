@@ -3,6 +3,7 @@
 
 mod azurite;
 mod database;
+pub mod druid;
 mod gcs;
 mod hdfs;
 mod mariadb;
