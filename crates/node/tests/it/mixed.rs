@@ -96,8 +96,8 @@ impl Mixed {
         })
         .await;
         self.until("its rows are answered by Druid's Broker", async || {
-            let body = json!({"query": "SELECT COUNT(*), SUM(n), MAX(d) FROM by_ours", "resultFormat": "array"});
-            self.post(&format!("{}/druid/v2/sql", broker.url()), &body).await == Ok(json!([[3, 7, "c"]]))
+            let body = json!({"query": "SELECT COUNT(*), SUM(n), MAX(n) FROM by_ours", "resultFormat": "array"});
+            self.post(&format!("{}/druid/v2/sql", broker.url()), &body).await == Ok(json!([[3, 7, 4]]))
         })
         .await;
         self.say("our MiddleManager ran a task of Druid's Overlord");
