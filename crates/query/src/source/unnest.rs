@@ -1,5 +1,6 @@
 //! The `unnest` datasource: a row for every element of an array or multi-value column (DSRC-07,
-//! `UnnestCursor`). Rows with an empty array or null give no row.
+//! `UnnestColumnValueSelectorCursor`, `UnnestDimensionCursor`). An array that is empty or null gives no row; a text column
+//! has a null there, which gives one.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -53,16 +54,6 @@ fn elements(column: &dyn Column, row_count: u32, map: &mut Vec<u32>) -> Result<V
                 all.extend_from_slice(&multi.codes[pair[0] as usize..pair[1] as usize]);
                 map.resize(all.len(), row);
             }
-        }
-        // A row that is null, and not an array, gives nothing.
-        if !capabilities.multi_value
-            && let Some(null) = null
-        {
-            let keep: Vec<bool> = all.iter().map(|code| *code != null).collect();
-            let mut kept = keep.iter();
-            all.retain(|_| *kept.next().expect("one flag an element"));
-            let mut kept = keep.iter();
-            map.retain(|_| *kept.next().expect("one flag an element"));
         }
         return Ok(Vector::Codes { dictionary, codes: all });
     }

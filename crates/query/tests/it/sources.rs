@@ -74,7 +74,7 @@ fn left_join_keeps_rows_without_a_match() {
 #[test]
 fn unnest_gives_a_row_an_element() {
     expect_test::expect![[
-        r#"[["ulm","a",0],["ulm","b",0],[null,"b",86400000],["ulm","a",172800000],["köln","a",172800005],["köln","c",172800005]]"#
+        r#"[["ulm","a",0],["ulm","b",0],["bonn",null,1000],[null,"b",86400000],["ulm","a",172800000],["köln","a",172800005],["köln","c",172800005]]"#
     ]]
     .assert_eq(&rows_of(json!({
         "queryType": "scan", "intervals": "1970/1971", "columns": ["city", "tag"], "resultFormat": "compactedList",
