@@ -17,9 +17,14 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port.
+    /// Listens on a free port of loopback.
     pub async fn start(target: String) -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Proxy::start_on("127.0.0.1", target).await
+    }
+
+    /// Listens on a free port of this address, for hosts that do not share our loopback.
+    pub async fn start_on(host: &str, target: String) -> Proxy {
+        let listener = TcpListener::bind((host, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let open = Arc::new(watch::channel(true).0);
         let switch = open.clone();

@@ -6,6 +6,9 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use ovate_testkit::cluster::{Load, Outcome, Question, corrupt_files};
+use ovate_testkit::proxy::Proxy;
+use ovate_testkit::services::Database;
+use ovate_testkit::services::zookeeper::ZooKeeper;
 use ovate_testkit::{Cluster, ClusterSettings, skip};
 use serde_json::{Value, json};
 
@@ -31,6 +34,34 @@ async fn every_answer_under_faults_is_right_or_an_error_or_flagged() {
     faults.leading_master_killed().await;
     faults.broker_restarted().await;
     faults.everything_restarted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_go_on_while_zookeeper_postgresql_and_masters_are_away() {
+    const NAME: &str = "queries_go_on_while_zookeeper_postgresql_and_masters_are_away";
+    let (mut zookeeper, mut database) = match (ZooKeeper::start(), Database::postgres()) {
+        (Ok(zookeeper), Ok(database)) => (zookeeper, database),
+        (Err(reason), _) | (_, Err(reason)) => return skip(NAME, &reason),
+    };
+    let mut cluster = Cluster::prepare(ClusterSettings::page(env!("CARGO_BIN_EXE_ovate")));
+    let outside = cluster.network.outside();
+    let to_zookeeper = Proxy::start_on(&outside, zookeeper.hosts()).await;
+    let to_database = Proxy::start_on(&outside, format!("127.0.0.1:{}", database.port())).await;
+    cluster.set("druid.zk.service.host", &to_zookeeper.address());
+    cluster.set("druid.zk.service.sessionTimeoutMs", "3000");
+    for (name, value) in database.properties() {
+        cluster.set(&name, &value.replace(&format!("127.0.0.1:{}", database.port()), &to_database.address()));
+    }
+    cluster.spawn_all().await;
+    let mut faults = Faults::begin(cluster).await;
+    faults.service_away("ZooKeeper killed for 8 s", || zookeeper.kill()).await;
+    zookeeper.up().expect("ZooKeeper starts again");
+    faults.works_again().await;
+    faults.service_away("PostgreSQL killed for 8 s", || database.kill()).await;
+    database.spawn().expect("PostgreSQL starts again");
+    faults.works_again().await;
+    faults.leading_master_killed().await;
+    faults.data_server_killed().await;
 }
 
 struct Faults {
@@ -109,6 +140,32 @@ impl Faults {
         assert!(outcome.wrong.is_empty(), "{fault}: {:?}\n{}", &outcome.wrong[..outcome.wrong.len().min(3)], self.cluster.logs());
         assert!(outcome.right > 0, "{fault}: nothing was answered\n{}", self.cluster.logs());
         outcome
+    }
+
+    /// Nothing that only Masters and newcomers need stops a query.
+    async fn service_away(&self, fault: &str, away: impl FnOnce()) {
+        let load = self.load();
+        tokio::time::sleep(STEADY).await;
+        let at = Instant::now();
+        away();
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let outcome = self.judge(fault, load, at).await;
+        assert_eq!(outcome.failed, 0, "{outcome:?}\n{}", self.cluster.logs());
+    }
+
+    /// One Master leads again, all replicas are announced, and a task runs.
+    async fn works_again(&self) {
+        self.cluster.wait_ready(LIMIT).await;
+        self.wait_replicated().await;
+        let task = json!({"type": "noop", "runTime": 1});
+        let end = Instant::now() + LIMIT;
+        loop {
+            if self.cluster.post("/druid/indexer/v1/task", &task).await.is_ok() {
+                return;
+            }
+            assert!(Instant::now() < end, "no Overlord takes tasks\n{}", self.cluster.logs());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     async fn data_server_killed(&mut self) {

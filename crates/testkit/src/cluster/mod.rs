@@ -108,11 +108,22 @@ impl Cluster {
     /// Starts everything and waits until queries are answered and tasks are taken.
     pub async fn start(settings: ClusterSettings) -> Cluster {
         let mut cluster = Cluster::prepare(settings);
-        for process in 0..cluster.processes.len() {
-            cluster.spawn(process);
-        }
-        cluster.wait_ready(Duration::from_secs(60)).await;
+        cluster.spawn_all().await;
         cluster
+    }
+
+    /// Sets a property of every process that is started from now on; the last setting of a name wins.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.properties.retain(|(other, _)| other != name);
+        self.settings.properties.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts all processes of a prepared cluster and waits until queries are answered and tasks are taken.
+    pub async fn spawn_all(&mut self) {
+        for process in 0..self.processes.len() {
+            self.spawn(process);
+        }
+        self.wait_ready(Duration::from_secs(60)).await;
     }
 
     /// The folder that all hosts see.
