@@ -149,7 +149,7 @@ fn replicas_are_throttled_and_queues_bounded() {
 #[test]
 fn a_clone_mirrors_its_source_and_counts_for_nothing() {
     let (kept, stale) = (segment(0, "v1"), segment(1, "v1"));
-    let used = view(&[kept.clone()]);
+    let used = view(std::slice::from_ref(&kept));
     let one = rules(json!({"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}));
     let mut mirrored = snapshot(
         &used,

@@ -33,7 +33,7 @@ struct World {
 #[derive(Clone)]
 struct Door(Arc<World>);
 
-impl World {
+impl Door {
     fn new() -> Door {
         Door(Arc::new(World {
             dir: tempfile::tempdir().unwrap(),
@@ -45,9 +45,7 @@ impl World {
             failures: Mutex::new(0),
         }))
     }
-}
 
-impl Door {
     fn env(&self, name: &str, chat: Chat) -> TaskEnv {
         TaskEnv {
             work_dir: self.0.dir.path().join("work").join(name),
@@ -191,7 +189,7 @@ fn dynamic() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subtasks_read_the_splits_and_the_supervisor_publishes_once() {
-    let door = World::new();
+    let door = Door::new();
     let dir = door.files(5, 20);
     let report = door.succeed(&task(&dir, false, dynamic())).await;
     assert_eq!(
@@ -209,7 +207,7 @@ async fn subtasks_read_the_splits_and_the_supervisor_publishes_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_subtask_runs_again_and_nothing_is_doubled() {
-    let door = World::new();
+    let door = Door::new();
     let dir = door.files(4, 10);
     *door.0.failures.lock() = 3;
     door.succeed(&task(&dir, false, dynamic())).await;
@@ -220,7 +218,7 @@ async fn a_lost_subtask_runs_again_and_nothing_is_doubled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subtask_that_fails_too_often_fails_its_supervisor() {
-    let door = World::new();
+    let door = Door::new();
     let dir = door.files(1, 10);
     *door.0.failures.lock() = 2;
     let mut tuning = dynamic();
@@ -232,7 +230,7 @@ async fn a_subtask_that_fails_too_often_fails_its_supervisor() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn compaction_spreads_over_segments() {
-    let door = World::new();
+    let door = Door::new();
     let dir = door.files(4, 20);
     door.succeed(&task(&dir, false, dynamic())).await;
     let before = door.0.submitted.lock().len();
@@ -271,7 +269,7 @@ async fn perfect_rollup_is_spread_in_phases() {
             vec!["partial_dimension_distribution", "partial_range_index_generate", "partial_index_generic_merge"],
         ),
     ] {
-        let door = World::new();
+        let door = Door::new();
         let dir = door.files(4, 20);
         *door.0.failures.lock() = 1;
         let mut spread = task(&dir, false, rollup(partitions.clone()));

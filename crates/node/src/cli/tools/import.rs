@@ -127,7 +127,7 @@ fn value_of(text: &str, kind: ColumnKind) -> Result<RawValue> {
 /// JSON never looks like this: an even number of hexadecimal digits that give `{`, `[`, a quote or Smile's `:)`.
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("\\x").unwrap_or(text);
-    if digits.len() < 4 || digits.len() % 2 != 0 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if digits.len() < 4 || !digits.len().is_multiple_of(2) || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).ok();

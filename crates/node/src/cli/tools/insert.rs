@@ -94,8 +94,8 @@ fn describe(place: &Path) -> Result<DataSegment> {
     let mut described = DataSegment::new(SegmentId::new(data_source, interval, version, partition_num), shard);
     let dimensions = segment.dimensions().to_vec();
     let names = ovate_compute::ColumnSource::column_names(segment.as_ref());
-    described.metrics = names.into_iter().filter(|name| name != "__time" && !dimensions.contains(name)).map(Into::into).collect();
-    described.dimensions = dimensions.into_iter().map(Into::into).collect();
+    described.metrics = names.into_iter().filter(|name| name != "__time" && !dimensions.contains(name)).collect();
+    described.dimensions = dimensions.into_iter().collect();
     described.binary_version = Some(if place.join("druid.segment").is_file() { 10 } else { 9 });
     described.size = i64::try_from(segment.size_bytes()).unwrap_or(i64::MAX);
     let path = if place.is_dir() { format!("{}/", place.display()) } else { place.display().to_string() };
