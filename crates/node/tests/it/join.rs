@@ -21,6 +21,9 @@ async fn a_data_server_that_joins_takes_its_share_without_a_failed_query() {
     let joining = cluster.process("data3", "historical");
     (0..cluster.process_count()).filter(|process| *process != joining).for_each(|process| cluster.spawn(process));
     cluster.wait_ready(LIMIT).await;
+    // One copy of each, so that the newcomer's share has to move.
+    let rule = json!([{"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}]);
+    cluster.post("/druid/coordinator/v1/rules/_default", &rule).await.expect("rules are taken");
     let status = cluster.run_task(&task(&cluster), LIMIT).await;
     assert_eq!(status["statusCode"], "SUCCESS", "{status}\n{}", cluster.logs());
     let total = (DAYS * ROWS_PER_DAY) as i64;
