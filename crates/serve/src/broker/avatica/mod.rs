@@ -1,6 +1,7 @@
 //! Avatica's JDBC protocol (SQW-08): JSON at `/druid/v2/sql/avatica/`, protobuf at `/druid/v2/sql/avatica-protobuf/`.
 
 mod columns;
+mod messages;
 mod metadata;
 mod proto;
 mod service;
