@@ -249,8 +249,20 @@ impl Faults {
         self.wait_replicated().await;
     }
 
+    /// The leading Coordinator's address; a moment after a fault there may be none yet.
+    async fn leader(&self) -> Value {
+        let end = Instant::now() + LIMIT;
+        loop {
+            match self.cluster.get("/druid/coordinator/v1/leader").await {
+                Ok(leader) => return leader,
+                Err(error) => assert!(Instant::now() < end, "no Coordinator leads: {error}\n{}", self.cluster.logs()),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn leading_master_killed(&mut self) {
-        let leader = self.cluster.get("/druid/coordinator/v1/leader").await.expect("a leader");
+        let leader = self.leader().await;
         let host = if leader.as_str() == Some(&self.cluster.url("master1", "coordinator")) { "master1" } else { "master2" };
         let (load, process) = (self.load(), self.cluster.process(host, "coordinator"));
         tokio::time::sleep(STEADY).await;
