@@ -69,45 +69,34 @@ enum Kind {
 }
 
 impl SegmentKey {
-    /// Time buckets that are constant over row ranges.
-    pub fn buckets(starts: Vec<i64>) -> Self {
+    /// A key without a shared dictionary or anything to skip.
+    fn plain(kind: Kind, output_type: Option<ColumnType>) -> Self {
         SegmentKey {
-            kind: Kind::Bucket { starts, current: 0 },
-            output_type: None,
+            kind,
+            output_type,
             shared: None,
             skips_nulls: false,
             skips_empty_rows: false,
             single_valued: None,
             stepped: None,
         }
+    }
+
+    /// Time buckets that are constant over row ranges.
+    pub fn buckets(starts: Vec<i64>) -> Self {
+        Self::plain(Kind::Bucket { starts, current: 0 }, None)
     }
 
     /// Time buckets worked out row by row.
     pub fn time(reader: LongReader, granularity: Granularity) -> Self {
         let kind = Kind::Time { reader, granularity, starts: Vec::new(), numbers: NumberInterner::default() };
-        SegmentKey {
-            kind,
-            output_type: None,
-            shared: None,
-            skips_nulls: false,
-            skips_empty_rows: false,
-            single_valued: None,
-            stepped: None,
-        }
+        Self::plain(kind, None)
     }
 
     /// A dimension's column; `None` is all null.
     pub fn dimension(column: Option<Arc<dyn Column>>, output_type: ColumnType) -> Result<Self> {
         let Some(column) = column else {
-            return Ok(SegmentKey {
-                kind: Kind::Missing,
-                output_type: Some(output_type),
-                shared: None,
-                skips_nulls: false,
-                skips_empty_rows: false,
-                single_valued: None,
-                stepped: None,
-            });
+            return Ok(Self::plain(Kind::Missing, Some(output_type)));
         };
         let capabilities = column.capabilities();
         let whole_arrays = matches!(output_type, ColumnType::Array(_));
