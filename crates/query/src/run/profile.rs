@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 #[derive(Debug, Default)]
 pub struct Profile {
     segments: AtomicU64,
-    segments_pruned: AtomicU64,
     rows_in_segments: AtomicU64,
     rows_selected: AtomicU64,
     filters_by_index: AtomicU64,
@@ -38,11 +37,6 @@ fn add(counter: &AtomicU64, more: u64) {
 }
 
 impl Profile {
-    /// Segments of the intervals that were not looked at, because they cannot have rows that pass.
-    pub fn add_pruned(&self, segments: u64) {
-        add(&self.segments_pruned, segments);
-    }
-
     /// A segment was opened; whether its filter used indexes, and whether it has to look at rows.
     pub(crate) fn opened(&self, rows: u64, by_index: bool, by_row: bool) {
         add(&self.segments, 1);
@@ -79,7 +73,6 @@ impl Profile {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         json!({
             "segments": get(&self.segments),
-            "segmentsPruned": get(&self.segments_pruned),
             "segmentsCarried": get(&self.segments_carried),
             "rowsInSegments": get(&self.rows_in_segments),
             "rowsSelected": get(&self.rows_selected),
