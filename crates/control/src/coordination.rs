@@ -89,10 +89,11 @@ impl Inner {
         // Roles that somebody asked for once; a peon, say, asks for none.
         let mut lists = Vec::new();
         for role in self.view.roles() {
-            lists.push((role, self.list(role).await?));
+            let listing = self.view.begin_listing();
+            lists.push((role, self.list(role).await?, listing));
         }
-        for (role, list) in lists {
-            self.view.replace(role, list);
+        for (role, list, listing) in lists {
+            self.view.replace(role, list, listing);
         }
         Ok(())
     }
@@ -102,7 +103,9 @@ impl Inner {
         let Some(node) = self.mine.lock().get(&(role, name.to_owned())).cloned() else { return Ok(()) };
         let payload = String::from_utf8_lossy(&node.to_json()).into_owned();
         let expires = now_ms() + self.length.as_millis() as i64;
-        self.store.announce_node(role.name(), name, &payload, expires).await
+        self.store.announce_node(role.name(), name, &payload, expires).await?;
+        self.view.settle(role, name);
+        Ok(())
     }
 
     async fn list(&self, role: NodeRole) -> Result<Vec<(String, DiscoveredNode)>> {
@@ -134,14 +137,17 @@ impl Discovery for StoreCoordination {
         self.inner.mine.lock().remove(&(role, host_and_port.to_owned()));
         self.inner.view.remove(role, host_and_port);
         let _writing = self.inner.writing.lock().await;
-        self.inner.store.withdraw_node(role.name(), host_and_port).await
+        let withdrawn = self.inner.store.withdraw_node(role.name(), host_and_port).await;
+        self.inner.view.settle(role, host_and_port);
+        withdrawn
     }
 
     async fn nodes(&self, role: NodeRole) -> Result<Vec<DiscoveredNode>> {
         if let Some(nodes) = self.inner.view.nodes(role) {
             return Ok(nodes);
         }
-        self.inner.view.replace(role, self.inner.list(role).await?);
+        let listing = self.inner.view.begin_listing();
+        self.inner.view.replace(role, self.inner.list(role).await?, listing);
         Ok(self.inner.view.nodes(role).unwrap_or_default())
     }
 

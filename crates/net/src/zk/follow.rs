@@ -63,6 +63,7 @@ async fn follow_role(inner: Arc<Inner>, client: Client, role: NodeRole) {
 }
 
 async fn read_role(inner: &Inner, client: &Client, role: NodeRole, folder: &str) -> Result<OneshotWatcher, Error> {
+    let listing = inner.view.begin_listing();
     let (names, watcher) = list(inner, client, folder).await?;
     let read = |name: String| async move {
         match within(client.get_data(&format!("{folder}/{name}"))).await {
@@ -84,7 +85,7 @@ async fn read_role(inner: &Inner, client: &Client, role: NodeRole, folder: &str)
     };
     let nodes: Vec<Result<Option<_>, Error>> = stream::iter(names).map(read).buffer_unordered(READS_MAX).collect().await;
     let nodes = nodes.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>, Error>>()?;
-    inner.view.replace(role, nodes);
+    inner.view.replace(role, nodes, listing);
     Ok(watcher)
 }
 

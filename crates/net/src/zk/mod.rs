@@ -103,7 +103,9 @@ impl Inner {
         let _writing = self.writing.lock().await;
         let Some(node) = self.mine.lock().get(&(role, name.to_owned())).cloned() else { return Ok(()) };
         let data = client::encode(&self.settings, &node.to_json());
-        put_ephemeral(client, &self.settings, &self.announcement_path(role, name), &data).await
+        put_ephemeral(client, &self.settings, &self.announcement_path(role, name), &data).await?;
+        self.view.settle(role, name);
+        Ok(())
     }
 }
 
@@ -127,10 +129,15 @@ impl Discovery for ZkCoordination {
     async fn withdraw(&self, role: NodeRole, host_and_port: &str) -> Result<()> {
         self.inner.mine.lock().remove(&(role, host_and_port.to_owned()));
         self.inner.view.remove(role, host_and_port);
-        let Link::Up { client, .. } = self.inner.link.borrow().clone() else { return Ok(()) };
+        let Link::Up { client, .. } = self.inner.link.borrow().clone() else {
+            self.inner.view.settle(role, host_and_port);
+            return Ok(());
+        };
         let _writing = self.inner.writing.lock().await;
         let path = self.inner.announcement_path(role, host_and_port);
-        remove(&client, &path).await.map_err(|e| zk_error("cannot withdraw an announcement", &e))
+        let removed = remove(&client, &path).await;
+        self.inner.view.settle(role, host_and_port);
+        removed.map_err(|e| zk_error("cannot withdraw an announcement", &e))
     }
 
     async fn nodes(&self, role: NodeRole) -> Result<Vec<DiscoveredNode>> {
