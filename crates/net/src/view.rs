@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn a_listing_that_began_before_a_deed_of_this_process_does_not_undo_it() {
         let view = NodeView::default();
-        let names = || view.nodes(NodeRole::Broker).unwrap_or_default().iter().map(|n| n.druid_node.host_and_port()).collect::<Vec<_>>();
+        let names =
+            || view.nodes(NodeRole::Broker).unwrap_or_default().iter().map(|n| n.druid_node.host_and_port()).collect::<Vec<_>>();
         view.replace(NodeRole::Broker, [node("a")], view.begin_listing());
         let before = view.begin_listing();
         view.remove(NodeRole::Broker, "a:1");

@@ -1,9 +1,12 @@
 //! Segments move to where they cost less (`BalanceSegments`): some are looked at in every round, in an order of chance. A
 //! segment is loaded on its new server; once it is served there it has one copy too many, and the old server's is dropped.
 
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use ovate_base::DataSegment;
+use ovate_base::{DataSegment, SegmentId};
 
 use super::place::Places;
 use super::{Plan, Snapshot};
@@ -19,29 +22,21 @@ pub fn balance(plan: &mut Plan, snapshot: &Snapshot<'_>, places: &mut Places<'_>
         // Missing copies come first.
         return;
     }
-    let mut chance = Chance(snapshot.seed);
     for tier in places.tier_names() {
         let active = places.active(tier).to_vec();
         let under_way: usize = active.iter().map(|at| snapshot.servers[*at].loading.len()).sum();
         let moves_max = snapshot.dynamic.moves_max.saturating_sub(under_way);
         if active.len() > 1 && moves_max > 0 {
-            balance_tier(plan, snapshot, places, &active, moves_max, &mut chance);
+            balance_tier(plan, snapshot, places, &active, moves_max);
         }
     }
 }
 
-fn balance_tier(
-    plan: &mut Plan,
-    snapshot: &Snapshot<'_>,
-    places: &mut Places<'_>,
-    active: &[usize],
-    moves_max: usize,
-    chance: &mut Chance,
-) {
+fn balance_tier(plan: &mut Plan, snapshot: &Snapshot<'_>, places: &mut Places<'_>, active: &[usize], moves_max: usize) {
     let strategy = snapshot.dynamic.strategy;
-    let leaving: std::collections::HashSet<_> = plan.drops.iter().map(|(_, segment)| segment.id()).collect();
+    let leaving: HashSet<_> = plan.drops.iter().map(|(_, segment)| segment.id()).collect();
     let mut moves = 0;
-    for (at, segment) in sample(snapshot, active, moves_max.saturating_mul(LOOKS_PER_MOVE), chance) {
+    for (at, segment) in sample(snapshot, active, moves_max.saturating_mul(LOOKS_PER_MOVE)) {
         if moves >= moves_max {
             return;
         }
@@ -67,38 +62,23 @@ fn balance_tier(
     }
 }
 
-/// Some of the segments of a tier, each at most once, in an order of chance.
-fn sample<'a>(
-    snapshot: &'a Snapshot<'_>,
-    active: &[usize],
-    count: usize,
-    chance: &mut Chance,
-) -> Vec<(usize, &'a Arc<DataSegment>)> {
-    // Reservoir sampling: every segment is as likely as any other.
-    let all = active.iter().flat_map(|at| snapshot.servers[*at].served.values().map(move |segment| (*at, segment)));
-    let mut taken: Vec<(usize, &Arc<DataSegment>)> = Vec::new();
-    for (seen, one) in all.enumerate() {
-        if taken.len() < count {
-            taken.push(one);
-        } else {
-            let place = chance.below(seen + 1);
-            if place < count {
-                taken[place] = one;
+/// Some of the segments of a tier, each at most once, in an order of chance. Each gets a number from the round's seed and
+/// its own id, and the lowest numbers are taken: any segment is as likely as any other, and the same round plans the same
+/// moves whatever order the maps are in.
+fn sample<'a>(snapshot: &'a Snapshot<'_>, active: &[usize], count: usize) -> Vec<(usize, &'a Arc<DataSegment>)> {
+    let mut lowest: BTreeMap<(u64, usize, &SegmentId), &Arc<DataSegment>> = BTreeMap::new();
+    for at in active {
+        for (id, segment) in snapshot.servers[*at].served.iter() {
+            let mut hasher = DefaultHasher::new();
+            (snapshot.seed, at, id).hash(&mut hasher);
+            let one = (hasher.finish(), *at, id);
+            if lowest.len() < count || lowest.last_key_value().is_some_and(|(highest, _)| one < *highest) {
+                lowest.insert(one, segment);
+                if lowest.len() > count {
+                    lowest.pop_last();
+                }
             }
         }
     }
-    for last in (1..taken.len()).rev() {
-        taken.swap(last, chance.below(last + 1));
-    }
-    taken
-}
-
-/// A small generator; a round's seed makes it repeat.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % bound.max(1) as u64) as usize
-    }
+    lowest.into_iter().map(|((_, at, _), segment)| (at, segment)).collect()
 }

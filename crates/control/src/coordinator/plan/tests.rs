@@ -126,10 +126,37 @@ fn a_new_server_gets_its_share() {
     let second = plan(next);
     assert_eq!(second.drops.len(), moved.len());
     assert!(second.drops.iter().all(|(name, _)| name == "a"));
-    // A balanced tier stays as it is.
-    let rest: Vec<DataSegment> = days.iter().filter(|day| !moved.contains(day)).cloned().collect();
-    let third = run(&used, &one, vec![server("a", 100, &rest), server("b", 100, &moved)]);
-    assert!(third.loads.len() <= 1, "{:?}", names(&third.loads));
+}
+
+#[test]
+fn a_round_repeats_and_a_tier_comes_to_rest_whatever_the_chance() {
+    let days: Vec<DataSegment> = (0..8).map(|day| segment(day, "v1")).collect();
+    let used = view(&days);
+    let one = rules(json!({"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}));
+    for seed in 0..50 {
+        let (mut on_a, mut on_b) = (days.clone(), Vec::new());
+        let mut rounds = 0;
+        loop {
+            let round = || {
+                let mut snapshot = snapshot(&used, &one, vec![server("a", 100, &on_a), server("b", 100, &on_b)]);
+                snapshot.seed = seed + rounds;
+                plan(snapshot)
+            };
+            let loads = round().loads;
+            assert_eq!(names(&loads), names(&round().loads), "the same round plans the same");
+            if loads.is_empty() {
+                break;
+            }
+            for (name, segment) in loads {
+                let (from, to) = if name == "b" { (&mut on_a, &mut on_b) } else { (&mut on_b, &mut on_a) };
+                from.retain(|one| one != &*segment);
+                to.push((*segment).clone());
+            }
+            rounds += 1;
+            assert!(rounds < 8, "seed {seed}: segments move to and fro");
+        }
+        assert!((3..=5).contains(&on_a.len()), "seed {seed}: {} on a", on_a.len());
+    }
 }
 
 #[test]
