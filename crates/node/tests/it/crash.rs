@@ -37,7 +37,7 @@ async fn one_process_killed_at_random_moments_loses_doubles_and_half_shows_nothi
 
 #[tokio::test]
 async fn any_of_six_processes_killed_at_random_moments_loses_doubles_and_half_shows_nothing() {
-    let sandbox = Sandbox::start(SandboxSettings::spread(env!("CARGO_BIN_EXE_ovate"))).await;
+    let sandbox = Sandbox::start(SandboxSettings::spread(crate::binary::ovate())).await;
     killed_at_random(sandbox).await;
 }
 
@@ -106,7 +106,7 @@ async fn masters_and_workers_killed_in_the_middle_of_loads_lose_and_double_nothi
     let (seed, rounds) = (number("OVATE_SEED", 20_261_126), number("OVATE_ROUNDS", 5));
     println!("seed {seed} (OVATE_SEED), {rounds} rounds (OVATE_ROUNDS)");
     let mut pauses = Pauses(seed);
-    let mut settings = ClusterSettings::page(env!("CARGO_BIN_EXE_ovate"));
+    let mut settings = ClusterSettings::page(crate::binary::ovate());
     settings.properties.push(("druid.worker.capacity".to_owned(), "4".to_owned()));
     let mut cluster = Cluster::start(settings).await;
     let killable: Vec<usize> =

@@ -21,7 +21,7 @@ const CLIENTS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_under_faults_is_right_or_an_error_or_flagged() {
-    let mut settings = ClusterSettings::page(env!("CARGO_BIN_EXE_ovate"));
+    let mut settings = ClusterSettings::page(crate::binary::ovate());
     settings.hosts.iter_mut().filter(|host| host.name == "data2").for_each(|host| host.cache_disk_bytes = Some(48 << 20));
     // Zipped, so that the caches share no files with deep storage on the same disk.
     settings.properties.push(("druid.storage.zip".to_owned(), "true".to_owned()));
@@ -43,7 +43,7 @@ async fn queries_go_on_while_zookeeper_postgresql_and_masters_are_away() {
         (Ok(zookeeper), Ok(database)) => (zookeeper, database),
         (Err(reason), _) | (_, Err(reason)) => return skip(NAME, &reason),
     };
-    let mut cluster = Cluster::prepare(ClusterSettings::page(env!("CARGO_BIN_EXE_ovate")));
+    let mut cluster = Cluster::prepare(ClusterSettings::page(crate::binary::ovate()));
     let outside = cluster.network.outside();
     let to_zookeeper = Proxy::start_on(&outside, zookeeper.hosts()).await;
     let to_database = Proxy::start_on(&outside, format!("127.0.0.1:{}", database.port())).await;

@@ -13,7 +13,7 @@ const ROWS_PER_DAY: usize = 500;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_server_that_joins_takes_its_share_without_a_failed_query() {
-    let mut settings = ClusterSettings::page(env!("CARGO_BIN_EXE_ovate"));
+    let mut settings = ClusterSettings::page(crate::binary::ovate());
     settings.hosts.retain(|host| host.name != "master2" && host.name != "data2");
     let (name, processes) = ("data3", vec![vec!["historical"]]);
     settings.hosts.push(HostSettings { name, processes, properties: Vec::new(), cache_disk_bytes: None });

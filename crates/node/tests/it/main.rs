@@ -1,6 +1,7 @@
 //! The real binary from outside: tasks in, answers out, over HTTP, in one process and in many, killed and started again.
 
 mod bad_input;
+mod binary;
 mod crash;
 mod faults;
 mod join;

@@ -16,7 +16,7 @@ const QUESTION: &str = "SELECT lang, page, COUNT(*), SUM(added) FROM t GROUP BY 
 
 /// Runs `ovate tools …`; what it printed, and whether it went well.
 fn tool(arguments: &[&str]) -> (String, bool) {
-    let output = Command::new(env!("CARGO_BIN_EXE_ovate")).arg("tools").args(arguments).output().expect("the program runs");
+    let output = Command::new(crate::binary::ovate()).arg("tools").args(arguments).output().expect("the program runs");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (text, output.status.success())
 }
@@ -74,7 +74,7 @@ async fn a_single_server_becomes_a_cluster_and_answers_the_same() {
         assert!(text.contains("imported 0 rows into druid_segments, 4 were there"), "{text}");
         done(&[&["metadata-update", "--action", "add-used-flag-last-updated-to-segments"], &store[..]].concat());
 
-        let mut settings = SandboxSettings::spread(env!("CARGO_BIN_EXE_ovate"));
+        let mut settings = SandboxSettings::spread(crate::binary::ovate());
         settings.properties = database.properties();
         settings.properties.push(("druid.storage.storageDirectory".to_owned(), segments.clone()));
         let cluster = Sandbox::start(settings).await;

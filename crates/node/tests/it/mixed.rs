@@ -173,7 +173,7 @@ impl Mixed {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         let log = base.join(format!("{role}.log"));
         let out = std::fs::File::options().create(true).append(true).open(&log).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ovate"));
+        let mut command = Command::new(crate::binary::ovate());
         command.args(["server", role, "--base-dir"]).arg(&base);
         let settings = [
             ("druid.zk.service.host", self.zookeeper.clone()),

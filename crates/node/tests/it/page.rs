@@ -17,7 +17,7 @@ fn demo(options: &[&str]) {
     let demo = Command::new(root().join("bin/cluster-demo"))
         .args(["--rows", "60000"])
         .args(options)
-        .env("OVATE_BIN", env!("CARGO_BIN_EXE_ovate"))
+        .env("OVATE_BIN", crate::binary::ovate())
         .stdin(Stdio::null())
         .output()
         .expect("the script runs");
@@ -65,7 +65,7 @@ fn the_packed_tree_runs_where_it_is_unpacked() {
     let packed = Command::new(root().join("bin/dist"))
         .args(["--level", "1", "--out"])
         .arg(dir.path())
-        .env("OVATE_BIN", env!("CARGO_BIN_EXE_ovate"))
+        .env("OVATE_BIN", crate::binary::ovate())
         .output()
         .expect("the script runs");
     assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
@@ -125,7 +125,7 @@ fn every_server_of_the_cluster_tree_that_druid_ships_starts_from_its_files() {
     let services = ["master/coordinator-overlord", "data/historical", "data/middleManager", "query/broker", "query/router"];
     for service in services {
         let log = std::fs::File::create(base.path().join(service.replace('/', "-"))).expect("a log");
-        let mut command = network.command(0, Path::new(env!("CARGO_BIN_EXE_ovate")));
+        let mut command = network.command(0, Path::new(crate::binary::ovate()));
         command.args(["server", "--conf"]).arg(tree.join(service)).arg("--base-dir").arg(base.path());
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
         servers.0.push(command.spawn().expect("starts"));

@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn roles_in_processes_of_their_own_answer_the_same() {
-    let sandbox = Sandbox::start(SandboxSettings::spread(env!("CARGO_BIN_EXE_ovate"))).await;
+    let sandbox = Sandbox::start(SandboxSettings::spread(crate::binary::ovate())).await;
     let id = sandbox.submit(&inline("t", &rows(1000, 4), false)).await.expect("a task id");
     let status = sandbox.wait_task(&id, MINUTE).await;
     assert_eq!(status["statusCode"], "SUCCESS", "{status}");
@@ -30,7 +30,7 @@ async fn roles_in_processes_of_their_own_answer_the_same() {
 
 #[tokio::test]
 async fn an_indexer_runs_tasks_as_threads_of_its_own() {
-    let mut settings = SandboxSettings::single(env!("CARGO_BIN_EXE_ovate"));
+    let mut settings = SandboxSettings::single(crate::binary::ovate());
     settings.processes = vec![vec!["coordinator", "overlord", "historical", "broker", "router"], vec!["indexer"]];
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
     settings.properties.push(("druid.indexer.plaintextPort".to_owned(), port.to_string()));

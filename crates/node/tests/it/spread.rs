@@ -43,7 +43,7 @@ pub fn parallel_load(id: &str, dir: &str, append: bool, tuning: Value) -> Value 
 }
 
 fn settings() -> ClusterSettings {
-    let mut settings = ClusterSettings::page(env!("CARGO_BIN_EXE_ovate"));
+    let mut settings = ClusterSettings::page(crate::binary::ovate());
     settings.properties.push(("druid.worker.capacity".to_owned(), "3".to_owned()));
     settings
 }

@@ -43,7 +43,7 @@ async fn check_source(sandbox: &Sandbox, table: &str, source: Value) {
 }
 
 async fn check(service: &Service, kind: ServiceKind) {
-    let mut settings = SandboxSettings::single(env!("CARGO_BIN_EXE_ovate"));
+    let mut settings = SandboxSettings::single(crate::binary::ovate());
     settings.properties = service.properties.clone();
     let mut sandbox = Sandbox::start(settings).await;
     let id = sandbox.submit(&inline("t", &rows(1000, 4), false)).await.expect("a task id");

@@ -18,7 +18,7 @@ fn supervise(dir: &Path, conf: &str) -> Child {
     let service =
         "#!/bin/sh\ntrap 'echo \"$1 ends\" >> order; exit 0' TERM\necho \"$1 begins\" >> order\nwhile :; do sleep 0.05; done\n";
     std::fs::write(dir.join("service.sh"), service).expect("written");
-    Command::new(env!("CARGO_BIN_EXE_ovate"))
+    Command::new(crate::binary::ovate())
         .args(["supervise", "-c", "services.conf"])
         .current_dir(dir)
         .env_remove("DRUID_LOG_DIR")

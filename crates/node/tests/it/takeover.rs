@@ -53,7 +53,7 @@ fn moved_dump(fixture: &Path, dir: &Path) -> PathBuf {
 
 /// All roles over a database and the unpacked files.
 pub async fn start_over(database: &Database, dir: &Path) -> Sandbox {
-    let mut settings = SandboxSettings::single(env!("CARGO_BIN_EXE_ovate"));
+    let mut settings = SandboxSettings::single(crate::binary::ovate());
     settings.properties = database.properties();
     settings.properties.push(("druid.storage.storageDirectory".to_owned(), dir.join("segments").display().to_string()));
     settings.properties.push(("druid.indexer.logs.directory".to_owned(), dir.join("indexing-logs").display().to_string()));
@@ -238,7 +238,7 @@ async fn the_same_from_mariadb(fixture: &Path, dir: &Path, database: &Database) 
     };
     let csv = dir.join("csv").display().to_string();
     for (tool, folder, at) in [("export-metadata", "-o", database), ("import-metadata", "-i", &mariadb)] {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ovate"));
+        let mut command = std::process::Command::new(crate::binary::ovate());
         command.args(["tools", tool, "--connectURI", &at.uri(), "--user", "druid", "--password", "diurd", folder, &csv]);
         command.args(if tool == "export-metadata" { &["--with-history"][..] } else { &[] });
         let output = command.output().expect("the tool runs");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// All roles in one process.
 pub async fn single() -> Sandbox {
-    Sandbox::start(SandboxSettings::single(env!("CARGO_BIN_EXE_ovate"))).await
+    Sandbox::start(SandboxSettings::single(crate::binary::ovate())).await
 }
 
 /// An `index_parallel` task over inline JSON rows with a string `page`, a string `lang` and a long `added`.
