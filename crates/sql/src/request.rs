@@ -1,5 +1,8 @@
 //! The request and response of `/druid/v2/sql` (`SqlQuery`, `ResultFormat`), without HTTP.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use bytes::Bytes;
 use ovate_base::{DruidError, Result};
 use serde_json::{Map, Value as Json};
@@ -56,6 +59,8 @@ pub struct SqlRequest {
     pub sql_types_header: bool,
     pub context: Map<String, Json>,
     pub parameters: Vec<SqlParameter>,
+    /// Turns true when nobody wants the answer any more.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl SqlRequest {
@@ -101,6 +106,7 @@ impl SqlRequest {
             sql_types_header: flag("sqlTypesHeader"),
             context,
             parameters,
+            stop: Arc::default(),
         })
     }
 }

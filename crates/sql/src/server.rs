@@ -179,6 +179,7 @@ impl SqlEngine {
             },
             eval: EvalContext { lookups: session.lookups.clone(), now_ms: session.now_ms },
             approximate_distinct: session.approximate_distinct,
+            stop: request.stop.clone(),
         }
     }
 }

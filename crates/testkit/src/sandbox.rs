@@ -195,8 +195,16 @@ pub(crate) async fn read(sent: reqwest::Result<reqwest::Response>) -> Result<Val
     if ok { Ok(document) } else { Err(document) }
 }
 
-/// Ports that nobody listens on now; all are held until all are found.
-fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("bound").port()).collect()
+/// Ports that nobody listens on now; all are held until all are found. They lie below those that the system gives to
+/// outgoing connections, which would take one in the moment before the server does.
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
+    let mut held: Vec<TcpListener> = Vec::new();
+    let mut tries = 0;
+    while held.len() < count && tries < 10_000 {
+        tries += 1;
+        held.extend(TcpListener::bind(("127.0.0.1", rand::random_range(12_000..32_000))));
+    }
+    let ports: Vec<u16> = held.iter().filter_map(|listener| listener.local_addr().ok()).map(|address| address.port()).collect();
+    assert_eq!(ports.len(), count, "free ports");
+    ports
 }

@@ -11,7 +11,7 @@ use ovate_net::{LeaderSelector, NodeRole};
 use ovate_serve::broker::avatica::AvaticaSettings;
 use ovate_serve::broker::{
     Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, QueryScheduler, Selection, ServerView, SqlServices,
-    Watched,
+    SqlStatements, Watched,
 };
 use ovate_serve::cache::{self, CacheSettings, QueryCache};
 use ovate_serve::data_server::DataServer;
@@ -100,12 +100,13 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let sql =
         Arc::new(SqlEngine::new(broker.clone(), view, Arc::new(system)).with_default_context(sql_context(&settings.properties)?));
     let log = Arc::new(RequestLogger::from_properties(&settings.properties)?);
+    let statements: Arc<SqlStatements> = Arc::default();
     let services = SqlServices {
         avatica: avatica(&settings.properties)?,
         address: shared.name(NodeRole::Broker),
         statements: settings.base_dir.join(settings.properties.text("druid.sql.statements.directory", "var/druid/statements")),
     };
-    let routes = broker::routes(BrokerState { broker, sql, log }, services);
+    let routes = broker::routes(BrokerState { broker, sql, log, statements }, services);
     let mut services = Map::new();
     services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
     Ok(RoleService { role: NodeRole::Broker, routes, services, election: None })

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod binary;
+mod clients;
 mod crash;
 mod faults;
 mod join;

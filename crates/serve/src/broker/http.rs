@@ -16,6 +16,7 @@ use ovate_sql::SqlEngine;
 use serde_json::{Value, json};
 
 use super::avatica::{AvaticaService, AvaticaSettings};
+use super::statement::SqlStatements;
 use super::{Broker, registered_id};
 use crate::data_server::{PROFILE_HEADER, QUERY_ID_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
 use crate::request_log::{RequestLine, RequestLogger};
@@ -27,6 +28,8 @@ pub struct BrokerState {
     pub broker: Arc<Broker>,
     pub sql: Arc<SqlEngine>,
     pub log: Arc<RequestLogger>,
+    /// Statements that run here now.
+    pub statements: Arc<SqlStatements>,
 }
 
 /// What SQL's own listeners need beside the engine.
@@ -41,7 +44,7 @@ pub struct SqlServices {
 /// Routes of the Broker role.
 pub fn routes(state: BrokerState, services: SqlServices) -> Router {
     let view = state.broker.view.clone();
-    let avatica = Arc::new(AvaticaService::new(state.sql.clone(), services.avatica, services.address));
+    let avatica = Arc::new(AvaticaService::new(state.clone(), services.avatica, services.address));
     let sql = super::sql_http::routes(state.clone())
         .merge(super::statements::routes(state.clone(), services.statements))
         .merge(super::avatica::routes(avatica));

@@ -13,6 +13,7 @@ mod schema;
 mod select;
 mod server;
 mod sql_http;
+mod statement;
 mod statements;
 mod stream;
 mod system;
@@ -33,6 +34,7 @@ pub use http::{BrokerState, SqlServices, routes};
 pub use scheduler::{Laning, QueryScheduler, Thresholds};
 pub use select::{Balancer, Selection, TierStrategy};
 pub use server::{KnownServer, Placement};
+pub use statement::{RunningStatement, SqlStatements};
 pub use system::BrokerSystemTables;
 pub use view::ServerView;
 

@@ -1,7 +1,7 @@
 //! `/druid/v2/sql` (`SqlResource`): statements as JSON, text or form; answers with Druid's headers and its trailer that says
 //! the body is complete; cancelling.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -20,6 +20,7 @@ use ovate_sql::{SqlRequest, SqlResponse};
 use serde_json::{Value, json};
 
 use super::BrokerState;
+use super::statement::{StopWhenDropped, identify, timeout_ms, within};
 use crate::clock::now_ms;
 use crate::data_server::{PROFILE_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
 use crate::request_log::RequestLine;
@@ -64,14 +65,21 @@ async fn sql(State(state): State<BrokerState>, headers: HeaderMap, request: Requ
     response
 }
 
-async fn answer(state: &BrokerState, request: SqlRequest, id: &str) -> Result<Response, DruidError> {
+async fn answer(state: &BrokerState, mut request: SqlRequest, id: &str) -> Result<Response, DruidError> {
+    let entry = state.statements.enter(id, &request.query);
     let _turn = state.broker.turn().await?;
-    // Work for a client that has gone away stops: the registration is dropped with the request.
+    entry.runs();
     let running = state.broker.running.register(id);
+    request.stop = running.stop.clone();
+    // Work for a client that has gone away stops: this is dropped with the request.
+    let mut stop = StopWhenDropped::new(state.broker.running.clone(), id);
     let (began, log) = (Instant::now(), state.log.clone());
     let logged = (!log.is_off()).then(|| (request.query.clone(), Value::Object(request.context.clone())));
     let profiled = Context(request.context.clone()).profile()?;
     let answer = execute(state.clone(), request).await;
+    if answer.is_ok() {
+        stop.ended();
+    }
     if logged.is_some() {
         let error = answer.as_ref().err().map(ToString::to_string);
         let bytes = answer.as_ref().ok().map(|answer| answer.body.iter().map(|piece| piece.len() as u64).sum());
@@ -88,18 +96,6 @@ async fn answer(state: &BrokerState, request: SqlRequest, id: &str) -> Result<Re
         response.headers_mut().insert(RESPONSE_CONTEXT_HEADER, value);
     }
     Ok(response)
-}
-
-/// The statement's id, made up when the context has none.
-pub(super) fn identify(request: &mut SqlRequest) -> String {
-    match request.context.get("sqlQueryId").and_then(Value::as_str) {
-        Some(id) => id.to_owned(),
-        None => {
-            let id = uuid::Uuid::new_v4().to_string();
-            request.context.insert("sqlQueryId".to_owned(), json!(id));
-            id
-        }
-    }
 }
 
 fn body_of(answer: SqlResponse) -> Response {
@@ -121,17 +117,11 @@ fn body_of(answer: SqlResponse) -> Response {
 
 /// Runs a statement on a thread that may compute for long, so that the threads of other requests stay free.
 pub(super) async fn execute(state: BrokerState, request: SqlRequest) -> Result<SqlResponse, DruidError> {
-    let asked = request.context.get("timeout").and_then(|t| t.as_u64().or_else(|| t.as_str().and_then(|t| t.parse().ok())));
-    let timeout_ms = asked.unwrap_or(state.broker.timeout_ms());
+    let timeout_ms = timeout_ms(&state, &request);
     let runtime = tokio::runtime::Handle::current();
     let work = tokio::task::spawn_blocking(move || runtime.block_on(state.sql.execute(request, now_ms())));
-    let finished = if timeout_ms == 0 {
-        work.await
-    } else {
-        let late = || DruidError::timeout(format!("Query timed out after {timeout_ms} ms; raise [timeout] in its context"));
-        tokio::time::timeout(Duration::from_millis(timeout_ms), work).await.map_err(|_| late())?
-    };
-    finished.map_err(|e| DruidError::runtime(format!("the statement's thread failed: {e}")))?
+    within(timeout_ms, async { work.await.map_err(|e| DruidError::runtime(format!("the statement's thread failed: {e}")))? })
+        .await
 }
 
 /// The body as JSON, as text, or as a form field's raw text (SQW-01, SQW-02).

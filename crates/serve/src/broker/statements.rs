@@ -21,7 +21,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::BrokerState;
-use super::sql_http::{execute, identify, parse};
+use super::sql_http::{execute, parse};
+use super::statement::identify;
 use crate::clock::now_ms;
 
 /// Rows of a page (`rowsPerPage`).

@@ -7,6 +7,7 @@ mod relations;
 mod subquery;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
 use ovate_base::time::Zone;
@@ -32,6 +33,8 @@ pub struct Executor<'a> {
     pub settings: Settings,
     pub eval: EvalContext,
     pub approximate_distinct: bool,
+    /// Looked at between the parts of a plan, and by queries over rows in memory.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Executor<'_> {
@@ -52,8 +55,16 @@ impl Executor<'_> {
         crate::plan::push_filters(&rel)
     }
 
+    fn check_stop(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(DruidError::cancelled("Query is cancelled"));
+        }
+        Ok(())
+    }
+
     fn run<'s>(&'s self, rel: &'s Rel) -> BoxFuture<'s, Result<Relation>> {
         Box::pin(async move {
+            self.check_stop()?;
             match &rel.kind {
                 RelKind::Table { .. }
                 | RelKind::Filter { .. }
@@ -133,7 +144,9 @@ impl Executor<'_> {
 
     /// A native query over rows in memory.
     fn run_local(&self, query: &NativeQuery, input: &Relation) -> Result<ovate_query::QueryRows> {
-        let context = QueryContext::new(self.eval.clone());
+        let mut context = QueryContext::new(self.eval.clone());
+        context.stop = self.stop.clone();
+        self.check_stop()?;
         let segment = SegmentRef::new("inline", vec![Interval::ETERNITY], input.as_source()?);
         let partial = ovate_query::run_segment(query, &segment, &context)?;
         let merged = ovate_query::merge(query, vec![partial], &context)?;

@@ -2,6 +2,7 @@
 //! over a temporary directory and killed when dropped. One that is not there gives the reason, for `skip`.
 
 mod azurite;
+mod client;
 mod database;
 pub mod druid;
 mod gcs;
@@ -11,7 +12,7 @@ mod postgres;
 mod s3;
 pub mod zookeeper;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use azurite::azurite;
+pub use client::{client, run_client};
 pub use database::{Database, DatabaseKind};
 pub use gcs::gcs;
 pub use hdfs::hdfs;
@@ -76,7 +78,7 @@ fn installed(path: &str) -> Result<PathBuf, String> {
 
 /// A port that nobody listens on now.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    crate::sandbox::free_ports(1)[0]
 }
 
 /// Starts a command in a fresh directory and waits until `ready` gives its address.

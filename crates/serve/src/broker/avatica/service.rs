@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ovate_base::DruidError;
 use ovate_base::time::Zone;
-use ovate_base::{DruidError, Result};
 use ovate_sql::types::SqlType;
-use ovate_sql::{SqlEngine, SqlParameter, SqlRequest, SqlRows};
+use ovate_sql::{SqlParameter, SqlRequest, SqlRows};
 use parking_lot::Mutex;
 use serde_json::{Map, Value as Json, json};
 
+use super::super::BrokerState;
 use super::columns;
 use super::metadata::statement as catalogue_statement;
 use crate::clock::now_ms;
@@ -58,6 +59,8 @@ fn refuse<T>(message: impl Into<String>) -> std::result::Result<T, Refusal> {
 struct Statement {
     sql: String,
     signature: Json,
+    /// The query id of what it runs now.
+    runs: Option<String>,
     rows: Option<Arc<SqlRows>>,
     /// Most rows that the client wants in all.
     rows_max: usize,
@@ -71,9 +74,15 @@ struct Connection {
     used: Instant,
 }
 
+impl Connection {
+    fn is_busy(&self) -> bool {
+        self.statements.values().any(|statement| statement.runs.is_some())
+    }
+}
+
 /// All connections of this broker.
 pub struct AvaticaService {
-    sql: Arc<SqlEngine>,
+    state: BrokerState,
     settings: AvaticaSettings,
     address: String,
     connections: Mutex<HashMap<String, Connection>>,
@@ -81,8 +90,8 @@ pub struct AvaticaService {
 
 impl AvaticaService {
     /// `address` is `host:port` of this server, which the driver is told.
-    pub fn new(sql: Arc<SqlEngine>, settings: AvaticaSettings, address: String) -> Self {
-        AvaticaService { sql, settings, address, connections: Mutex::default() }
+    pub fn new(state: BrokerState, settings: AvaticaSettings, address: String) -> Self {
+        AvaticaService { state, settings, address, connections: Mutex::default() }
     }
 
     /// Answers one request; the flag tells whether it is an error.
@@ -111,7 +120,8 @@ impl AvaticaService {
         match kind {
             "openConnection" => self.open(id, &request["info"]),
             "closeConnection" => {
-                self.connections.lock().remove(id);
+                let closed = self.connections.lock().remove(id);
+                closed.iter().flat_map(|connection| connection.statements.values()).for_each(|statement| self.stop(statement));
                 Ok(json!({"response": "closeConnection"}))
             }
             "databaseProperties" => self.with(id, |_| Ok(json!({"response": "databaseProperties", "map": {}}))),
@@ -129,9 +139,8 @@ impl AvaticaService {
             }
             "closeStatement" => {
                 let statement = request["statementId"].as_i64().unwrap_or(-1);
-                if let Some(connection) = self.connections.lock().get_mut(id) {
-                    connection.statements.remove(&statement);
-                }
+                let closed = self.connections.lock().get_mut(id).and_then(|c| c.statements.remove(&statement));
+                closed.iter().for_each(|statement| self.stop(statement));
                 Ok(json!({"response": "closeStatement"}))
             }
             "prepare" => self.prepare(id, request["sql"].as_str().unwrap_or_default()),
@@ -159,7 +168,7 @@ impl AvaticaService {
     fn open(&self, id: &str, info: &Json) -> Answer {
         let mut connections = self.connections.lock();
         let idle = self.settings.idle;
-        connections.retain(|_, connection| connection.used.elapsed() < idle);
+        connections.retain(|_, connection| connection.used.elapsed() < idle || connection.is_busy());
         if connections.contains_key(id) {
             return refuse(format!("ISE: Connection [{id}] already open."));
         }
@@ -200,7 +209,7 @@ impl AvaticaService {
                 return refuse(format!("ISE: Too many open statements, limit is {}", self.settings.statements_max));
             }
             connection.last_id += 1;
-            let statement = Statement { sql, signature, rows: None, rows_max: usize::MAX };
+            let statement = Statement { sql, signature, runs: None, rows: None, rows_max: usize::MAX };
             connection.statements.insert(connection.last_id, statement);
             Ok(connection.last_id)
         })
@@ -214,7 +223,7 @@ impl AvaticaService {
     }
 
     fn prepare(&self, id: &str, sql: &str) -> Answer {
-        let prepared = self.sql.prepare(self.request(id, sql, Vec::new())?, now_ms())?;
+        let prepared = self.state.sql.prepare(self.request(id, sql, Vec::new())?, now_ms())?;
         let signature = signature(sql, &prepared.columns, &prepared.parameters, "ARRAY");
         let statement = self.create(id, sql.to_owned(), signature.clone())?;
         let handle = json!({"connectionId": id, "id": statement, "signature": signature});
@@ -230,7 +239,7 @@ impl AvaticaService {
         let sql = sql.unwrap_or(own);
         let query = self.request(id, &sql, values)?;
         let zone = zone(&query.context);
-        let rows = Arc::new(run(self.sql.clone(), query).await?);
+        let rows = Arc::new(self.run(id, statement, query).await?);
         let mut signature = signature(&sql, &rows.columns, &[], "LIST");
         if let Json::Array(parameters) = &prepared["parameters"] {
             signature["parameters"] = json!(parameters);
@@ -251,6 +260,30 @@ impl AvaticaService {
         Ok(json!({"response": "executeResults", "missingStatement": false, "results": [result]}))
     }
 
+    /// Runs a statement; closing it, or its connection, meanwhile cancels what it runs (`DruidStatement.close`).
+    async fn run(&self, id: &str, statement: i64, query: SqlRequest) -> std::result::Result<SqlRows, Refusal> {
+        let query_id = query.context.get("sqlQueryId").and_then(Json::as_str).map(str::to_owned);
+        let note = |runs: Option<String>| {
+            self.with(id, |connection| {
+                if let Some(statement) = connection.statements.get_mut(&statement) {
+                    statement.runs = runs;
+                }
+                Ok(())
+            })
+        };
+        note(query_id)?;
+        let outcome = self.state.fetch_rows(query).await;
+        // The connection may be closed by now; the outcome tells more than that.
+        let _ = note(None);
+        Ok(outcome?)
+    }
+
+    fn stop(&self, statement: &Statement) {
+        if let Some(id) = &statement.runs {
+            self.state.broker.running.cancel(id);
+        }
+    }
+
     fn result_set(&self, id: &str, statement: i64, signature: Json, first: Json) -> Json {
         json!({"response": "resultSet", "connectionId": id, "statementId": statement, "ownStatement": false,
             "signature": signature, "firstFrame": first, "updateCount": -1, "rpcMetadata": self.rpc()})
@@ -258,7 +291,7 @@ impl AvaticaService {
 
     async fn catalogue(&self, id: &str, sql: String) -> Answer {
         let query = self.request(id, &sql, Vec::new())?;
-        let rows = run(self.sql.clone(), query).await?;
+        let rows = self.state.fetch_rows(query).await?;
         let signature = signature(&sql, &rows.columns, &[], "LIST");
         // The result is given whole, so no statement is kept for it.
         let statement = self.with(id, |connection| {
@@ -311,13 +344,6 @@ impl AvaticaService {
         let list: Vec<Json> = (offset.min(end)..end).map(row).collect();
         json!({"offset": offset, "done": end >= total, "rows": list})
     }
-}
-
-/// Computes on a thread that may do so for long.
-async fn run(sql: Arc<SqlEngine>, request: SqlRequest) -> Result<SqlRows> {
-    let runtime = tokio::runtime::Handle::current();
-    let work = tokio::task::spawn_blocking(move || runtime.block_on(sql.fetch(request, now_ms())));
-    work.await.map_err(|e| DruidError::runtime(format!("the statement's thread failed: {e}")))?
 }
 
 fn zone(context: &Map<String, Json>) -> Zone {
