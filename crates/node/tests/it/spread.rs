@@ -77,7 +77,9 @@ async fn a_lost_workers_subtasks_run_again_elsewhere() {
     let task = parallel_load("load_b", &dir, true, json!({}));
     cluster.post("/druid/indexer/v1/task", &task).await.expect("the task is taken");
     // The worker that does not run the supervisor is killed as soon as it has subtasks, and comes back later.
+    let end = std::time::Instant::now() + LIMIT;
     let victim = loop {
+        assert!(std::time::Instant::now() < end, "no subtask was seen running\n{}", cluster.logs());
         let running = cluster.get("/druid/indexer/v1/runningTasks").await.expect("tasks");
         let place = |task: &Value| format!("{}:{}", task["location"]["host"], task["location"]["port"]);
         let of = |kind: &str| -> Vec<String> {
