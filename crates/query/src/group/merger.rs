@@ -10,7 +10,7 @@ use ovate_compute::{Aggregator, ColumnType, Value, Vector};
 
 use super::{BytesInterner, GroupTable, NumberInterner, SharedDictionaries, SharedDictionary};
 use crate::partial::GroupsPartial;
-use crate::partial::encode_value;
+use crate::partial::encode_key;
 
 /// Groups of several partials, growing.
 pub(crate) struct GroupMerger {
@@ -186,7 +186,7 @@ impl KeyValues {
                 for row in 0..key.len() {
                     let value = key.value(row);
                     bytes.clear();
-                    encode_value(&value, &mut bytes);
+                    encode_key(&value, &mut bytes);
                     let id = encoded.intern((!value.is_null()).then_some(bytes.as_slice()));
                     if id as usize == values.len() {
                         values.push(value);

@@ -101,4 +101,4 @@ pub struct ColumnAnalysis {
 
 pub(crate) use analysis::merge_analyses;
 pub use wire::FORMAT_VERSION;
-pub(crate) use wire::encode_value;
+pub(crate) use wire::{encode_key, encode_value};

@@ -77,6 +77,19 @@ pub(crate) fn encode_value(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends what makes a value a group of its own. Pairs of a time and a value are told apart by the value alone
+/// (`SerializablePair.createNullHandlingComparator`).
+pub(crate) fn encode_key(value: &Value, out: &mut Vec<u8>) {
+    const TIME_BYTES: usize = 8;
+    match value {
+        Value::Complex(name, bytes) if name.starts_with("serializablePair") && bytes.len() >= TIME_BYTES => {
+            out.push(8);
+            put_bytes(&bytes[TIME_BYTES..], out);
+        }
+        other => encode_value(other, out),
+    }
+}
+
 /// Appends one column.
 pub(super) fn put_vector(vector: &Vector, out: &mut Vec<u8>) -> Result<()> {
     let mut head = |tag: u8, len: usize| {

@@ -9,7 +9,7 @@ use ovate_compute::column::convert::LongReader;
 use ovate_compute::{Column, ColumnReader, ColumnType, Dictionary, Rows, Value, Vector};
 
 use crate::group::{BytesInterner, NumberInterner, SharedDictionary, double_bits, float_bits, number_vector};
-use crate::partial::encode_value;
+use crate::partial::encode_key;
 
 /// A key column of one segment.
 pub(crate) struct SegmentKey {
@@ -327,7 +327,7 @@ impl SegmentKey {
                 for value in reader.values(rows)? {
                     let value = if matches!(column_type, ColumnType::Array(_)) { value.cast(column_type) } else { value.clone() };
                     scratch.clear();
-                    encode_value(&value, scratch);
+                    encode_key(&value, scratch);
                     let id = encoded.intern((!value.is_null()).then_some(scratch.as_slice()));
                     if id as usize == values.len() {
                         values.push(value);

@@ -29,6 +29,8 @@ enum Kind {
     Float,
     Double,
     Text,
+    /// A type that is not known before the value: numbers stay numbers.
+    Any,
     Array,
     Complex,
 }
@@ -41,7 +43,8 @@ impl<'a> CellWriter<'a> {
             SqlType::Integer | SqlType::Bigint | SqlType::IntervalDay | SqlType::IntervalMonth => Kind::Long,
             SqlType::Float => Kind::Float,
             SqlType::Double | SqlType::Decimal => Kind::Double,
-            SqlType::Varchar | SqlType::Char | SqlType::Null | SqlType::Any => Kind::Text,
+            SqlType::Varchar | SqlType::Char | SqlType::Null => Kind::Text,
+            SqlType::Any => Kind::Any,
             SqlType::Array(_) => Kind::Array,
             SqlType::Complex(_) => Kind::Complex,
         };
@@ -53,7 +56,7 @@ impl<'a> CellWriter<'a> {
             (Vector::Long { values, nulls }, Kind::Long) if nulls.is_none() => {
                 out.extend_from_slice(itoa::Buffer::new().format(values[row]).as_bytes());
             }
-            (Vector::Codes { codes, dictionary }, Kind::Text) => {
+            (Vector::Codes { codes, dictionary }, Kind::Text | Kind::Any) => {
                 let code = codes[row];
                 let cell = self.codes.entry(code).or_insert_with(|| {
                     let mut cell = Vec::new();
@@ -103,7 +106,10 @@ impl<'a> CellWriter<'a> {
                 Some(v) => double(v, out),
                 None => out.extend_from_slice(b"null"),
             },
-            Kind::Text => match value {
+            Kind::Text if matches!(value, Value::Long(_) | Value::Double(_) | Value::Float(_)) => {
+                json_text(&value.as_text().unwrap_or_default(), out);
+            }
+            Kind::Text | Kind::Any => match value {
                 // Multi-value rows: none is null, one is itself.
                 Value::Array(list) if list.is_empty() => out.extend_from_slice(b"null"),
                 Value::Array(list) if list.len() == 1 => self.value(&list[0].clone(), out),
