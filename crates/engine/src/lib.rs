@@ -2,8 +2,10 @@
 //! memory, and the operators (join, window, sort, set operations, unnest) that work on them. Knows no SQL text and no HTTP.
 
 pub mod catalog;
+pub mod codes;
 pub mod join;
 pub mod keys;
+pub mod parallel;
 pub mod relation;
 pub mod runner;
 pub mod sets;

@@ -6,6 +6,10 @@ use ovate_base::Result;
 use ovate_compute::column::MemoryTable;
 use ovate_compute::{ColumnSource, ColumnType, Value, Vector};
 use ovate_query::QueryRows;
+use parking_lot::Mutex;
+
+use crate::codes::{gather_codes, joined_codes};
+use crate::parallel::{on_threads, threads_for};
 
 /// Columns of equal length; `rows` also counts where there are no columns.
 #[derive(Clone, Default)]
@@ -33,7 +37,7 @@ impl Relation {
 
     /// These rows in this order.
     pub fn gather(&self, rows: &[u32]) -> Relation {
-        Relation { columns: self.columns.iter().map(|c| c.gather(rows)).collect(), rows: rows.len() }
+        Relation { columns: each_column(&self.columns, rows.len(), &|c| c.gather(rows)), rows: rows.len() }
     }
 
     /// These rows, with nulls for `NO_ROW`.
@@ -41,7 +45,7 @@ impl Relation {
         if !rows.contains(&NO_ROW) {
             return self.gather(rows);
         }
-        Relation { columns: self.columns.iter().map(|c| gather_or_null(c, rows)).collect(), rows: rows.len() }
+        Relation { columns: each_column(&self.columns, rows.len(), &|c| gather_or_null(c, rows)), rows: rows.len() }
     }
 
     /// Rows `offset..offset + limit`.
@@ -86,8 +90,24 @@ impl Relation {
                 });
             }
         }
-        let columns = columns.into_iter().zip(names).map(|(parts, (_, t))| concat(t, parts)).collect();
+        let parts: Vec<Mutex<Vec<Vector>>> = columns.into_iter().map(Mutex::new).collect();
+        let work = |at: usize| Ok(concat(&names[at].1, std::mem::take(&mut *parts[at].lock())));
+        let columns =
+            on_threads(names.len(), threads_for(total * names.len()), &work).expect("putting columns together has no errors");
         Relation { columns, rows: total }
+    }
+
+    /// The relation cut into so many tables of about equal size.
+    pub fn as_sources(&self, count: usize) -> Result<Vec<Arc<dyn ColumnSource>>> {
+        let step = self.rows.div_ceil(count.max(1)).max(1);
+        let starts: Vec<usize> = (0..self.rows).step_by(step).collect();
+        starts
+            .into_iter()
+            .map(|start| {
+                let end = (start + step).min(self.rows);
+                Relation { columns: self.columns.iter().map(|c| part(c, start, end)).collect(), rows: end - start }.as_source()
+            })
+            .collect()
     }
 
     /// The relation as a table that native queries run over; columns are named `c0`, `c1` and so on.
@@ -98,6 +118,29 @@ impl Relation {
         let columns = self.columns.iter().enumerate().map(|(i, c)| (format!("c{i}"), c.clone())).collect();
         Ok(Arc::new(MemoryTable::new(columns)?))
     }
+}
+
+/// Rows `start..end` of a column.
+fn part(column: &Vector, start: usize, end: usize) -> Vector {
+    let flags = |nulls: &Option<Vec<bool>>| nulls.as_ref().map(|n| n[start..end].to_vec());
+    match column {
+        Vector::Long { values, nulls } => Vector::Long { values: values[start..end].to_vec(), nulls: flags(nulls) },
+        Vector::Double { values, nulls } => Vector::Double { values: values[start..end].to_vec(), nulls: flags(nulls) },
+        Vector::Float { values, nulls } => Vector::Float { values: values[start..end].to_vec(), nulls: flags(nulls) },
+        Vector::Codes { dictionary, codes } => {
+            Vector::Codes { dictionary: dictionary.clone(), codes: codes[start..end].to_vec() }
+        }
+        Vector::String(values) => Vector::String(values[start..end].to_vec()),
+        Vector::Any { column_type, values } => {
+            Vector::Any { column_type: column_type.clone(), values: values[start..end].to_vec() }
+        }
+        Vector::Null { .. } => Vector::Null { len: end - start },
+    }
+}
+
+/// Every column through `f`, several at a time where there are many rows.
+fn each_column(columns: &[Vector], rows: usize, f: &(dyn Fn(&Vector) -> Vector + Sync)) -> Vec<Vector> {
+    on_threads(columns.len(), threads_for(rows * columns.len()), &|at| Ok(f(&columns[at]))).expect("gathering rows has no errors")
 }
 
 fn gather_or_null(column: &Vector, rows: &[u32]) -> Vector {
@@ -119,10 +162,7 @@ fn gather_or_null(column: &Vector, rows: &[u32]) -> Vector {
             values: rows.iter().map(|r| values.get(*r as usize).copied().unwrap_or(0.0)).collect(),
             nulls: merge(nulls),
         },
-        Vector::Codes { .. } | Vector::String(_) => {
-            let text = |row: &u32| if *row == NO_ROW { None } else { column.value(*row as usize).as_text() };
-            Vector::String(rows.iter().map(text).collect())
-        }
+        Vector::Codes { .. } | Vector::String(_) => gather_codes(column, rows),
         Vector::Any { column_type, values } => {
             let value = |row: &u32| values.get(*row as usize).cloned().unwrap_or(Value::Null);
             Vector::Any { column_type: column_type.clone(), values: rows.iter().map(value).collect() }
@@ -181,6 +221,11 @@ pub fn concat(column_type: &ColumnType, mut parts: Vec<Vector>) -> Vector {
     }
     if parts.iter().all(|p| matches!(p, Vector::Null { .. })) {
         return Vector::Null { len: parts.iter().map(Vector::len).sum() };
+    }
+    if *column_type == ColumnType::String
+        && let Some(codes) = joined_codes(&parts)
+    {
+        return codes;
     }
     let values: Vec<Value> = parts.iter().flat_map(Vector::to_values).collect();
     match column_type {

@@ -3,6 +3,7 @@
 //! Never knows where a segment is served.
 
 pub mod append;
+pub mod external;
 pub mod format;
 pub mod sample;
 pub mod sampler;

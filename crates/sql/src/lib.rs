@@ -1,6 +1,7 @@
 //! `sql`: Druid SQL - parser, binder with Druid's types and functions, planner to native queries, metadata tables, result
 //! formats. A statement becomes native queries that `engine::NativeRunner` runs, and operators of `engine` above them.
 
+pub mod external;
 pub mod request;
 pub mod system;
 pub mod types;
@@ -16,6 +17,7 @@ mod result;
 mod server;
 mod signature;
 
+pub use external::{ExternalTable, ExternalTables};
 pub use prepare::SqlPrepared;
 pub use request::{ResultFormat, SqlParameter, SqlRequest, SqlResponse};
 pub use server::{SqlEngine, SqlRows};

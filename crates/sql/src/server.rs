@@ -1,6 +1,7 @@
 //! The door of this room: a statement in, a written answer out (`SqlResource`, `DirectStatement`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use moka::sync::Cache;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::bind::{Session, bind};
 use crate::exec::Executor;
+use crate::external::{ExternalTables, NoExternalTables};
 use crate::native::Settings;
 use crate::parse::ast::{Literal, Statement, StatementBody};
 use crate::parse::parse_statement;
@@ -25,12 +27,18 @@ use crate::types::{Field, SqlType};
 /// Bound plans kept for texts that come again.
 const PLANS_MAX: u64 = 1000;
 
+/// How long a table's number of rows is taken as known; it only guides the order of joins.
+const COUNTS_FOR: Duration = Duration::from_secs(30);
+
 /// Plans and runs SQL; shared by all requests.
 pub struct SqlEngine {
     runner: Arc<dyn NativeRunner>,
     catalog: Arc<dyn Catalog>,
     system: Arc<dyn SystemTables>,
+    external: Arc<dyn ExternalTables>,
     plans: Cache<String, Arc<Planned>>,
+    /// Rows of tables as they were a short while ago.
+    counts: Cache<String, u64>,
     /// What a statement's context has unless it says otherwise.
     default_context: Map<String, Json>,
 }
@@ -51,7 +59,15 @@ pub struct SqlRows {
 impl SqlEngine {
     /// An engine over the broker's runner and catalog and the server's system tables.
     pub fn new(runner: Arc<dyn NativeRunner>, catalog: Arc<dyn Catalog>, system: Arc<dyn SystemTables>) -> Self {
-        SqlEngine { runner, catalog, system, plans: Cache::new(PLANS_MAX), default_context: Map::new() }
+        let counts = Cache::builder().max_capacity(PLANS_MAX).time_to_live(COUNTS_FOR).build();
+        let external = Arc::new(NoExternalTables);
+        SqlEngine { runner, catalog, system, external, plans: Cache::new(PLANS_MAX), counts, default_context: Map::new() }
+    }
+
+    /// Reads EXTERN by this.
+    pub fn with_external(mut self, external: Arc<dyn ExternalTables>) -> Self {
+        self.external = external;
+        self
     }
 
     /// Gives every statement's context these keys unless it has them (`druid.sql.planner.*`).
@@ -137,7 +153,7 @@ impl SqlEngine {
             let (fields, rows) = executor.explain(&planned.rel)?;
             return Ok((fields, rows, style));
         }
-        let rows = executor.execute(&outer_limited(&planned.rel, &request.context)).await?;
+        let rows = executor.statement(&outer_limited(&planned.rel, &request.context)).await?;
         Ok((planned.rel.fields.to_vec(), rows, style))
     }
 
@@ -180,6 +196,8 @@ impl SqlEngine {
             eval: EvalContext { lookups: session.lookups.clone(), now_ms: session.now_ms },
             approximate_distinct: session.approximate_distinct,
             stop: request.stop.clone(),
+            external: self.external.as_ref(),
+            counts: &self.counts,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod control;
 mod discovery;
+mod external;
 pub mod peon;
 mod query;
 pub mod runtime;

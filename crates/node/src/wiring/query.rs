@@ -25,6 +25,7 @@ use ovate_sql::SqlEngine;
 use ovate_store::{CacheLocation, LocationSelector, SegmentCache, SegmentCacheSettings, now_ms};
 use serde_json::{Map, Value, json};
 
+use super::external::ExternalReader;
 use super::{RoleService, Shared};
 
 pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
@@ -97,8 +98,13 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let (watched, local) = (Watched::from_properties(&settings.properties)?, shared.data_servers.clone());
     let follower = Arc::new(Follower { view: view.clone(), lookups, client, discovery, watched, local });
     tokio::spawn(follower.run(shared.shutdown.clone()));
-    let sql =
-        Arc::new(SqlEngine::new(broker.clone(), view, Arc::new(system)).with_default_context(sql_context(&settings.properties)?));
+    let mut sql = SqlEngine::new(broker.clone(), view, Arc::new(system)).with_default_context(sql_context(&settings.properties)?);
+    if settings.properties.flag("druid.sql.extern.enabled", true)? {
+        let storage = settings.storage().deep_storage()?;
+        let reader = ExternalReader::new(storage, std::env::temp_dir(), settings.query_timeout_ms);
+        sql = sql.with_external(Arc::new(reader));
+    }
+    let sql = Arc::new(sql);
     let log = Arc::new(RequestLogger::from_properties(&settings.properties)?);
     let statements: Arc<SqlStatements> = Arc::default();
     let services = SqlServices {

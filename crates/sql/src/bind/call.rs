@@ -205,6 +205,21 @@ impl Binder<'_> {
                 let message = format!("Function[{native}] second argument must be a a scalar type but got {given} instead");
                 return Err(error_at(message, pos));
             }
+            "MV_TO_ARRAY" => {
+                if let Rex::Call { op: "ARRAY", args: items, .. } = &args[0] {
+                    let items: Vec<String> = items
+                        .iter()
+                        .map(|i| i.literal().and_then(Value::as_text).map_or("…".to_owned(), |t| t.to_string()))
+                        .collect();
+                    let list = items.join(", ");
+                    return Err(error_at(
+                        format!(
+                            "Function[mv_to_array] argument (array [{list}]) should be an identifier expression. Use array() instead"
+                        ),
+                        pos,
+                    ));
+                }
+            }
             // What becomes a text here is read as CAST would give it.
             "ARRAY_TO_MV" | "STRING_TO_ARRAY" | "STRING_TO_MV" | "MV_FILTER_ONLY" | "MV_FILTER_NONE" if types[0].is_time() => {
                 convert(args, 0, SqlType::Varchar);

@@ -276,10 +276,13 @@ impl Binder<'_> {
         Some(Rel::new(RelKind::Table { names: names.iter().map(|n| (*n).to_owned()).collect() }, fields))
     }
 
-    fn table_function(&mut self, call: &Expr, _extend: &[(Ident, TypeName)], pos: Pos) -> Result<Rel> {
+    fn table_function(&mut self, call: &Expr, extend: &[(Ident, TypeName)], pos: Pos) -> Result<Rel> {
         let ExprKind::Call(call) = &call.kind else {
             return Err(error_at("TABLE takes a function call", pos));
         };
+        if call.name == "EXTERN" {
+            return self.external(call, extend, pos);
+        }
         if call.name != "APPEND" {
             return Err(DruidError::unsupported(format!("table function [{}]", call.name)));
         }

@@ -3,6 +3,7 @@
 
 mod call;
 mod expr;
+mod external;
 mod from;
 mod group;
 mod literal;

@@ -85,6 +85,11 @@ impl Executor<'_> {
             RelKind::SetDifference { left, right, .. } => {
                 json!({"type": "setOperation", "left": child(left)?, "right": child(right)?})
             }
+            RelKind::External(table) => {
+                let signature: Vec<Json> =
+                    table.columns.iter().map(|(name, t)| json!({"name": name, "type": t.to_string()})).collect();
+                json!({"type": "external", "inputSource": table.source, "inputFormat": table.format, "signature": signature})
+            }
             RelKind::System(table) => json!({"type": "table", "name": format!("sys.{}", table.name())}),
             _ => json!({"type": "table", "name": "INFORMATION_SCHEMA"}),
         })
@@ -101,6 +106,7 @@ fn resources_of(rel: &Rel, out: &mut Vec<Json>) {
     match &rel.kind {
         RelKind::Table { names } => names.iter().for_each(|name| add(name, "DATASOURCE")),
         RelKind::Lookup { name } => add(name, "LOOKUP"),
+        RelKind::External(_) => add("EXTERNAL", "EXTERNAL"),
         _ => {}
     }
     for rex in rel.exprs() {

@@ -1,24 +1,30 @@
 //! Runs a bound statement: stages become native queries, for the broker or over rows in memory; the other relations are
 //! `engine`'s operators.
 
+mod estimate;
 mod explain;
 mod info;
+mod joins;
 mod relations;
+mod shared;
 mod subquery;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
+use moka::sync::Cache;
 use ovate_base::time::Zone;
 use ovate_base::{DruidError, Interval, Result};
 use ovate_compute::expr::Expr;
 use ovate_compute::{ColumnType, EvalContext, Value, Vector};
+use ovate_engine::parallel::threads_for;
 use ovate_engine::sort::{SortColumn, sorted_rows};
 use ovate_engine::{CatalogSnapshot, NativeRunner, Relation};
 use ovate_query::{NativeQuery, QueryContext, SegmentRef};
 use serde_json::{Value as Json, json};
 
+use crate::external::ExternalTables;
 use crate::native::expr::ExprWriter;
 use crate::native::{Base, Output, Planned, Settings, Stage, plan};
 use crate::plan::{Rel, RelKind, Rex};
@@ -35,13 +41,17 @@ pub struct Executor<'a> {
     pub approximate_distinct: bool,
     /// Looked at between the parts of a plan, and by queries over rows in memory.
     pub stop: Arc<AtomicBool>,
+    pub external: &'a dyn ExternalTables,
+    /// Rows of tables, for choosing the order of joins.
+    pub counts: &'a Cache<String, u64>,
 }
 
 impl Executor<'_> {
     /// The rows of a statement's plan, subqueries and all.
     pub fn execute<'s>(&'s self, rel: &'s Rel) -> BoxFuture<'s, Result<Relation>> {
         Box::pin(async move {
-            let rel = self.resolve(rel).await?;
+            let rel = crate::plan::decorrelate(rel);
+            let rel = self.resolve(&rel).await?;
             let rel = self.optimise(&rel);
             self.run(&rel).await
         })
@@ -51,8 +61,10 @@ impl Executor<'_> {
     pub fn optimise(&self, rel: &Rel) -> Rel {
         let fold = |rex: &Rex| fold(rex, &self.settings.zone, &self.eval);
         let rel = crate::plan::fold_constants(rel, &fold);
+        let rel = crate::plan::pull_constants(&rel);
         let rel = crate::plan::expand_distinct(&rel, self.approximate_distinct);
-        crate::plan::push_filters(&rel)
+        let rel = crate::plan::push_filters(&rel);
+        crate::plan::prune_columns(&rel)
     }
 
     fn check_stop(&self) -> Result<()> {
@@ -82,6 +94,7 @@ impl Executor<'_> {
                 Base::Table(names) => return self.run_table(stage, names).await,
                 Base::Stage(inner) => self.run_stage(inner).await?,
                 Base::Rel(Rel { kind: RelKind::System(table), .. }) => self.system_rows(*table, &scan_of(stage)).await?,
+                Base::Rel(rel @ Rel { kind: RelKind::Join { .. }, .. }) => self.joined(rel, &scan_of(stage).columns).await?,
                 Base::Rel(rel) => self.run(rel).await?,
             };
             self.run_over(stage, input)
@@ -147,10 +160,16 @@ impl Executor<'_> {
         let mut context = QueryContext::new(self.eval.clone());
         context.stop = self.stop.clone();
         self.check_stop()?;
-        let segment = SegmentRef::new("inline", vec![Interval::ETERNITY], input.as_source()?);
-        let partial = ovate_query::run_segment(query, &segment, &context)?;
-        let merged = ovate_query::merge(query, vec![partial], &context)?;
-        ovate_query::finalize(query, merged, &context)
+        let threads = threads_for(input.rows);
+        let sources = match query {
+            // Groups add up whichever rows they come from; everything else depends on the rows' order.
+            NativeQuery::GroupBy(_) | NativeQuery::Timeseries(_) if threads > 1 => input.as_sources(threads)?,
+            _ => vec![input.as_source()?],
+        };
+        let segment = |source| SegmentRef::new("inline", vec![Interval::ETERNITY], source);
+        let segments: Vec<SegmentRef> = sources.into_iter().map(segment).collect();
+        let partial = ovate_query::run_segments(query, &segments, &context, threads)?;
+        ovate_query::finalize(query, partial, &context)
     }
 
     /// The value of an expression on every row.

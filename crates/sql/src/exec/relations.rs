@@ -6,13 +6,12 @@ use futures::future::BoxFuture;
 use ovate_base::{DruidError, Result};
 use ovate_compute::{ColumnType, Value, Vector};
 use ovate_engine::Relation;
-use ovate_engine::join::{JoinKey, JoinType, join};
 use ovate_engine::sort::SortColumn;
 use ovate_engine::window::{FrameEnd, WindowSpec, window};
 
 use super::Executor;
 use crate::native::{Grouping, Stage};
-use crate::plan::{AggregateCall, FrameBound, Rel, RelJoin, RelKind, Rex, Rows, WindowCall};
+use crate::plan::{AggregateCall, FrameBound, Rel, RelKind, Rex, Rows, WindowCall};
 use crate::system::{SystemScan, SystemTable};
 use crate::types::{Field, SqlType};
 
@@ -44,6 +43,7 @@ impl Executor<'_> {
                 RelKind::Values(rows) => self.values(rel, rows),
                 RelKind::Lookup { name } => self.lookup(name),
                 RelKind::System(table) => self.system_rows(*table, &SystemScan::default()).await,
+                RelKind::External(table) => self.external.read(table, &self.settings.context).await,
                 RelKind::Info(table) => Ok(Relation::from_rows(&natives(rel), self.info(*table))),
                 RelKind::Union(inputs) => {
                     let mut parts = Vec::with_capacity(inputs.len());
@@ -56,7 +56,7 @@ impl Executor<'_> {
                     let (left, right) = (self.run(left).await?, self.run(right).await?);
                     Ok(ovate_engine::sets::set_difference(&left, &right, *intersect, *all))
                 }
-                RelKind::Join { left, right, kind, condition } => self.join(left, right, *kind, condition).await,
+                RelKind::Join { .. } => self.joined(rel, &vec![true; rel.fields.len()]).await,
                 RelKind::Window { input, calls } => self.window(input, calls).await,
                 RelKind::Unnest { input, arrays, ordinality } => {
                     let (relation, places) = self.with_columns(input, arrays.iter()).await?;
@@ -105,7 +105,11 @@ impl Executor<'_> {
     }
 
     /// The input with further columns for these expressions, and where each of them stands.
-    async fn with_columns<'r>(&self, input: &Rel, exprs: impl Iterator<Item = &'r Rex>) -> Result<(Relation, Vec<usize>)> {
+    pub(super) async fn with_columns<'r>(
+        &self,
+        input: &Rel,
+        exprs: impl Iterator<Item = &'r Rex>,
+    ) -> Result<(Relation, Vec<usize>)> {
         let mut all = input.inputs();
         let mut places = Vec::new();
         for rex in exprs {
@@ -124,65 +128,6 @@ impl Executor<'_> {
         let names: Vec<Arc<str>> = (0..all.len()).map(|i| Arc::from(format!("x{i}"))).collect();
         let projected = input.clone().project(all, &names);
         Ok((self.run(&projected).await?, places))
-    }
-
-    async fn join(&self, left: &Rel, right: &Rel, kind: RelJoin, condition: &Rex) -> Result<Relation> {
-        let width = left.fields.len();
-        let total = width + right.fields.len();
-        let only = |rex: &Rex, from, to| crate::plan::reads_only(rex, from, to) && rex.any(&|n| matches!(n, Rex::Input(..)));
-        let mut parts = Vec::new();
-        condition.clone().conjuncts(&mut parts);
-        let (mut left_keys, mut right_keys, mut safe, mut rest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for part in parts {
-            let pair = match &part {
-                Rex::Call { op: "=" | "IS NOT DISTINCT FROM", args, .. }
-                    if only(&args[0], 0, width) && only(&args[1], width, total) =>
-                {
-                    Some((args[0].clone(), args[1].clone()))
-                }
-                Rex::Call { op: "=" | "IS NOT DISTINCT FROM", args, .. }
-                    if only(&args[1], 0, width) && only(&args[0], width, total) =>
-                {
-                    Some((args[1].clone(), args[0].clone()))
-                }
-                _ => None,
-            };
-            match pair {
-                Some((l, r)) => {
-                    safe.push(matches!(&part, Rex::Call { op: "IS NOT DISTINCT FROM", .. }));
-                    left_keys.push(l);
-                    right_keys.push(r.shifted(-(width as isize)));
-                }
-                None => rest.push(part),
-            }
-        }
-        let (l, l_places) = self.with_columns(left, left_keys.iter()).await?;
-        let (r, r_places) = self.with_columns(right, right_keys.iter()).await?;
-        let keys: Vec<JoinKey> = l_places
-            .iter()
-            .zip(&r_places)
-            .zip(&safe)
-            .map(|((left, right), null_safe)| JoinKey { left: *left, right: *right, null_safe: *null_safe })
-            .collect();
-        let kind = match kind {
-            RelJoin::Inner => JoinType::Inner,
-            RelJoin::Left => JoinType::Left,
-            RelJoin::Right => JoinType::Right,
-            RelJoin::Full => JoinType::Full,
-        };
-        let residual = Rex::and_all(rest.clone());
-        let test = |a: &[u32], b: &[u32]| -> Result<Vec<bool>> {
-            let trim =
-                |relation: &Relation, count: usize| Relation { columns: relation.columns[..count].to_vec(), rows: relation.rows };
-            let pairs = trim(&l, width).gather(a).beside(trim(&r, total - width).gather(b));
-            self.holds(&residual, &Relation { columns: pairs.columns, rows: a.len() })
-        };
-        let joined = join(&l, &r, kind, &keys, if rest.is_empty() { None } else { Some(&test) })?;
-        // The key columns made for the join are dropped again.
-        let l_count = l.columns.len();
-        let columns =
-            joined.columns.into_iter().enumerate().filter(|(i, _)| *i < width || (*i >= l_count && *i < l_count + total - width));
-        Ok(Relation { columns: columns.map(|(_, c)| c).collect(), rows: joined.rows })
     }
 
     async fn window(&self, input: &Rel, calls: &[WindowCall]) -> Result<Relation> {

@@ -65,7 +65,7 @@ impl Executor<'_> {
             },
             _ => node,
         };
-        Ok(own_exprs(&rel, &|rex| rex.map(&mut |node| swap(node))))
+        Ok(rel.map_own_exprs(&|rex| rex.map(&mut |node| swap(node))))
     }
 
     /// The constant that a subquery stands for; `None` when it has to be computed for each row.
@@ -149,7 +149,7 @@ impl Executor<'_> {
             None => node,
         };
         let visible = rel.fields.clone();
-        let rel = own_exprs(&rel.with_children(&mut |_| base.clone()), &|rex| rex.map(&mut |node| swap(node)));
+        let rel = rel.with_children(&mut |_| base.clone()).map_own_exprs(&|rex| rex.map(&mut |node| swap(node)));
         // Filters and sorts pass their input's columns on; the new ones are cut off again.
         if matches!(rel.kind, RelKind::Filter { .. } | RelKind::Sort { .. }) {
             let names: Vec<Arc<str>> = visible.iter().map(|f| f.name.clone()).collect();
@@ -205,15 +205,6 @@ fn reads_beyond(plan: &Rel) -> bool {
         plan.outer_used(depth, &mut deep);
     }
     !deep.is_empty()
-}
-
-/// Only this node's own expressions replaced.
-fn own_exprs(rel: &Rel, f: &dyn Fn(Rex) -> Rex) -> Rel {
-    let children: Vec<Rel> = rel.children().into_iter().cloned().collect();
-    let hollow = |t: &Rel| Rel { kind: RelKind::Values(Vec::new()), fields: t.fields.clone() };
-    let mapped = rel.with_children(&mut |child| hollow(child)).map_exprs(&|rex, depth| if depth == 1 { f(rex) } else { rex });
-    let mut children = children.into_iter();
-    mapped.with_children(&mut |child| children.next().unwrap_or_else(|| child.clone()))
 }
 
 fn scalar(rows: &Relation) -> Result<Value> {

@@ -1,17 +1,25 @@
 //! A bound statement: relations over typed expressions, before native queries are chosen (Calcite's `RelNode`, `RexNode`).
 
+mod constants;
+mod decorrelate;
 mod distinct;
+mod factor;
 mod optimise;
+mod prune;
 mod rewrite;
 
+pub use constants::pull_constants;
+pub use decorrelate::decorrelate;
 pub use distinct::expand_distinct;
 pub use optimise::{fold_constants, push_filters, reads_only};
+pub use prune::prune_columns;
 
 use std::sync::Arc;
 
 use ovate_compute::Value;
 use ovate_engine::Relation;
 
+use crate::external::ExternalTable;
 use crate::system::SystemTable;
 use crate::types::{Field, SqlType};
 
@@ -83,6 +91,8 @@ pub enum RelKind {
     },
     System(SystemTable),
     Info(InfoTable),
+    /// Data from outside the cluster.
+    External(Arc<ExternalTable>),
     Values(Vec<Vec<Rex>>),
     /// Rows that were computed already.
     Rows(Rows),
@@ -158,6 +168,17 @@ pub enum RelJoin {
     Left,
     Right,
     Full,
+    /// Left rows with a match; the relation has the left fields only.
+    Semi,
+    /// Left rows without one.
+    Anti,
+}
+
+impl RelJoin {
+    /// True when the right columns are not in the result.
+    pub fn left_only(self) -> bool {
+        matches!(self, RelJoin::Semi | RelJoin::Anti)
+    }
 }
 
 /// A column to sort by.

@@ -1,5 +1,6 @@
 //! Rewriting of bound plans: constants folded, filters moved down to where the rows come from.
 
+use super::factor::factored;
 use super::{Rel, RelJoin, RelKind, Rex};
 use crate::types::SqlType;
 
@@ -90,9 +91,30 @@ fn push(rel: &Rel, mut conditions: Vec<Rex>) -> Rel {
             wrap(rel.with_children(&mut |child| push(child, below.clone())), above)
         }
         RelKind::Join { .. } => push_join(rel, conditions),
+        RelKind::Aggregate { input, keys, sets, .. } if sets.len() == 1 && sets[0].len() == keys.len() => {
+            let (below, above) = conditions.into_iter().partition(|c| on_keys(c, keys));
+            let below: Vec<Rex> = below;
+            let below: Vec<Rex> = below.into_iter().map(|c| c.with_inputs(&|i| keys[i].clone())).collect();
+            wrap(rel.with_children(&mut |_| push(input, below.clone())), above)
+        }
         RelKind::Sort { limit: None, offset: 0, .. } => rel.with_children(&mut |child| push(child, conditions.clone())),
         _ => wrap(rel.with_children(&mut |child| push(child, Vec::new())), conditions),
     }
+}
+
+/// True for conditions on group keys that choose groups by choosing rows: of numbers, as a text may have several values in
+/// a row of which each is a group.
+fn on_keys(condition: &Rex, keys: &[Rex]) -> bool {
+    let number = |rex: &Rex| rex.sql_type().native().is_numeric();
+    let mut used = Vec::new();
+    condition.inputs_used(&mut used);
+    !used.is_empty()
+        && !has_subquery(condition)
+        && used.iter().all(|i| keys.get(*i).is_some_and(|key| number(key) && !has_subquery(key) && single_valued(key)))
+}
+
+fn single_valued(key: &Rex) -> bool {
+    !key.any(&|node| matches!(node, Rex::Input(_, t) if !t.native().is_numeric()))
 }
 
 /// True when all inputs lie in `from..to`.
@@ -104,9 +126,10 @@ pub fn reads_only(rex: &Rex, from: usize, to: usize) -> bool {
 
 fn push_join(rel: &Rel, conditions: Vec<Rex>) -> Rel {
     let RelKind::Join { left, right, kind, condition } = &rel.kind else { return wrap(rel.clone(), conditions) };
-    let (width, total) = (left.fields.len(), rel.fields.len());
+    let (width, total) = (left.fields.len(), left.fields.len() + right.fields.len());
     let (mut to_left, mut to_right, mut on, mut above) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut kind = *kind;
+    let conditions = if kind == RelJoin::Inner { factored(conditions, width, total) } else { conditions };
     // A condition that no null-filled row passes makes an outer join an inner one on that side.
     let strict_right = conditions.iter().any(|c| rejects_nulls(c, width, total));
     let strict_left = conditions.iter().any(|c| rejects_nulls(c, 0, width));
@@ -121,7 +144,7 @@ fn push_join(rel: &Rel, conditions: Vec<Rex>) -> Rel {
     for c in conditions {
         if has_subquery(&c) {
             above.push(c);
-        } else if reads_only(&c, 0, width) && matches!(kind, RelJoin::Inner | RelJoin::Left) {
+        } else if reads_only(&c, 0, width) && matches!(kind, RelJoin::Inner | RelJoin::Left | RelJoin::Semi | RelJoin::Anti) {
             to_left.push(c);
         } else if reads_only(&c, width, total) && matches!(kind, RelJoin::Inner | RelJoin::Right) {
             to_right.push(c.shifted(-(width as isize)));
@@ -133,12 +156,14 @@ fn push_join(rel: &Rel, conditions: Vec<Rex>) -> Rel {
     }
     let mut own = Vec::new();
     condition.clone().conjuncts(&mut own);
+    let own = if kind == RelJoin::Inner { factored(own, width, total) } else { own };
     for c in own {
         if has_subquery(&c) {
             on.push(c);
-        } else if reads_only(&c, 0, width) && matches!(kind, RelJoin::Inner | RelJoin::Right) && !is_constant(&c) {
+        } else if reads_only(&c, 0, width) && matches!(kind, RelJoin::Inner | RelJoin::Right | RelJoin::Semi) && !is_constant(&c)
+        {
             to_left.push(c);
-        } else if reads_only(&c, width, total) && matches!(kind, RelJoin::Inner | RelJoin::Left) && !is_constant(&c) {
+        } else if reads_only(&c, width, total) && !matches!(kind, RelJoin::Right | RelJoin::Full) && !is_constant(&c) {
             to_right.push(c.shifted(-(width as isize)));
         } else {
             on.push(c);
@@ -161,9 +186,18 @@ fn is_constant(rex: &Rex) -> bool {
 fn rejects_nulls(rex: &Rex, from: usize, to: usize) -> bool {
     match rex {
         Rex::Call { op: "=" | "<>" | "<" | "<=" | ">" | ">=" | "IN" | "LIKE" | "IS NOT NULL", args, .. } => {
-            args.iter().any(|arg| matches!(arg, Rex::Input(i, _) if (from..to).contains(i)))
+            args.iter().any(|arg| null_of_null(arg, from, to))
         }
         Rex::Call { op: "AND", args, .. } => args.iter().any(|arg| rejects_nulls(arg, from, to)),
+        _ => false,
+    }
+}
+
+/// True for what is null where the columns in `from..to` are.
+fn null_of_null(rex: &Rex, from: usize, to: usize) -> bool {
+    match rex {
+        Rex::Input(i, _) => (from..to).contains(i),
+        Rex::Call { op: "+" | "-" | "*" | "NEGATE", args, .. } => args.iter().any(|arg| null_of_null(arg, from, to)),
         _ => false,
     }
 }

@@ -107,6 +107,7 @@ impl Rel {
             | RelKind::Lookup { .. }
             | RelKind::System(_)
             | RelKind::Info(_)
+            | RelKind::External(_)
             | RelKind::Values(_)
             | RelKind::Rows(_) => Vec::new(),
         }
@@ -196,6 +197,7 @@ impl Rel {
             | RelKind::Lookup { .. }
             | RelKind::System(_)
             | RelKind::Info(_)
+            | RelKind::External(_)
             | RelKind::Values(_)
             | RelKind::Rows(_) => {}
         }
@@ -206,6 +208,16 @@ impl Rel {
     /// each subquery inside.
     pub fn map_exprs(&self, f: &dyn Fn(Rex, usize) -> Rex) -> Rel {
         self.map_exprs_at(1, f)
+    }
+
+    /// Only this node's own expressions replaced, not those of relations below or of subqueries.
+    pub fn map_own_exprs(&self, f: &dyn Fn(Rex) -> Rex) -> Rel {
+        let children: Vec<Rel> = self.children().into_iter().cloned().collect();
+        let hollow = |t: &Rel| Rel { kind: RelKind::Values(Vec::new()), fields: t.fields.clone() };
+        let mapped =
+            self.with_children(&mut |child| hollow(child)).map_exprs(&|rex, depth| if depth == 1 { f(rex) } else { rex });
+        let mut children = children.into_iter();
+        mapped.with_children(&mut |child| children.next().unwrap_or_else(|| child.clone()))
     }
 
     fn map_exprs_at(&self, depth: usize, f: &dyn Fn(Rex, usize) -> Rex) -> Rel {

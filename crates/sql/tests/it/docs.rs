@@ -14,8 +14,25 @@ fn example(line: &str) -> Option<(&str, &str)> {
     Some((sql, rest.strip_suffix("` |")?))
 }
 
+fn is_statement(sql: &str) -> bool {
+    ["SELECT ", "VALUES ", "WITH ", "SET ", "EXPLAIN "].iter().any(|word| sql.starts_with(word))
+}
+
+/// All examples of both pages as statements.
+pub fn statements() -> Vec<String> {
+    let mut out = Vec::new();
+    for name in ["sql.md", "sql-semantics.md"] {
+        let text = std::fs::read_to_string(page(name)).expect("the page");
+        for (sql, _) in text.lines().filter_map(example) {
+            let sql = sql.replace("&#124;", "|");
+            out.push(if is_statement(&sql) { sql } else { format!("SELECT {sql}") });
+        }
+    }
+    out
+}
+
 fn run(sql: &str) -> String {
-    let starts = ["SELECT ", "VALUES ", "WITH ", "SET ", "EXPLAIN "].iter().any(|word| sql.starts_with(word));
+    let starts = is_statement(sql);
     let statement = if starts { sql.to_owned() } else { format!("SELECT {sql}") };
     // A bar would end the table's cell; it is written as an entity.
     let text = match answer(&statement.replace("&#124;", "|")) {

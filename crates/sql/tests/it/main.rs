@@ -2,4 +2,5 @@
 
 mod docs;
 mod facts;
+mod mutated;
 mod support;

@@ -7,12 +7,30 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
 use ovate_compute::{ColumnType, LookupMap, Value};
-use ovate_engine::{Catalog, CatalogSnapshot, ColumnSchema, NativeRunner, TableSchema};
+use ovate_engine::{Catalog, CatalogSnapshot, ColumnSchema, NativeRunner, Relation, TableSchema};
+use ovate_ingest::StopFlag;
+use ovate_ingest::external::ExternalInput;
 use ovate_query::{NativeQuery, QueryRows};
-use ovate_sql::{SqlEngine, SqlRequest, SystemScan, SystemTable, SystemTables};
-use serde_json::json;
+use ovate_sql::{ExternalTable, ExternalTables, SqlEngine, SqlRequest, SystemScan, SystemTable, SystemTables};
+use ovate_store::deep::LocalDeepStorage;
+use serde_json::{Map, Value as Json, json};
 
 struct Nothing;
+
+#[async_trait]
+impl ExternalTables for Nothing {
+    async fn read(&self, table: &ExternalTable, _context: &Map<String, Json>) -> Result<Relation> {
+        let input = ExternalInput::new(&table.source, &table.format, table.columns.clone(), 1 << 20)?;
+        let dir = std::env::temp_dir();
+        let storage = LocalDeepStorage::new(dir.join("none"), false);
+        let handle = tokio::runtime::Handle::current();
+        let read = move || input.read(&dir, &storage, &handle, &StopFlag::default());
+        let batches = tokio::task::spawn_blocking(read).await.map_err(|e| DruidError::runtime(e.to_string()))??;
+        let types: Vec<ColumnType> = table.columns.iter().map(|(_, t)| t.clone()).collect();
+        let parts = batches.into_iter().map(|batch| Relation { columns: batch.columns, rows: batch.rows }).collect();
+        Ok(Relation::concat(&types, parts))
+    }
+}
 
 #[async_trait]
 impl NativeRunner for Nothing {
@@ -61,11 +79,28 @@ pub fn answer(sql: &str) -> std::result::Result<String, String> {
 }
 
 fn answer_here(sql: &str) -> std::result::Result<String, String> {
-    let engine = SqlEngine::new(Arc::new(Nothing), Arc::new(Nothing), Arc::new(Nothing));
-    let body = json!({"query": sql, "resultFormat": "arrayLines"});
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let request = SqlRequest::from_json(&body).map_err(|e| e.message)?;
-    let response = runtime.block_on(engine.execute(request, 1_700_000_000_000)).map_err(|e| e.message)?;
-    let text: String = response.body.iter().map(|chunk| String::from_utf8_lossy(chunk).into_owned()).collect();
-    Ok(text.trim_end().lines().collect::<Vec<_>>().join(" "))
+    Server::new().answer(sql)
+}
+
+/// One engine for many statements, which keeps their plans.
+pub struct Server {
+    engine: SqlEngine,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    /// An engine over nothing.
+    pub fn new() -> Server {
+        let engine = SqlEngine::new(Arc::new(Nothing), Arc::new(Nothing), Arc::new(Nothing)).with_external(Arc::new(Nothing));
+        Server { engine, runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime") }
+    }
+
+    /// The rows of a statement as JSON arrays on one line, or the error's message.
+    pub fn answer(&self, sql: &str) -> std::result::Result<String, String> {
+        let body = json!({"query": sql, "resultFormat": "arrayLines"});
+        let request = SqlRequest::from_json(&body).map_err(|e| e.message)?;
+        let response = self.runtime.block_on(self.engine.execute(request, 1_700_000_000_000)).map_err(|e| e.message)?;
+        let text: String = response.body.iter().map(|chunk| String::from_utf8_lossy(chunk).into_owned()).collect();
+        Ok(text.trim_end().lines().collect::<Vec<_>>().join(" "))
+    }
 }

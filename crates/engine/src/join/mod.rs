@@ -1,0 +1,295 @@
+//! Hash join in memory: inner, outer, semi and anti, on equal columns, with an optional further condition on each pair. The
+//! table is built over the smaller side where the kind allows it; probing goes on several threads.
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use ovate_base::{DruidError, Result};
+use ovate_compute::Vector;
+
+use crate::parallel::{on_threads, threads_for};
+use crate::relation::{NO_ROW, Relation};
+pub use table::CodeMap;
+use table::{JoinTable, Keys, keys_of};
+
+/// Most rows that a join may give; beyond it the query is refused.
+const ROWS_MAX: usize = 100_000_000;
+/// Most pairs that a join without equal columns may look at.
+const PAIRS_MAX: usize = 4_000_000_000;
+/// Pairs that a condition is tested on at a time, about.
+const CHUNK_PAIRS: usize = 1 << 18;
+/// Rows that are probed in one piece.
+const CHUNK_ROWS: usize = 1 << 16;
+/// The table is built over the left side when that is so many times smaller.
+const SWAP_FACTOR: usize = 2;
+
+/// Which rows stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinType {
+    Inner,
+    Left,
+    Right,
+    Full,
+    /// Left rows that have a match; only the left columns.
+    Semi,
+    /// Left rows that have none; only the left columns.
+    Anti,
+}
+
+/// Columns that must be equal: place on the left, place on the right, and whether null equals null.
+#[derive(Debug, Clone, Copy)]
+pub struct JoinKey {
+    pub left: usize,
+    pub right: usize,
+    pub null_safe: bool,
+}
+
+/// Decides for pairs of row numbers whether they match.
+pub type PairTest<'a> = &'a (dyn Fn(&[u32], &[u32]) -> Result<Vec<bool>> + Sync);
+
+/// Pairs of row numbers: left ones, and beside them right ones.
+pub type Pairs = (Vec<u32>, Vec<u32>);
+
+/// Joins; the result has the left columns and then the right ones, ordered by left row and then right row.
+pub fn join(left: &Relation, right: &Relation, kind: JoinType, keys: &[JoinKey], test: Option<PairTest<'_>>) -> Result<Relation> {
+    if matches!(kind, JoinType::Semi | JoinType::Anti) {
+        let matched = matched_rows(left, right, keys, test)?;
+        let wanted = kind == JoinType::Semi;
+        let rows: Vec<u32> = (0..left.rows as u32).filter(|row| matched[*row as usize] == wanted).collect();
+        return Ok(left.gather(&rows));
+    }
+    let may_swap = kind == JoinType::Inner;
+    let (mut l, mut r) = pairs(left, right, keys, test, may_swap)?;
+    if matches!(kind, JoinType::Left | JoinType::Full) {
+        (l, r) = with_unmatched(left.rows, l, r);
+    }
+    if matches!(kind, JoinType::Right | JoinType::Full) {
+        let mut seen = vec![false; right.rows];
+        r.iter().filter(|row| **row != NO_ROW).for_each(|row| seen[*row as usize] = true);
+        for row in (0..right.rows as u32).filter(|row| !seen[*row as usize]) {
+            l.push(NO_ROW);
+            r.push(row);
+        }
+    }
+    let rows = l.len();
+    let joined = left.gather_or_null(&l).beside(right.gather_or_null(&r));
+    Ok(Relation { columns: joined.columns, rows })
+}
+
+/// The pairs of an inner join, ascending by left row and then right row, for callers that gather columns themselves.
+pub fn inner_pairs(left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairTest<'_>>) -> Result<Pairs> {
+    pairs(left, right, keys, test, true)
+}
+
+/// About how many different keys these columns of as many rows have.
+pub fn distinct_keys(columns: &[Vector], rows: usize) -> usize {
+    let numbers = |column: &Vector, row: usize| match column {
+        Vector::Long { values, .. } => Some(values[row] as u64),
+        Vector::Codes { codes, .. } => Some(u64::from(codes[row])),
+        _ => None,
+    };
+    let places = (rows * 2).next_power_of_two().clamp(64, 1 << 24);
+    let mut seen = vec![0u64; places / 64];
+    for row in 0..rows {
+        let mut hash = 0u64;
+        for column in columns {
+            // What has no number is taken to be different everywhere.
+            let Some(number) = numbers(column, row) else { return rows };
+            hash = (hash.rotate_left(29) ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+        let at = (hash >> 20) as usize & (places - 1);
+        seen[at / 64] |= 1 << (at % 64);
+    }
+    let free = places - seen.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+    // Linear counting.
+    let share = free.max(1) as f64 / places as f64;
+    ((places as f64 * -share.ln()) as usize).clamp(usize::from(rows > 0), rows.max(1))
+}
+
+/// Unmatched left rows go where their row would stand, so that the left order stays.
+fn with_unmatched(left_rows: usize, l: Vec<u32>, r: Vec<u32>) -> Pairs {
+    let (mut ordered_l, mut ordered_r) = (Vec::with_capacity(l.len()), Vec::with_capacity(l.len()));
+    let mut at = 0;
+    for row in 0..left_rows as u32 {
+        if at >= l.len() || l[at] != row {
+            ordered_l.push(row);
+            ordered_r.push(NO_ROW);
+        }
+        while at < l.len() && l[at] == row {
+            ordered_l.push(row);
+            ordered_r.push(r[at]);
+            at += 1;
+        }
+    }
+    (ordered_l, ordered_r)
+}
+
+fn too_many() -> DruidError {
+    DruidError::resource_limit(format!("Join gives more than {ROWS_MAX} rows; add conditions that narrow it down"))
+}
+
+/// Pairs that match, ascending by left row and then right row.
+fn pairs(left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairTest<'_>>, may_swap: bool) -> Result<Pairs> {
+    if keys.is_empty() {
+        return crossed(left, right, test);
+    }
+    let (l_keys, r_keys) = keys_of(left, right, keys)?;
+    let swap = may_swap && left.rows.saturating_mul(SWAP_FACTOR) < right.rows;
+    let (built, probing, probe_rows) = if swap { (&l_keys, &r_keys, right.rows) } else { (&r_keys, &l_keys, left.rows) };
+    let table = JoinTable::build(built);
+    let total = AtomicUsize::new(0);
+    let parts = on_threads(probe_rows.div_ceil(CHUNK_ROWS), threads_for(probe_rows), &|chunk| {
+        let range = chunk * CHUNK_ROWS..((chunk + 1) * CHUNK_ROWS).min(probe_rows);
+        probed(&table, probing, range, swap, test, &total)
+    })?;
+    let count = parts.iter().map(|(l, _)| l.len()).sum();
+    let (mut l, mut r) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for (part_l, part_r) in parts {
+        l.extend(part_l);
+        r.extend(part_r);
+    }
+    Ok(if swap { by_left(left.rows, &l, &r) } else { (l, r) })
+}
+
+/// The matches of some probing rows, as pairs of left and right.
+fn probed(
+    table: &JoinTable<'_>,
+    probing: &Keys,
+    range: std::ops::Range<usize>,
+    swap: bool,
+    test: Option<PairTest<'_>>,
+    total: &AtomicUsize,
+) -> Result<Pairs> {
+    let (mut found, mut pending): (Pairs, Pairs) = Default::default();
+    let flush = |pending: &mut Pairs, found: &mut Pairs| -> Result<()> {
+        let (l, r) = if swap { (&pending.1, &pending.0) } else { (&pending.0, &pending.1) };
+        match test {
+            None => {
+                found.0.extend_from_slice(l);
+                found.1.extend_from_slice(r);
+            }
+            Some(test) => {
+                for (at, keep) in test(l, r)?.into_iter().enumerate() {
+                    if keep {
+                        found.0.push(l[at]);
+                        found.1.push(r[at]);
+                    }
+                }
+            }
+        }
+        let before = found.0.len();
+        pending.0.clear();
+        pending.1.clear();
+        if total.load(Ordering::Relaxed) + before > ROWS_MAX { Err(too_many()) } else { Ok(()) }
+    };
+    for row in range {
+        table.probe(probing, row, &mut |other| {
+            pending.0.push(row as u32);
+            pending.1.push(other);
+            true
+        });
+        if pending.0.len() >= CHUNK_PAIRS {
+            flush(&mut pending, &mut found)?;
+        }
+    }
+    flush(&mut pending, &mut found)?;
+    total.fetch_add(found.0.len(), Ordering::Relaxed);
+    Ok(found)
+}
+
+/// Pairs found in the order of the right side, put in that of the left one.
+fn by_left(left_rows: usize, l: &[u32], r: &[u32]) -> Pairs {
+    let mut starts = vec![0u32; left_rows + 1];
+    l.iter().for_each(|row| starts[*row as usize + 1] += 1);
+    for row in 0..left_rows {
+        starts[row + 1] += starts[row];
+    }
+    let (mut out_l, mut out_r) = (vec![0; l.len()], vec![0; l.len()]);
+    for (row, other) in l.iter().zip(r) {
+        let at = starts[*row as usize] as usize;
+        (out_l[at], out_r[at]) = (*row, *other);
+        starts[*row as usize] += 1;
+    }
+    (out_l, out_r)
+}
+
+/// Every left row with every right one, as far as the condition holds.
+fn crossed(left: &Relation, right: &Relation, test: Option<PairTest<'_>>) -> Result<Pairs> {
+    let all = left.rows.saturating_mul(right.rows);
+    if all > if test.is_some() { PAIRS_MAX } else { ROWS_MAX } {
+        return Err(too_many());
+    }
+    if all == 0 {
+        return Ok(Default::default());
+    }
+    let step = (CHUNK_PAIRS / right.rows).max(1);
+    let total = AtomicUsize::new(0);
+    let parts = on_threads(left.rows.div_ceil(step), threads_for(all), &|chunk| -> Result<Pairs> {
+        let rows = chunk * step..((chunk + 1) * step).min(left.rows);
+        let (mut l, mut r) = (Vec::with_capacity(rows.len() * right.rows), Vec::with_capacity(rows.len() * right.rows));
+        for row in rows {
+            l.resize(l.len() + right.rows, row as u32);
+            r.extend(0..right.rows as u32);
+        }
+        if let Some(test) = test {
+            let keep = test(&l, &r)?;
+            let mut flags = keep.iter();
+            l.retain(|_| *flags.next().unwrap_or(&false));
+            let mut flags = keep.iter();
+            r.retain(|_| *flags.next().unwrap_or(&false));
+        }
+        if total.fetch_add(l.len(), Ordering::Relaxed) + l.len() > ROWS_MAX {
+            return Err(too_many());
+        }
+        Ok((l, r))
+    })?;
+    let mut out: Pairs = Default::default();
+    for (l, r) in parts {
+        out.0.extend(l);
+        out.1.extend(r);
+    }
+    Ok(out)
+}
+
+/// For each left row whether some right row matches.
+fn matched_rows(left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairTest<'_>>) -> Result<Vec<bool>> {
+    let mut matched = vec![false; left.rows];
+    if keys.is_empty() && test.is_none() {
+        matched.fill(right.rows > 0);
+        return Ok(matched);
+    }
+    if keys.is_empty() || test.is_some() {
+        let (l, _) = pairs(left, right, keys, test, true)?;
+        l.iter().for_each(|row| matched[*row as usize] = true);
+        return Ok(matched);
+    }
+    let (l_keys, r_keys) = keys_of(left, right, keys)?;
+    let flags: Vec<AtomicBool> = matched.iter().map(|_| AtomicBool::new(false)).collect();
+    if left.rows < right.rows {
+        let table = JoinTable::build(&l_keys);
+        on_threads(right.rows.div_ceil(CHUNK_ROWS), threads_for(right.rows), &|chunk| {
+            for row in chunk * CHUNK_ROWS..((chunk + 1) * CHUNK_ROWS).min(right.rows) {
+                table.probe(&r_keys, row, &mut |other| {
+                    // Once one row of the chain is known, all rows with its key are.
+                    !flags[other as usize].swap(true, Ordering::Relaxed)
+                });
+            }
+            Ok(())
+        })?;
+    } else {
+        let table = JoinTable::build(&r_keys);
+        on_threads(left.rows.div_ceil(CHUNK_ROWS), threads_for(left.rows), &|chunk| {
+            for row in chunk * CHUNK_ROWS..((chunk + 1) * CHUNK_ROWS).min(left.rows) {
+                table.probe(&l_keys, row, &mut |_| {
+                    flags[row].store(true, Ordering::Relaxed);
+                    false
+                });
+            }
+            Ok(())
+        })?;
+    }
+    Ok(flags.into_iter().map(AtomicBool::into_inner).collect())
+}

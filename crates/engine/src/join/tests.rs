@@ -1,0 +1,107 @@
+use std::sync::Arc;
+
+use ovate_compute::{ColumnType, Value, Vector};
+
+use super::*;
+
+fn longs(values: &[Option<i64>]) -> Relation {
+    let rows = values.iter().map(|v| vec![v.map_or(Value::Null, Value::Long)]).collect();
+    Relation::from_rows(&[ColumnType::Long], rows)
+}
+
+fn texts(values: &[Option<&str>]) -> Relation {
+    let rows = values.iter().map(|v| vec![v.map_or(Value::Null, Value::from)]).collect();
+    Relation::from_rows(&[ColumnType::String], rows)
+}
+
+const ON_FIRST: [JoinKey; 1] = [JoinKey { left: 0, right: 0, null_safe: false }];
+
+fn rows_of(relation: &Relation) -> Vec<Vec<Option<i64>>> {
+    (0..relation.rows).map(|row| relation.columns.iter().map(|c| c.value(row).as_long()).collect()).collect()
+}
+
+#[test]
+fn rows_come_by_left_row_whichever_side_the_table_is_built_over() {
+    let small = longs(&[Some(3), Some(1), None]);
+    let large = longs(&[Some(1), Some(3), Some(1), None, Some(7), Some(3), Some(1)]);
+    let joined = join(&small, &large, JoinType::Inner, &ON_FIRST, None).expect("joins");
+    let expected: Vec<Vec<Option<i64>>> = [3, 3, 1, 1, 1].map(|v| vec![Some(v), Some(v)]).to_vec();
+    assert_eq!(rows_of(&joined), expected);
+    let other = join(&large, &small, JoinType::Inner, &ON_FIRST, None).expect("joins");
+    assert_eq!(rows_of(&other).iter().map(|r| r[0]).collect::<Vec<_>>(), [1, 3, 1, 3, 1].map(Some));
+}
+
+#[test]
+fn nulls_match_only_where_asked() {
+    let (a, b) = (longs(&[None, Some(1)]), longs(&[None, Some(2)]));
+    assert_eq!(join(&a, &b, JoinType::Inner, &ON_FIRST, None).expect("joins").rows, 0);
+    let safe = [JoinKey { null_safe: true, ..ON_FIRST[0] }];
+    assert_eq!(rows_of(&join(&a, &b, JoinType::Inner, &safe, None).expect("joins")), vec![vec![None, None]]);
+    let (a, b) = (texts(&[None, Some("x")]), texts(&[None, Some("y")]));
+    assert_eq!(join(&a, &b, JoinType::Inner, &ON_FIRST, None).expect("joins").rows, 0);
+    assert_eq!(join(&a, &b, JoinType::Inner, &safe, None).expect("joins").rows, 1);
+}
+
+#[test]
+fn outer_joins_keep_what_matches_nothing() {
+    let (a, b) = (longs(&[Some(1), Some(2)]), longs(&[Some(2), Some(3)]));
+    let left = join(&a, &b, JoinType::Left, &ON_FIRST, None).expect("joins");
+    assert_eq!(rows_of(&left), vec![vec![Some(1), None], vec![Some(2), Some(2)]]);
+    let full = join(&a, &b, JoinType::Full, &ON_FIRST, None).expect("joins");
+    assert_eq!(full.rows, 3);
+    assert_eq!(rows_of(&full)[2], vec![None, Some(3)]);
+}
+
+#[test]
+fn semi_and_anti_share_out_the_left_rows() {
+    let a = longs(&[Some(1), Some(2), None, Some(2), Some(9)]);
+    for b in [longs(&[Some(2), Some(2)]), longs(&[Some(2), Some(3), Some(3), Some(4), Some(5), Some(6), Some(7)])] {
+        let semi = join(&a, &b, JoinType::Semi, &ON_FIRST, None).expect("joins");
+        assert_eq!(rows_of(&semi), vec![vec![Some(2)], vec![Some(2)]]);
+        let anti = join(&a, &b, JoinType::Anti, &ON_FIRST, None).expect("joins");
+        assert_eq!(rows_of(&anti), vec![vec![Some(1)], vec![None], vec![Some(9)]]);
+    }
+}
+
+#[test]
+fn a_condition_decides_about_pairs() {
+    let (a, b) = (longs(&[Some(1), Some(5)]), longs(&[Some(3), Some(4), Some(6)]));
+    let less = |l: &[u32], r: &[u32]| -> Result<Vec<bool>> {
+        Ok(l.iter()
+            .zip(r)
+            .map(|(l, r)| a.columns[0].value(*l as usize).as_long() < b.columns[0].value(*r as usize).as_long())
+            .collect())
+    };
+    let joined = join(&a, &b, JoinType::Inner, &[], Some(&less)).expect("joins");
+    assert_eq!(joined.rows, 4);
+    let semi = join(&b, &a, JoinType::Anti, &[], Some(&|l, r| less(r, l))).expect("joins");
+    assert_eq!(semi.rows, 0);
+}
+
+#[test]
+fn texts_of_different_dictionaries_and_numbers_of_different_types_meet() {
+    let a = texts(&[Some("a"), Some("b"), Some("c")]);
+    let b = Relation { columns: vec![Vector::constant(&Value::String(Arc::from("b")), 2)], rows: 2 };
+    assert_eq!(join(&a, &b, JoinType::Inner, &ON_FIRST, None).expect("joins").rows, 2);
+    let longs = longs(&[Some(1), Some(2)]);
+    let doubles = Relation { columns: vec![Vector::Double { values: vec![2.0, 2.5], nulls: None }], rows: 2 };
+    assert_eq!(join(&longs, &doubles, JoinType::Inner, &ON_FIRST, None).expect("joins").rows, 1);
+}
+
+#[test]
+fn wide_and_negative_keys_are_found_by_hash_and_by_place() {
+    for factor in [1, 1 << 40] {
+        let left: Vec<Option<i64>> = (-1000..1000).map(|v| Some(v * factor)).collect();
+        let right: Vec<Option<i64>> = (-10..500_000).map(|v| Some(v * factor)).collect();
+        let joined = join(&longs(&left), &longs(&right), JoinType::Inner, &ON_FIRST, None).expect("joins");
+        assert_eq!(joined.rows, 1010);
+        assert!(rows_of(&joined).iter().all(|row| row[0] == row[1]));
+    }
+}
+
+#[test]
+fn too_large_a_cross_join_is_refused() {
+    let many = Relation { columns: Vec::new(), rows: 20_000 };
+    let error = join(&many, &many, JoinType::Inner, &[], None).err().expect("refused");
+    assert!(error.to_string().contains("Join gives more than"), "{error}");
+}
