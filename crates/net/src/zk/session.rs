@@ -13,8 +13,8 @@ use super::{Inner, client, follow};
 
 /// Waits between attempts to connect double from the first to the last.
 const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
-/// Longest time for which the view is held after an outage.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// Longest time for which the view is held after an outage, but for what others may need to try again.
 const HOLD_MAX: Duration = Duration::from_secs(30);
 /// How long the end of a session may take.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -62,8 +62,9 @@ async fn keep(inner: &Arc<Inner>) {
                 pause = RETRY_MIN;
                 generation += 1;
                 if seen {
-                    // Others may be slower to come back than we are.
-                    inner.view.hold(client.session_timeout().min(HOLD_MAX));
+                    // Others may be slower to come back than we are: they may just have begun their longest wait, which varies
+                    // by a quarter, and then need a moment to announce themselves.
+                    inner.view.hold(client.session_timeout().min(HOLD_MAX) + RETRY_MAX * 2);
                 }
                 seen = true;
                 info!("in session with ZooKeeper. session={} timeout={:?}", client.session_id(), client.session_timeout());
