@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod codes;
 pub mod join;
 pub mod keys;
+pub mod operator;
 pub mod parallel;
 pub mod relation;
 pub mod runner;
@@ -14,5 +15,6 @@ pub mod unnest;
 pub mod window;
 
 pub use catalog::{Catalog, CatalogSnapshot, ColumnSchema, TableKind, TableSchema};
+pub use operator::run_window_operators;
 pub use relation::Relation;
 pub use runner::NativeRunner;

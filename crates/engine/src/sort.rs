@@ -74,6 +74,11 @@ pub fn sorted_rows(columns: &[Vector], rows: usize, keys: &[SortColumn]) -> Vec<
     let comparers: Vec<Comparer> =
         keys.iter().map(|key| Comparer::new(&columns[key.column], key.descending, key.nulls_first)).collect();
     let mut order: Vec<u32> = (0..rows as u32).collect();
-    order.sort_by(|a, b| comparers.iter().map(|c| c.compare(*a, *b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal));
+    order.sort_by(|a, b| first_difference(&comparers, *a, *b));
     order
+}
+
+/// The order of two rows by the first of these in which they differ.
+pub fn first_difference(comparers: &[Comparer], a: u32, b: u32) -> Ordering {
+    comparers.iter().map(|c| c.compare(a, b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
 }

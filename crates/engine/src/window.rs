@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use ovate_base::Result;
+use ovate_base::{DruidError, Result};
 use ovate_compute::{ColumnType, Value, Vector};
 
 use crate::relation::Relation;
@@ -73,6 +73,26 @@ pub fn window(input: &Relation, calls: &[WindowSpec], custom: CustomAggregate<'_
         Some(order) => out.gather(&order),
         None => out,
     })
+}
+
+/// One call over rows that are in order already, cut into partitions at `starts`; peers are rows beside each other that are
+/// equal in its order. For functions other than aggregates.
+pub fn evaluate_partitions(input: &Relation, starts: &[usize], call: &WindowSpec) -> Result<Vector> {
+    let order: Vec<u32> = (0..input.rows as u32).collect();
+    let peers: Vec<Comparer> =
+        call.order_by.iter().map(|k| Comparer::new(&input.columns[k.column], k.descending, k.nulls_first)).collect();
+    let mut values = vec![Value::Null; input.rows];
+    let ends = starts.iter().skip(1).copied().chain([input.rows]);
+    for (start, end) in starts.iter().copied().zip(ends) {
+        let partition = Partition { rows: &order[start..end], peers: &peers, input };
+        partition.evaluate(
+            0,
+            call,
+            &|_, _| Err(DruidError::runtime("aggregates of frames are worked out apart")),
+            &mut values,
+        )?;
+    }
+    Ok(Vector::from_values(&call.result, values))
 }
 
 struct Partition<'a> {

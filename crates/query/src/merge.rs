@@ -43,6 +43,7 @@ pub fn merge(query: &NativeQuery, partials: Vec<Partial>, context: &QueryContext
             }
             Ok(Partial::TimeBoundary(all))
         }
+        NativeQuery::WindowOperator(_) | NativeQuery::Union(_) => Err(not_over_segments(query)),
         NativeQuery::SegmentMetadata(metadata) => {
             let mut all = Vec::new();
             for partial in partials {
@@ -52,6 +53,11 @@ pub fn merge(query: &NativeQuery, partials: Vec<Partial>, context: &QueryContext
             Ok(Partial::SegmentMetadata(if metadata.merge { merge_analyses(metadata, all)? } else { all }))
         }
     }
+}
+
+/// Queries that read rows in memory have no partial results.
+pub(crate) fn not_over_segments(query: &NativeQuery) -> DruidError {
+    DruidError::unsupported(format!("query type [{}] over segments; a Broker answers it", query.query_type()))
 }
 
 fn mismatch(query: &NativeQuery) -> DruidError {

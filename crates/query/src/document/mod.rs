@@ -9,12 +9,14 @@ mod group_by;
 mod having;
 mod metadata;
 mod metric;
+mod operator;
 mod order;
 mod scan;
 mod search;
 mod segments;
 mod timeseries;
 mod top_n;
+mod window_operator;
 
 pub use base::QueryBase;
 pub use context::Context;
@@ -25,6 +27,7 @@ pub use metadata::{
     AggregatorMergeStrategy, AnalysisType, DataSourceMetadataQuery, SegmentMetadataQuery, TimeBoundaryQuery, ToInclude,
 };
 pub use metric::MetricSpec;
+pub use operator::{ColumnWithDirection, OperatorSpec, ProcessorSpec, ScanOperator, WindowFrame};
 pub use order::{Direction, LimitSpec, OrderByColumn};
 pub use ovate_base::SegmentDescriptor;
 pub use scan::{ScanOrder, ScanQuery, ScanResultFormat};
@@ -32,6 +35,7 @@ pub use search::{SearchQuery, SearchSort, SearchSpec};
 pub use segments::QuerySegments;
 pub use timeseries::TimeseriesQuery;
 pub use top_n::TopNQuery;
+pub use window_operator::{UnionQuery, WindowOperatorQuery};
 
 use ovate_base::{DruidError, Interval, Result};
 use serde_json::Value;
@@ -49,10 +53,25 @@ pub enum NativeQuery {
     TimeBoundary(TimeBoundaryQuery),
     SegmentMetadata(SegmentMetadataQuery),
     DataSourceMetadata(DataSourceMetadataQuery),
+    WindowOperator(WindowOperatorQuery),
+    Union(UnionQuery),
 }
 
-const KNOWN: &[&str] =
-    &["timeseries", "topN", "groupBy", "scan", "search", "timeBoundary", "segmentMetadata", "dataSourceMetadata"];
+const KNOWN: &[&str] = &[
+    "timeseries",
+    "topN",
+    "groupBy",
+    "scan",
+    "search",
+    "timeBoundary",
+    "segmentMetadata",
+    "dataSourceMetadata",
+    "windowOperator",
+    "union",
+];
+
+/// How deep queries may lie inside each other; guards the stack against hostile documents.
+const DEPTH_MAX: usize = 64;
 
 impl NativeQuery {
     /// Reads a query document.
@@ -61,6 +80,9 @@ impl NativeQuery {
     }
 
     pub(crate) fn parse(value: &Value, depth: usize) -> Result<Self> {
+        if depth > DEPTH_MAX {
+            return Err(DruidError::invalid_input(format!("queries are nested deeper than {DEPTH_MAX}")));
+        }
         let name = Fields::new(value, "query")?.str("queryType")?;
         match name.as_str() {
             "timeseries" => TimeseriesQuery::parse(value, depth).map(NativeQuery::Timeseries),
@@ -71,7 +93,9 @@ impl NativeQuery {
             "timeBoundary" => TimeBoundaryQuery::parse(value, depth).map(NativeQuery::TimeBoundary),
             "segmentMetadata" => SegmentMetadataQuery::parse(value, depth).map(NativeQuery::SegmentMetadata),
             "dataSourceMetadata" => DataSourceMetadataQuery::parse(value, depth).map(NativeQuery::DataSourceMetadata),
-            "windowOperator" | "movingAverage" | "union" => Err(DruidError::unsupported(format!("query type [{name}]"))),
+            "windowOperator" => WindowOperatorQuery::parse(value, depth).map(NativeQuery::WindowOperator),
+            "union" => UnionQuery::parse(value, depth).map(NativeQuery::Union),
+            "movingAverage" => Err(DruidError::unsupported(format!("query type [{name}]"))),
             _ => Err(unknown_type("query", &name, KNOWN)),
         }
     }
@@ -87,6 +111,8 @@ impl NativeQuery {
             NativeQuery::TimeBoundary(q) => q.to_json(),
             NativeQuery::SegmentMetadata(q) => q.to_json(),
             NativeQuery::DataSourceMetadata(q) => q.to_json(),
+            NativeQuery::WindowOperator(q) => q.to_json(),
+            NativeQuery::Union(q) => q.to_json(),
         }
     }
 
@@ -101,6 +127,8 @@ impl NativeQuery {
             NativeQuery::TimeBoundary(_) => "timeBoundary",
             NativeQuery::SegmentMetadata(_) => "segmentMetadata",
             NativeQuery::DataSourceMetadata(_) => "dataSourceMetadata",
+            NativeQuery::WindowOperator(_) => "windowOperator",
+            NativeQuery::Union(_) => "union",
         }
     }
 
@@ -115,6 +143,8 @@ impl NativeQuery {
             NativeQuery::TimeBoundary(q) => &q.base,
             NativeQuery::SegmentMetadata(q) => &q.base,
             NativeQuery::DataSourceMetadata(q) => &q.base,
+            NativeQuery::WindowOperator(q) => &q.base,
+            NativeQuery::Union(q) => &q.base,
         }
     }
 
@@ -129,6 +159,8 @@ impl NativeQuery {
             NativeQuery::TimeBoundary(q) => &mut q.base,
             NativeQuery::SegmentMetadata(q) => &mut q.base,
             NativeQuery::DataSourceMetadata(q) => &mut q.base,
+            NativeQuery::WindowOperator(q) => &mut q.base,
+            NativeQuery::Union(q) => &mut q.base,
         }
     }
 

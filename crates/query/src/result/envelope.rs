@@ -101,12 +101,26 @@ fn write_rows(query: &NativeQuery, rows: &QueryRows, out: &mut impl DocumentWrit
         NativeQuery::TopN(q) => write_top_n(rows, q.base.context.date_time_as_long()?, out)?,
         NativeQuery::GroupBy(q) => write_group_by(q, rows, out)?,
         NativeQuery::Scan(q) => write_scan(q, rows, out)?,
+        NativeQuery::WindowOperator(_) | NativeQuery::Union(_) => write_arrays(rows, out)?,
         NativeQuery::Search(_)
         | NativeQuery::TimeBoundary(_)
         | NativeQuery::SegmentMetadata(_)
         | NativeQuery::DataSourceMetadata(_) => {}
     }
     out.end_array();
+    Ok(())
+}
+
+/// Rows as lists of values.
+fn write_arrays(rows: &QueryRows, out: &mut impl DocumentWriter) -> Result<()> {
+    for batch in &rows.batches {
+        for row in 0..batch.rows {
+            out.begin_array();
+            batch.columns.iter().for_each(|column| write_cell(column, row, out));
+            out.end_array();
+            out.row_done()?;
+        }
+    }
     Ok(())
 }
 

@@ -7,12 +7,16 @@ use std::sync::Arc;
 
 use ovate_base::{DruidError, Result};
 use ovate_compute::{ColumnSource, value};
-use ovate_query::document::{InlineRows, JoinClause};
+use ovate_engine::run_window_operators;
+use ovate_query::document::{InlineRows, JoinClause, UnionQuery, WindowOperatorQuery};
 use ovate_query::source::{inline_table, lookup_table, rows_table};
 use ovate_query::{DataSource, NativeQuery, QueryContext, QueryRows, SegmentRef};
 
 use super::Broker;
 use crate::finish::finish;
+
+/// All of time, as Druid writes it.
+const ETERNITY: &str = "-146136543-09-08T08:23:32.096Z/146140482-04-24T15:36:27.903Z";
 
 /// Where the rows of a query come from once inner queries have run.
 enum Base {
@@ -28,6 +32,11 @@ impl Broker {
     /// Runs a query of any datasource.
     pub(super) fn execute(&self, query: NativeQuery, context: QueryContext) -> Boxed<'_, QueryRows> {
         Box::pin(async move {
+            let query = match query {
+                NativeQuery::WindowOperator(window) => return self.window_operators(window, context).await,
+                NativeQuery::Union(union) => return self.union(union, context).await,
+                other => other,
+            };
             let (data_source, base) = self.resolve(query.data_source().clone(), &query, &context).await?;
             let query = query.with_data_source(data_source);
             let source = match base {
@@ -41,6 +50,41 @@ impl Broker {
             let partial = partial.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
             finish(Arc::new(query), vec![partial], context).await
         })
+    }
+
+    /// The rows of the datasource, and the operators over them.
+    async fn window_operators(&self, query: WindowOperatorQuery, context: QueryContext) -> Result<QueryRows> {
+        let outer = NativeQuery::WindowOperator(query.clone());
+        let rows = match query.base.data_source.clone() {
+            DataSource::Query(inner) => self.subquery(*inner, &outer, &context).await?,
+            other => {
+                let scan = serde_json::json!({"queryType": "scan", "dataSource": other.to_json(), "intervals": ETERNITY});
+                self.execute(NativeQuery::from_json(&scan)?, context.clone()).await?
+            }
+        };
+        let work = tokio::task::spawn_blocking(move || run_window_operators(&query, rows, &context)).await;
+        work.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))?
+    }
+
+    /// The rows of each query in turn, under the names of the first one's columns (`UnionQueryLogic`).
+    async fn union(&self, union: UnionQuery, context: QueryContext) -> Result<QueryRows> {
+        let outer = NativeQuery::Union(union.clone());
+        let mut all: Option<QueryRows> = None;
+        for query in union.queries {
+            let rows = self.subquery(query, &outer, &context).await?;
+            match &mut all {
+                None => all = Some(QueryRows { signature: rows.signature, batches: rows.batches, ..QueryRows::default() }),
+                Some(all) if all.signature.len() != rows.signature.len() => {
+                    return Err(DruidError::invalid_input(format!(
+                        "queries of a union must have equally many columns, got {} and {}",
+                        all.signature.len(),
+                        rows.signature.len()
+                    )));
+                }
+                Some(all) => all.batches.extend(rows.batches),
+            }
+        }
+        Ok(all.unwrap_or_default())
     }
 
     fn resolve<'a>(
@@ -97,7 +141,7 @@ impl Broker {
             DataSource::Inline(_) | DataSource::Lookup(_) => return Ok(source),
             DataSource::Query(query) => *query,
             other => {
-                let scan = serde_json::json!({"queryType": "scan", "dataSource": other.to_json(), "intervals": "-146136543-09-08T08:23:32.096Z/146140482-04-24T15:36:27.903Z"});
+                let scan = serde_json::json!({"queryType": "scan", "dataSource": other.to_json(), "intervals": ETERNITY});
                 NativeQuery::from_json(&scan)?
             }
         };

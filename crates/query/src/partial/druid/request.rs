@@ -60,7 +60,9 @@ pub fn data_server_query(query: &NativeQuery, table: &str, segments: Vec<Segment
             NativeQuery::Search(_)
             | NativeQuery::TimeBoundary(_)
             | NativeQuery::SegmentMetadata(_)
-            | NativeQuery::DataSourceMetadata(_) => {}
+            | NativeQuery::DataSourceMetadata(_)
+            | NativeQuery::WindowOperator(_)
+            | NativeQuery::Union(_) => {}
         }
     }
     let mut document = query.to_json();
