@@ -159,6 +159,11 @@ impl DruidError {
         Self::legacy(Persona::User, Category::InvalidInput, "Resource limit exceeded", message)
     }
 
+    /// True when a limit of memory, rows or slots was reached.
+    pub fn is_resource_limit(&self) -> bool {
+        self.legacy == Some("Resource limit exceeded")
+    }
+
     /// Too many queries at once (`QueryCapacityExceededException`): 429.
     pub fn capacity(message: impl Into<String>) -> Self {
         Self::legacy(Persona::Operator, Category::CapacityExceeded, "Query capacity exceeded", message)

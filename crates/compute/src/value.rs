@@ -31,6 +31,19 @@ pub enum Value {
 }
 
 impl Value {
+    /// About how many bytes it holds.
+    pub fn memory_bytes(&self) -> usize {
+        let own = size_of::<Value>();
+        match self {
+            Value::Null | Value::Long(_) | Value::Float(_) | Value::Double(_) => own,
+            Value::String(text) => own + 16 + text.len(),
+            Value::Array(values) => own + 16 + values.iter().map(Value::memory_bytes).sum::<usize>(),
+            // Documents are seldom large, and their sizes are not kept.
+            Value::Json(_) => own + 128,
+            Value::Complex(_, bytes) => own + 32 + bytes.len(),
+        }
+    }
+
     /// True for SQL null.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

@@ -54,6 +54,19 @@ impl Vector {
         }
     }
 
+    /// About how many bytes it holds; a dictionary counts where it belongs to the vector.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Vector::Long { values, nulls } => values.len() * (8 + usize::from(nulls.is_some())),
+            Vector::Float { values, nulls } => values.len() * (4 + usize::from(nulls.is_some())),
+            Vector::Double { values, nulls } => values.len() * (8 + usize::from(nulls.is_some())),
+            Vector::Codes { dictionary, codes } => codes.len() * 4 + dictionary.memory_bytes(),
+            Vector::String(values) => values.iter().map(|text| 16 + text.as_ref().map_or(0, |text| text.len() + 16)).sum(),
+            Vector::Any { values, .. } => values.iter().map(Value::memory_bytes).sum(),
+            Vector::Null { .. } => 0,
+        }
+    }
+
     /// True when there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

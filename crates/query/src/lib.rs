@@ -12,6 +12,7 @@ pub mod partial;
 pub mod result;
 mod run;
 pub mod source;
+mod spill;
 
 pub use document::{Context, DataSource, NativeQuery, QuerySegments, SegmentDescriptor};
 pub use finalize::{finalize, prune_for_transfer};
@@ -20,3 +21,4 @@ pub use merge::merge;
 pub use partial::Partial;
 pub use result::{QueryRows, ResultFormat, RowBatch, SegmentRows, write_by_segment, write_json, write_result};
 pub use run::{Profile, QueryContext, SegmentMeta, SegmentRef, run_each, run_segment, run_segments};
+pub use spill::{SPILL_SETTING, Spill, SpillFile, SpillStore};

@@ -5,7 +5,7 @@ use ovate_base::{DruidError, Result};
 use crate::document::NativeQuery;
 use crate::group::GroupMerger;
 use crate::partial::{BoundaryPartial, GroupsPartial, Partial, ScanPartial, SearchPartial, merge_analyses};
-use crate::run::{GroupedPlan, QueryContext, Stage};
+use crate::run::{GroupedPlan, QueryContext, Stage, is_short_of_memory, merge_spilled, spill_all};
 
 /// Merges partials of `query` into one. Of none it makes the partial of no rows.
 pub fn merge(query: &NativeQuery, partials: Vec<Partial>, context: &QueryContext) -> Result<Partial> {
@@ -69,14 +69,27 @@ fn merge_groups(query: &NativeQuery, mut groups: Vec<GroupsPartial>, context: &Q
         return Ok(groups.remove(0));
     }
     let plan = GroupedPlan::of(query)?;
-    let mut merger = GroupMerger::new(plan.key_count(), &plan.aggregations)?.with_dictionaries(&context.dictionaries);
-    let mut reservation = context.reservation();
     // Large ones first: tables then grow once.
     groups.sort_by_key(|partial| std::cmp::Reverse(partial.rows));
+    match merge_in_memory(&plan, &groups, context) {
+        Err(short) if context.spill().is_some() && is_short_of_memory(&short) => {
+            let spilled = spill_all(groups, context)?;
+            merge_spilled(&plan, spilled, context, 1, &|part| crate::finalize::keep_needed(query, part, context))
+        }
+        other => other,
+    }
+}
+
+fn merge_in_memory(plan: &GroupedPlan<'_>, groups: &[GroupsPartial], context: &QueryContext) -> Result<GroupsPartial> {
+    let mut merger = GroupMerger::new(plan.key_count(), &plan.aggregations)?.with_dictionaries(&context.dictionaries);
+    let mut reservation = context.reservation();
     for partial in groups {
         context.check()?;
-        merger.push(&partial)?;
+        merger.push(partial)?;
         reservation.set(merger.memory_bytes())?;
     }
-    merger.finish()
+    let mut groups = merger.finish()?;
+    drop(reservation);
+    groups.memory = context.hold(&groups)?;
+    Ok(groups)
 }

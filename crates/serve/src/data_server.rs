@@ -126,8 +126,15 @@ impl DataServer for RemoteDataServer {
         if !answer.status().is_success() {
             return Err(self.refused(answer).await);
         }
+        // The bytes are counted while they are there, before they are read where their number is known.
+        let mut taken = context.budget().reserve(answer.content_length().unwrap_or(0))?;
         let bytes = answer.bytes().await.map_err(|e| unreachable_server(&self.name, &e))?;
-        let decoded = tokio::task::spawn_blocking(move || decode_answer(&asked, &bytes));
+        taken.resize(bytes.len() as u64)?;
+        let decoded = tokio::task::spawn_blocking(move || {
+            let answer = decode_answer(&asked, &bytes);
+            drop((bytes, taken));
+            answer
+        });
         decoded.await.map_err(|e| DruidError::runtime(format!("reading a partial result failed: {e}")))?
     }
 

@@ -13,3 +13,4 @@ pub mod request_log;
 mod respond;
 pub mod router;
 pub mod running;
+pub mod spill;

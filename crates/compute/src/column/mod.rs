@@ -88,6 +88,10 @@ pub trait Dictionary: Send + Sync {
     fn find(&self, value: Option<&str>) -> Result<Option<u32>>;
     /// True when codes ascend with the values (null first, then UTF-8 byte order).
     fn is_sorted(&self) -> bool;
+    /// Bytes that are held for this dictionary alone; 0 where others keep it anyway.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
     /// First code whose value is not less than `value`; only for sorted dictionaries.
     fn lower_bound(&self, value: &str) -> Result<u32> {
         let (mut low, mut high) = (0, self.cardinality());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use ovate_base::time::{Period, Zone};
-use ovate_base::{Properties, Result};
+use ovate_base::{Budget, Properties, Result};
 use ovate_net::{LeaderSelector, NodeRole};
 use ovate_serve::broker::avatica::AvaticaSettings;
 use ovate_serve::broker::{
@@ -20,6 +20,7 @@ use ovate_serve::lookup::LookupStore;
 use ovate_serve::request_log::RequestLogger;
 use ovate_serve::router::Backends;
 use ovate_serve::running::RunningQueries;
+use ovate_serve::spill::SpillSettings;
 use ovate_serve::{broker, router as router_role};
 use ovate_sql::SqlEngine;
 use ovate_store::{CacheLocation, LocationSelector, SegmentCache, SegmentCacheSettings, now_ms};
@@ -64,8 +65,9 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     tokio::spawn(until_shutdown(shared, lookups.clone().follow(shared.client.clone(), shared.discovery.clone())));
     let running: Arc<RunningQueries> = Arc::default();
     shared.running.lock().push(running.clone());
+    let spill = SpillSettings::from_properties(&settings.properties)?;
     let routes =
-        historical::routes(HistoricalState { historical, loader, lookups, budget: shared.query_budget.clone(), running });
+        historical::routes(HistoricalState { historical, loader, lookups, budget: shared.query_budget.clone(), spill, running });
     let tier = settings.properties.text("druid.server.tier", "_default_tier");
     let mut services = Map::new();
     let data = json!({"type": "dataNodeService", "tier": tier, "maxSize": max_bytes, "storageSize": max_bytes,
@@ -87,6 +89,8 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
         timeout_max_ms: settings.properties.int("druid.server.http.maxQueryTimeout", i64::MAX)?.max(0).unsigned_abs(),
         selection: Selection::from_properties(&settings.properties)?,
         subquery_rows_max: settings.properties.int("druid.server.http.maxSubqueryRows", 100_000)?.max(0) as usize,
+        subquery_bytes_max: subquery_bytes(&settings.properties, &shared.query_budget)?,
+        spill: SpillSettings::from_properties(&settings.properties)?,
         threads: settings.processing_threads,
     };
     let scheduler = QueryScheduler::from_properties(&settings.properties, limits.requests_max)?;
@@ -116,6 +120,16 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let mut services = Map::new();
     services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
     Ok(RoleService { role: NodeRole::Broker, routes, services, election: None })
+}
+
+/// `druid.server.http.maxSubqueryBytes`: a number, `auto` (a tenth of what queries may hold), or `disabled`.
+fn subquery_bytes(properties: &Properties, budget: &Budget) -> Result<Option<u64>> {
+    const NAME: &str = "druid.server.http.maxSubqueryBytes";
+    match properties.text(NAME, "disabled") {
+        "disabled" => Ok(None),
+        "auto" => Ok(Some(budget.limit_bytes() / 10)),
+        _ => properties.bytes(NAME, 0).map(Some),
+    }
 }
 
 /// Druid's default of `druid.server.http.numThreads`.

@@ -10,7 +10,7 @@ use super::columns::{ResultColumns, empty_aggregates};
 use super::having::kept_rows;
 use crate::document::{Direction, GroupByQuery};
 use crate::group::GroupMerger;
-use crate::partial::GroupsPartial;
+use crate::partial::{GroupsPartial, Held};
 use crate::result::sort::{SortColumn, order_some, prepare};
 use crate::result::{QueryRows, ResultExtra, RowBatch};
 use crate::run::QueryContext;
@@ -18,12 +18,15 @@ use crate::run::QueryContext;
 pub(super) fn finalize(query: &GroupByQuery, groups: GroupsPartial, context: &QueryContext) -> Result<QueryRows> {
     let all = query.base.granularity == Granularity::All;
     let Some(subtotals) = &query.subtotals else {
+        // Groups and, for a while, the rows made of them.
+        let memory = rows_memory(query, &groups, context)?;
         let groups = with_summary_row(query, groups, all)?;
         let columns = columns_of(query, groups, all, context)?;
         let signature = columns.signature();
         let batch = ordered(query, columns, all)?.into_batch()?;
-        return Ok(QueryRows { signature, batches: vec![batch], extra: ResultExtra::None });
+        return Ok(QueryRows { signature, batches: vec![batch], extra: ResultExtra::None, memory });
     };
+    let memory = rows_memory(query, &groups, context)?;
     let mut batches: Vec<RowBatch> = Vec::new();
     let mut signature = Vec::new();
     for set in subtotals {
@@ -36,7 +39,23 @@ pub(super) fn finalize(query: &GroupByQuery, groups: GroupsPartial, context: &Qu
     if !query.limit_spec.columns.is_empty() || query.limit_spec.limit.is_some() || query.limit_spec.offset > 0 {
         batches = vec![limited(query, &signature, batches, all)?];
     }
-    Ok(QueryRows { signature, batches, extra: ResultExtra::None })
+    Ok(QueryRows { signature, batches, extra: ResultExtra::None, memory })
+}
+
+/// Counts the rows that groups become: as many as the limit lets through, for each of the subtotals, with what sorting takes.
+fn rows_memory(query: &GroupByQuery, groups: &GroupsPartial, context: &QueryContext) -> Result<Held> {
+    let sets = query.subtotals.as_ref().map_or(1, Vec::len).max(1) as u64;
+    let limit = query.limit_spec.limit.map_or(u64::MAX, |limit| limit.saturating_add(query.limit_spec.offset));
+    let rows = groups.rows as u64;
+    let bytes = (groups.memory_bytes() as u64).saturating_mul(sets);
+    let kept = bytes.checked_div(rows).unwrap_or(0) * rows.min(limit);
+    let bytes = kept.saturating_add(rows * 4);
+    Held::reserve(context.budget(), bytes).map_err(|error| {
+        DruidError::resource_limit(format!(
+            "Not enough memory for the rows of the answer, add a limit or narrow the query: {}",
+            error.message
+        ))
+    })
 }
 
 /// Without dimensions there is a row even for no input (`GroupingEngine.wrapSummaryRowIfNeeded`).

@@ -8,6 +8,7 @@ mod scan;
 mod timeseries;
 mod top_n;
 
+pub(crate) use prune::keep_needed;
 pub use prune::prune_for_transfer;
 
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub fn finalize(query: &NativeQuery, partial: Partial, context: &QueryContext) -
 }
 
 fn json_rows(results: Vec<Value>) -> QueryRows {
-    QueryRows { signature: Vec::new(), batches: Vec::new(), extra: ResultExtra::Json(results) }
+    QueryRows { signature: Vec::new(), batches: Vec::new(), extra: ResultExtra::Json(results), ..QueryRows::default() }
 }
 
 fn timestamp(millis: i64, as_long: bool) -> Value {

@@ -19,6 +19,14 @@ pub fn prune_for_transfer(query: &NativeQuery, partial: Partial, context: &Query
     }
 }
 
+/// Of complete groups, a part of all, those that can come into the answer; exact.
+pub(crate) fn keep_needed(query: &NativeQuery, groups: GroupsPartial, context: &QueryContext) -> Result<GroupsPartial> {
+    match query {
+        NativeQuery::GroupBy(q) => group_by_rows(q, groups, context),
+        _ => Ok(groups),
+    }
+}
+
 fn picked(groups: GroupsPartial, rows: &[u32]) -> GroupsPartial {
     let kept = groups.pick(rows);
     GroupsPartial { buckets: groups.buckets, ..kept }

@@ -35,7 +35,7 @@ pub(super) fn finalize(query: &ScanQuery, partial: ScanPartial, context: &QueryC
         kept_segments.push(segment);
         kept.push(slice(batch, start, end));
     }
-    Ok(QueryRows { signature, batches: kept, extra: ResultExtra::ScanSegments(kept_segments) })
+    Ok(QueryRows { signature, batches: kept, extra: ResultExtra::ScanSegments(kept_segments), ..QueryRows::default() })
 }
 
 fn slice(batch: RowBatch, start: usize, end: usize) -> RowBatch {

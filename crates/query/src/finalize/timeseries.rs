@@ -47,7 +47,7 @@ pub(super) fn finalize(query: &TimeseriesQuery, groups: GroupsPartial, context: 
     let specs = (query.aggregations.as_slice(), query.post_aggregations.as_slice());
     let columns = ResultColumns::new(keys, aggregates, rows, specs, settings.finalize()?, context);
     let extra = if grand_total { ResultExtra::GrandTotal } else { ResultExtra::None };
-    Ok(QueryRows { signature: columns.signature(), batches: vec![columns.into_batch()?], extra })
+    Ok(QueryRows { signature: columns.signature(), batches: vec![columns.into_batch()?], extra, ..QueryRows::default() })
 }
 
 /// Granularity `all`: one row at the first instant looked at; without any segment at the start of the query's interval.
@@ -60,7 +60,7 @@ fn one_bucket(query: &TimeseriesQuery, groups: GroupsPartial, skip_empty: bool) 
         rows => (groups.aggregates, rows),
     };
     let keys = vec![Vector::Long { values: vec![time; rows], nulls: None }];
-    Ok(GroupsPartial { keys, aggregates, rows, buckets: Vec::new() })
+    Ok(GroupsPartial { keys, aggregates, rows, ..GroupsPartial::default() })
 }
 
 /// Adds empty buckets for those that were looked at and have no rows.
@@ -77,7 +77,12 @@ fn filled(query: &TimeseriesQuery, groups: GroupsPartial, skip_empty: bool) -> R
     let mut merger = GroupMerger::new(1, &query.aggregations)?;
     let keys = vec![Vector::Long { values: missing, nulls: None }];
     merger.push(&groups)?;
-    merger.push(&GroupsPartial { keys, aggregates: empty_aggregates(&query.aggregations, rows)?, rows, buckets: Vec::new() })?;
+    merger.push(&GroupsPartial {
+        keys,
+        aggregates: empty_aggregates(&query.aggregations, rows)?,
+        rows,
+        ..GroupsPartial::default()
+    })?;
     merger.finish()
 }
 

@@ -20,7 +20,12 @@ pub(super) fn finalize(query: &TopNQuery, groups: GroupsPartial, context: &Query
     }
     let (chosen, columns, buckets) = choose(query, groups, query.threshold, context)?;
     let columns = columns.pick(&chosen);
-    Ok(QueryRows { signature: columns.signature(), batches: vec![columns.into_batch()?], extra: ResultExtra::Buckets(buckets) })
+    Ok(QueryRows {
+        signature: columns.signature(),
+        batches: vec![columns.into_batch()?],
+        extra: ResultExtra::Buckets(buckets),
+        ..QueryRows::default()
+    })
 }
 
 /// The first `threshold` rows of every bucket in order, with all columns and buckets.
@@ -30,7 +35,7 @@ pub(super) fn choose<'a>(
     threshold: u64,
     context: &'a QueryContext,
 ) -> Result<(Vec<u32>, ResultColumns<'a>, Vec<i64>)> {
-    let GroupsPartial { mut keys, aggregates, rows, buckets } = groups;
+    let GroupsPartial { mut keys, aggregates, rows, buckets, .. } = groups;
     let dimension = keys.pop().unwrap_or(Vector::Null { len: rows });
     let all = query.base.granularity == Granularity::All;
     let start = query.base.segments.intervals.first().map_or(0, |interval| interval.start);

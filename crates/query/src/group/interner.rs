@@ -216,6 +216,10 @@ impl Dictionary for BytesInterner {
     fn is_sorted(&self) -> bool {
         false
     }
+
+    fn memory_bytes(&self) -> usize {
+        BytesInterner::memory_bytes(self)
+    }
 }
 
 /// Distinct 64-bit patterns (of longs, floats or doubles), and null.

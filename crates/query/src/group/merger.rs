@@ -114,7 +114,7 @@ impl GroupMerger {
         let keys = self.keys.into_iter().zip(self.table.into_keys()).map(|(values, ids)| values.into_vector(ids)).collect();
         self.buckets.sort_unstable();
         self.buckets.dedup();
-        Ok(GroupsPartial { keys, aggregates, rows, buckets: self.buckets })
+        Ok(GroupsPartial { keys, aggregates, rows, buckets: self.buckets, ..GroupsPartial::default() })
     }
 }
 

@@ -5,6 +5,7 @@ mod interner;
 mod merger;
 mod partition;
 mod shared;
+mod spilled;
 mod table;
 
 pub(crate) use interner::{BytesInterner, NumberInterner};
@@ -12,4 +13,5 @@ pub(crate) use merger::{GroupMerger, double_bits, float_bits, number_vector};
 pub(crate) use partition::partition;
 pub use shared::SharedDictionaries;
 pub(crate) use shared::{CodeMap, SharedDictionary};
+pub(crate) use spilled::Spilled;
 pub(crate) use table::GroupTable;

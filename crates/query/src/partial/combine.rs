@@ -12,7 +12,12 @@ impl GroupsPartial {
     /// Only these groups. Buckets stay behind.
     pub(crate) fn pick(&self, rows: &[u32]) -> Self {
         let gather = |columns: &[Vector]| columns.iter().map(|column| column.gather(rows)).collect();
-        GroupsPartial { keys: gather(&self.keys), aggregates: gather(&self.aggregates), rows: rows.len(), buckets: Vec::new() }
+        GroupsPartial {
+            keys: gather(&self.keys),
+            aggregates: gather(&self.aggregates),
+            rows: rows.len(),
+            ..GroupsPartial::default()
+        }
     }
 
     /// Groups of partials that have no group in common.
@@ -28,22 +33,13 @@ impl GroupsPartial {
             keys: columns(&|part| &part.keys),
             aggregates: columns(&|part| &part.aggregates),
             rows,
-            buckets: Vec::new(),
+            ..GroupsPartial::default()
         }
     }
 
     /// About how many bytes it holds.
     pub fn memory_bytes(&self) -> usize {
-        let one = |column: &Vector| match column {
-            Vector::Long { values, .. } => values.len() * 9,
-            Vector::Double { values, .. } => values.len() * 9,
-            Vector::Float { values, .. } => values.len() * 5,
-            Vector::Codes { codes, .. } => codes.len() * 4,
-            Vector::String(values) => values.len() * 40,
-            Vector::Any { values, .. } => values.len() * 64,
-            Vector::Null { .. } => 0,
-        };
-        self.keys.iter().chain(&self.aggregates).map(one).sum()
+        self.keys.iter().chain(&self.aggregates).map(Vector::memory_bytes).sum()
     }
 }
 

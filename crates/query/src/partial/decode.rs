@@ -78,7 +78,7 @@ fn groups(input: &mut Input<'_>) -> Result<GroupsPartial> {
     if rows > 1 && keys.is_empty() {
         return Err(damaged());
     }
-    Ok(GroupsPartial { keys, aggregates, rows, buckets })
+    Ok(GroupsPartial { keys, aggregates, rows, buckets, ..GroupsPartial::default() })
 }
 
 fn scan(input: &mut Input<'_>) -> Result<ScanPartial> {

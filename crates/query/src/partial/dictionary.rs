@@ -40,4 +40,8 @@ impl Dictionary for TextDictionary {
     fn is_sorted(&self) -> bool {
         false
     }
+
+    fn memory_bytes(&self) -> usize {
+        self.text.len() + self.ends.len() * 8
+    }
 }

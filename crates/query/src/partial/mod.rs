@@ -7,6 +7,7 @@ mod decode;
 mod dictionary;
 pub mod druid;
 mod encode;
+mod held;
 mod wire;
 
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct GroupsPartial {
     /// Buckets that were looked at, also those without rows (timeseries and topN), ascending.
     /// For granularity `all` it is the first instant looked at.
     pub buckets: Vec<i64>,
+    /// What the process's budget counts for it.
+    pub memory: Held,
 }
 
 /// Rows of a scan: batches with their segment's id, not yet cut to offset and limit.
@@ -100,5 +103,6 @@ pub struct ColumnAnalysis {
 }
 
 pub(crate) use analysis::merge_analyses;
+pub use held::Held;
 pub use wire::FORMAT_VERSION;
 pub(crate) use wire::{encode_key, encode_value};

@@ -29,6 +29,8 @@ pub struct QueryRows {
     pub batches: Vec<RowBatch>,
     /// What the batches cannot tell, for the envelopes of some query types.
     pub extra: ResultExtra,
+    /// What the process's budget counts for the rows.
+    pub memory: crate::partial::Held,
 }
 
 /// Facts beside the rows that an envelope needs.
@@ -52,6 +54,11 @@ impl QueryRows {
     pub fn into_one_batch(self) -> (Vec<(Arc<str>, Option<ColumnType>)>, RowBatch) {
         let batch = concatenate(&self.signature, self.batches);
         (self.signature, batch)
+    }
+
+    /// About how many bytes the rows take.
+    pub fn memory_bytes(&self) -> u64 {
+        self.batches.iter().flat_map(|batch| &batch.columns).map(|column| column.memory_bytes() as u64).sum()
     }
 
     /// Number of rows over all batches.

@@ -275,7 +275,7 @@ impl<'a> Carried<'a> {
         };
         self.buckets.sort_unstable();
         self.buckets.dedup();
-        Ok(GroupsPartial { keys, aggregates, rows, buckets: self.buckets })
+        Ok(GroupsPartial { keys, aggregates, rows, buckets: self.buckets, ..GroupsPartial::default() })
     }
 }
 

@@ -9,6 +9,8 @@ use ovate_compute::EvalContext;
 
 use super::profile::{Profile, Stage, Timer};
 use crate::group::SharedDictionaries;
+use crate::partial::{GroupsPartial, Held};
+use crate::spill::{SPILL_SETTING, Spill};
 
 /// Shared by all threads of one query; cheap to clone.
 #[derive(Clone)]
@@ -25,13 +27,14 @@ pub struct QueryContext {
     pub dictionaries: Arc<SharedDictionaries>,
     /// Where the query's doings are counted, if its context asks for that.
     pub profile: Option<Arc<Profile>>,
+    spill: Option<Spill>,
 }
 
 impl QueryContext {
     /// No deadline, and 1 GiB for grouping.
     pub fn new(eval: EvalContext) -> Self {
         let (stop, dictionaries) = (Arc::default(), Arc::default());
-        QueryContext { eval, stop, deadline: None, budget: query_budget(1 << 30), dictionaries, profile: None }
+        QueryContext { eval, stop, deadline: None, budget: query_budget(1 << 30), dictionaries, profile: None, spill: None }
     }
 
     /// With this deadline.
@@ -68,6 +71,30 @@ impl QueryContext {
         self
     }
 
+    /// Allowed to put groups on disk.
+    pub fn with_spill(mut self, spill: Option<Spill>) -> Self {
+        self.spill = spill;
+        self
+    }
+
+    pub(crate) fn spill(&self) -> Option<&Spill> {
+        self.spill.as_ref()
+    }
+
+    /// Counts finished groups against the budget.
+    pub(crate) fn hold(&self, groups: &GroupsPartial) -> Result<Held> {
+        Held::reserve(&self.budget, groups.memory_bytes() as u64).map_err(|error| self.grouping_refused(error))
+    }
+
+    /// The error of grouping that does not fit, with what to do about it.
+    pub(crate) fn grouping_refused(&self, error: DruidError) -> DruidError {
+        let spilling = match self.spill {
+            None => format!("allow spilling by {SPILL_SETTING}, "),
+            Some(_) => String::new(),
+        };
+        DruidError::resource_limit(format!("Not enough memory for grouping, {spilling}or narrow the query: {}", error.message))
+    }
+
     /// What this query may hold.
     pub fn budget(&self) -> &Budget {
         &self.budget
@@ -86,7 +113,7 @@ impl QueryContext {
 
     /// A reservation that grows and gives everything back when dropped.
     pub(crate) fn reservation(&self) -> Reservation {
-        Reservation(self.budget.empty())
+        Reservation { taken: self.budget.empty(), may_spill: self.spill.is_some() }
     }
 }
 
@@ -95,14 +122,17 @@ fn query_budget(bytes: u64) -> Budget {
 }
 
 /// Bytes that one grouping holds.
-pub(crate) struct Reservation(ovate_base::Reservation);
+pub(crate) struct Reservation {
+    taken: ovate_base::Reservation,
+    may_spill: bool,
+}
 
 impl Reservation {
     /// Sets the size; over the budget it is Druid's resource limit error.
     pub fn set(&mut self, bytes: usize) -> Result<()> {
-        self.0.resize(bytes as u64).map_err(|e| {
-            let advice = "or narrow the query";
-            DruidError::resource_limit(format!("Not enough memory for grouping, {advice}: {}", e.message))
+        self.taken.resize(bytes as u64).map_err(|e| {
+            let spilling = if self.may_spill { String::new() } else { format!("allow spilling by {SPILL_SETTING}, ") };
+            DruidError::resource_limit(format!("Not enough memory for grouping, {spilling}or narrow the query: {}", e.message))
         })
     }
 }

@@ -54,6 +54,14 @@ impl Selection {
         Ok(Selection { source, ranges, bitmap, residual, time_check, ids: Vec::new(), kept: Vec::new() })
     }
 
+    /// Leaves out the rows outside of these.
+    pub fn restrict(&mut self, only: Range<u32>) {
+        for range in &mut self.ranges {
+            *range = range.start.max(only.start)..range.end.min(only.end);
+        }
+        self.ranges.retain(|range| range.start < range.end);
+    }
+
     /// How many rows of a range are selected, where that is known without reading columns.
     pub fn count_without_reading(&self, range: &Range<u32>) -> Option<u64> {
         match (&self.bitmap, &self.residual, &self.time_check) {

@@ -12,15 +12,18 @@ mod profile;
 mod scan;
 mod search;
 mod segment_ref;
+mod spilling;
 mod time_boundary;
 
 pub use context::QueryContext;
 pub(crate) use cursor::Selection;
 pub(crate) use grouped::GroupedPlan;
+pub(crate) use parallel::spill_all;
 pub use parallel::{run_each, run_segments};
 pub use profile::Profile;
 pub(crate) use profile::Stage;
 pub use segment_ref::{SegmentMeta, SegmentRef};
+pub(crate) use spilling::{is_short_of_memory, merge_spilled};
 
 use std::borrow::Cow;
 

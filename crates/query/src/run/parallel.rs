@@ -8,12 +8,13 @@ use ovate_base::{DruidError, Result};
 use parking_lot::Mutex;
 
 use super::carried::{Carried, numbers_for};
-use super::grouped::{GroupedPlan, run_once};
+use super::grouped::GroupedPlan;
+use super::spilling::{Waiting, is_short_of_memory, merge_spilled};
 use super::{QueryContext, SegmentRef, Stage, layered, run_layered};
 use crate::document::{Direction, NativeQuery};
-use crate::group::{GroupMerger, partition};
+use crate::group::{GroupMerger, Spilled, partition};
 use crate::merge::merge;
-use crate::partial::{GroupsPartial, Partial};
+use crate::partial::{GroupsPartial, Held, Partial};
 use crate::source::{Layers, push_filter_down};
 
 /// From this many groups in all partials on, merging is cut into parts.
@@ -102,7 +103,7 @@ fn first_rows(
 }
 
 /// Does `count` pieces of work on some threads; results in the order of the pieces. The first error ends it.
-fn on_threads<T: Send>(count: usize, threads: usize, work: &(dyn Fn(usize) -> Result<T> + Sync)) -> Result<Vec<T>> {
+pub(super) fn on_threads<T: Send>(count: usize, threads: usize, work: &(dyn Fn(usize) -> Result<T> + Sync)) -> Result<Vec<T>> {
     if threads <= 1 || count <= 1 {
         return (0..count).map(work).collect();
     }
@@ -144,9 +145,12 @@ fn run_grouped(
 ) -> Result<GroupsPartial> {
     let plan = GroupedPlan::of(query)?;
     match plan.without_repeats() {
-        None => run_plan(&plan, layers, segments, context, threads),
+        None => {
+            let keep = |groups: GroupsPartial| crate::finalize::keep_needed(query, groups, context);
+            run_plan(&plan, layers, segments, context, threads, &keep)
+        }
         Some((fewer, places)) => {
-            let groups = run_plan(&fewer, layers, segments, context, threads)?;
+            let groups = run_plan(&fewer, layers, segments, context, threads, &Ok)?;
             let aggregates = places.iter().map(|at| groups.aggregates[*at].clone()).collect();
             Ok(GroupsPartial { aggregates, ..groups })
         }
@@ -193,25 +197,26 @@ fn run_plan(
     segments: &[SegmentRef],
     context: &QueryContext,
     threads: usize,
+    keep: &(dyn Fn(GroupsPartial) -> Result<GroupsPartial> + Sync),
 ) -> Result<GroupsPartial> {
-    if segments.len() > 1
-        && layers.is_empty()
-        && let Some(groups) = run_carried(plan, segments, context, threads)?
-    {
-        return Ok(groups);
+    if segments.len() > 1 && layers.is_empty() {
+        match run_carried(plan, segments, context, threads) {
+            Ok(Some(groups)) => return Ok(groups),
+            Err(short) if context.spill().is_some() && is_short_of_memory(&short) => {}
+            other => drop(other?),
+        }
     }
     let rows: u64 = segments.iter().map(|segment| u64::from(segment.source.row_count())).sum();
     let may_leave_equal =
         segments.len() > 1 && rows <= LEFT_EQUAL_ROWS_MAX && rows.saturating_mul(128) < context.budget().limit_bytes();
     let pending = Mutex::new((Vec::new(), 0usize));
-    let mut ran = on_threads(segments.len(), threads, &|at| {
+    let waiting = Waiting::new(plan, context);
+    on_threads(segments.len(), threads, &|at| {
         let segment = layered(&segments[at], layers, context)?;
-        let (partial, may_repeat) = run_once(plan, &segment, context, may_leave_equal)?;
+        let Some((partial, may_repeat)) = waiting.run(&segment, may_leave_equal)? else { return Ok(()) };
         // Small partials are merged at once, so that thousands of segments do not pile up.
         if partial.rows * 8 > PARTITIONED_FROM {
-            let mut reservation = context.reservation();
-            reservation.set(partial.memory_bytes())?;
-            return Ok(Some((partial, may_repeat, reservation)));
+            return waiting.add(partial, may_repeat);
         }
         let mut small = pending.lock();
         small.1 += partial.rows;
@@ -222,47 +227,79 @@ fn run_plan(
             small.1 = merged.rows;
             small.0.push(merged);
         }
-        Ok(None)
+        Ok(())
     })?;
     let (small, _) = pending.into_inner();
-    let mut partials: Vec<GroupsPartial> = Vec::new();
-    let mut may_repeat = false;
-    let mut reservations = Vec::new();
-    for (partial, repeats, reservation) in ran.drain(..).flatten() {
-        may_repeat |= repeats;
-        partials.push(partial);
-        reservations.push(reservation);
-    }
     if !small.is_empty() {
-        partials.push(sequential(plan, &small, context)?);
+        waiting.add(sequential(plan, &small, context)?, false)?;
     }
+    let (ran, spilled) = waiting.finish()?;
+    if let Some(spilled) = spilled {
+        return merge_spilled(plan, spilled, context, threads, keep);
+    }
+    let may_repeat = ran.iter().any(|(_, repeats)| *repeats);
+    let mut partials: Vec<GroupsPartial> = ran.into_iter().map(|(partial, _)| partial).collect();
+    match merge_held(plan, &mut partials, may_repeat, context, threads) {
+        Err(short) if context.spill().is_some() && is_short_of_memory(&short) && !partials.is_empty() => {
+            let spilled = spill_all(partials, context)?;
+            merge_spilled(plan, spilled, context, threads, keep)
+        }
+        other => other,
+    }
+}
+
+/// Puts groups on disk, giving their memory back one by one.
+pub(crate) fn spill_all(partials: Vec<GroupsPartial>, context: &QueryContext) -> Result<Spilled> {
+    let spill = context.spill().ok_or_else(|| DruidError::defensive("spilling is not allowed"))?;
+    let spilled = Spilled::create(spill)?;
+    partials.into_iter().try_for_each(|partial| spilled.write(&partial))?;
+    if let Some(profile) = &context.profile {
+        profile.spilled(spilled.bytes());
+    }
+    Ok(spilled)
+}
+
+/// Merges groups in memory; where there is not enough of it they stay as they were.
+fn merge_held(
+    plan: &GroupedPlan<'_>,
+    partials: &mut Vec<GroupsPartial>,
+    may_repeat: bool,
+    context: &QueryContext,
+    threads: usize,
+) -> Result<GroupsPartial> {
     if partials.len() == 1 && !may_repeat {
         return Ok(partials.remove(0));
     }
     let rows: usize = partials.iter().map(|partial| partial.rows).sum();
     if rows < PARTITIONED_FROM {
-        return sequential(plan, &partials, context);
+        return sequential(plan, partials, context);
     }
     let parts = rows.div_ceil(PART_ROWS).next_power_of_two().min(256);
     let cut = on_threads(partials.len(), threads, &|at| Ok(partition(&partials[at], parts, &context.dictionaries)))?;
     if cut.iter().any(Option::is_none) {
-        return sequential(plan, &partials, context);
+        return sequential(plan, partials, context);
     }
     let cut: Vec<Vec<Vec<u32>>> = cut.into_iter().flatten().collect();
     let merged = on_threads(parts, threads, &|part| {
         context.check()?;
         let mut merger = GroupMerger::of_part(plan.key_count(), &plan.aggregations)?.with_dictionaries(&context.dictionaries);
+        let mut reservation = context.reservation();
         for (partial, rows) in partials.iter().zip(&cut) {
             merger.push(&partial.pick(&rows[part]))?;
+            reservation.set(merger.memory_bytes())?;
         }
-        merger.finish()
+        let mut groups = merger.finish()?;
+        groups.memory = context.hold(&groups)?;
+        Ok(groups)
     })?;
     drop(cut);
     let mut buckets: Vec<i64> = partials.iter().flat_map(|partial| partial.buckets.iter().copied()).collect();
     buckets.sort_unstable();
     buckets.dedup();
-    drop(partials);
-    Ok(GroupsPartial { buckets, ..GroupsPartial::concatenate(merged) })
+    partials.clear();
+    let bytes: usize = merged.iter().map(GroupsPartial::memory_bytes).sum();
+    let memory = Held::reserve(context.budget(), bytes as u64).map_err(|error| context.grouping_refused(error))?;
+    Ok(GroupsPartial { buckets, memory, ..GroupsPartial::concatenate(merged) })
 }
 
 fn sequential(plan: &GroupedPlan<'_>, partials: &[GroupsPartial], context: &QueryContext) -> Result<GroupsPartial> {
@@ -273,5 +310,8 @@ fn sequential(plan: &GroupedPlan<'_>, partials: &[GroupsPartial], context: &Quer
         merger.push(partial)?;
         reservation.set(merger.memory_bytes())?;
     }
-    merger.finish()
+    let mut groups = merger.finish()?;
+    drop(reservation);
+    groups.memory = context.hold(&groups)?;
+    Ok(groups)
 }

@@ -16,6 +16,7 @@ pub struct Profile {
     groups: AtomicU64,
     /// Segments over which threads took their groups along instead of merging results.
     segments_carried: AtomicU64,
+    spilled_bytes: AtomicU64,
     select_us: AtomicU64,
     run_us: AtomicU64,
     merge_us: AtomicU64,
@@ -54,6 +55,11 @@ impl Profile {
         add(&self.segments_carried, segments);
     }
 
+    /// Bytes of groups that waited on disk.
+    pub(crate) fn spilled(&self, bytes: u64) {
+        add(&self.spilled_bytes, bytes);
+    }
+
     pub(crate) fn grouped(&self, groups: u64) {
         add(&self.groups, groups);
     }
@@ -79,6 +85,7 @@ impl Profile {
             "filtersByIndex": get(&self.filters_by_index),
             "filtersByRow": get(&self.filters_by_row),
             "groups": get(&self.groups),
+            "spilledBytes": get(&self.spilled_bytes),
             "microseconds": {
                 "select": get(&self.select_us),
                 "run": get(&self.run_us),

@@ -276,7 +276,7 @@ fn errors_name_what_is_wrong() {
     refused(
         json!({"queryType": "select"}),
         expect![[
-            r#"unknown query type [select], known types are ["timeseries", "topN", "groupBy", "scan", "search", "timeBoundary", "segmentMetadata", "dataSourceMetadata"]"#
+            r#"unknown query type [select], known types are ["timeseries", "topN", "groupBy", "scan", "search", "timeBoundary", "segmentMetadata", "dataSourceMetadata", "windowOperator", "union"]"#
         ]],
     );
     refused(json!({"dataSource": "t"}), expect!["query must have a field [queryType]"]);

@@ -3,5 +3,6 @@
 mod facts;
 mod laws;
 mod sources;
+mod spill;
 mod support;
 mod written;

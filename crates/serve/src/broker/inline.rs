@@ -149,6 +149,18 @@ impl Broker {
         Ok(DataSource::Inline(inline_rows(&rows)))
     }
 
+    /// `maxSubqueryBytes` of the query, or of the server.
+    fn subquery_bytes_max(&self, outer: &NativeQuery) -> Result<Option<u64>> {
+        match outer.context().get("maxSubqueryBytes").and_then(|value| value.as_str()) {
+            Some("disabled") => Ok(None),
+            Some("auto") => Ok(Some(self.settings.budget.limit_bytes() / 10)),
+            _ => match outer.context().long("maxSubqueryBytes")? {
+                Some(bytes) => Ok(Some(bytes.max(0).unsigned_abs())),
+                None => Ok(self.settings.subquery_bytes_max),
+            },
+        }
+    }
+
     async fn subquery(&self, mut query: NativeQuery, outer: &NativeQuery, context: &QueryContext) -> Result<QueryRows> {
         for name in ["queryId", "sqlQueryId"] {
             if let Some(id) = outer.context().get(name) {
@@ -159,7 +171,15 @@ impl Broker {
             Some(limit) => usize::try_from(limit).unwrap_or(0),
             None => self.settings.subquery_rows_max,
         };
+        let bytes_max = self.subquery_bytes_max(outer)?;
         let rows = self.execute(query, context.clone()).await?;
+        let bytes = rows.memory_bytes();
+        if let Some(max) = bytes_max.filter(|max| bytes > *max) {
+            return Err(DruidError::resource_limit(format!(
+                "Subquery results take {bytes} bytes, beyond maximum[{max}] bytes; try setting the [maxSubqueryBytes] in the query \
+                 context or druid.server.http.maxSubqueryBytes"
+            )));
+        }
         if rows.row_count() > limit {
             return Err(DruidError::resource_limit(format!(
                 "Subquery generated results beyond maximum[{limit}] rows; try setting the [maxSubqueryRows] in the query context \

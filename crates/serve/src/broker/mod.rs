@@ -42,6 +42,7 @@ use crate::cache::QueryCache;
 use crate::clock::now_ms;
 use crate::lookup::LookupStore;
 use crate::running::RunningQueries;
+use crate::spill::SpillSettings;
 
 /// Limits of a broker.
 #[derive(Debug, Clone)]
@@ -60,6 +61,10 @@ pub struct BrokerSettings {
     pub selection: Selection,
     /// `druid.server.http.numThreads`.
     pub requests_max: usize,
+    /// `druid.server.http.maxSubqueryBytes`: what the rows of an inner query may take; `None` where only rows are counted.
+    pub subquery_bytes_max: Option<u64>,
+    /// What queries may put on disk.
+    pub spill: SpillSettings,
     /// Threads for work on tables in memory.
     pub threads: usize,
 }
@@ -126,6 +131,7 @@ impl Broker {
         let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms));
         let eval = EvalContext { lookups: self.lookups.snapshot(), now_ms: now_ms() };
         let mut context = QueryContext::new(eval).with_deadline(deadline).with_budget(self.settings.budget.clone());
+        context = context.with_spill(self.settings.spill.of_query(query.context())?);
         context.stop = registration.stop.clone();
         context.profile = query.context().profile()?.then(|| registration.profile.clone());
         let work = self.execute(query, context);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use ovate_base::{Category, DruidError, Interval, Persona, Reservation, Result, SegmentDescriptor, SegmentId};
+use ovate_query::partial::Held;
 use ovate_query::{NativeQuery, Partial, QueryContext};
 use parking_lot::Mutex;
 use tracing::info;
@@ -198,8 +199,13 @@ impl Broker {
         };
         let mut gathered = Gathered::default();
         match answer {
-            Ok(Answer { partial, missing, bytes }) => {
-                self.account(call, bytes, &mut gathered)?;
+            Ok(Answer { mut partial, missing, bytes }) => {
+                let taken = self.account(call, bytes)?;
+                match (&mut partial, taken) {
+                    // Given back as soon as the groups are merged or on disk.
+                    (Some(Partial::Groups(groups)), Some(taken)) => groups.memory = Held::of(taken),
+                    (_, taken) => gathered.reservations.extend(taken),
+                }
                 gathered.partials.extend(partial);
                 pieces.retain(|piece| missing.contains(&piece_descriptor(piece)));
             }
@@ -222,7 +228,7 @@ impl Broker {
     }
 
     /// Counts an answer against the query's limit and the process's memory.
-    fn account(&self, call: &Call<'_>, bytes: u64, gathered: &mut Gathered) -> Result<()> {
+    fn account(&self, call: &Call<'_>, bytes: u64) -> Result<Option<Reservation>> {
         let mut total = call.gathered_bytes.lock();
         *total = total.saturating_add(bytes);
         if *total > call.gathered_bytes_max {
@@ -232,10 +238,10 @@ impl Broker {
                 call.gathered_bytes_max
             )));
         }
-        if bytes > 0 {
-            gathered.reservations.push(call.context.budget().reserve(bytes)?);
+        if bytes == 0 {
+            return Ok(None);
         }
-        Ok(())
+        call.context.budget().reserve(bytes).map(Some)
     }
 
     /// Spreads pieces over servers that were not tried for them; beside the shares, pieces that have no such server.

@@ -72,6 +72,7 @@ pub fn historical(segments: Arc<ServedSegments>, dir: &Path) -> Router {
         loader,
         lookups: Arc::default(),
         budget: Budget::new("druid.ovate.memory", 1 << 30),
+        spill: ovate_serve::spill::SpillSettings::off(),
         running: Arc::default(),
     })
 }

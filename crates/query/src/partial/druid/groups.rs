@@ -104,7 +104,13 @@ impl Builder {
         let mut vectors: Vec<Vector> =
             self.columns.into_iter().map(|column| Vector::from_values(&column.kind, column.values)).collect();
         let aggregates = vectors.split_off(self.dimensions);
-        GroupsPartial { keys: times.into_iter().chain(vectors).collect(), aggregates, rows: self.rows, buckets }
+        GroupsPartial {
+            keys: times.into_iter().chain(vectors).collect(),
+            aggregates,
+            rows: self.rows,
+            buckets,
+            ..GroupsPartial::default()
+        }
     }
 }
 

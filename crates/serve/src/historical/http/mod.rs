@@ -12,14 +12,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use ovate_base::Budget;
+use ovate_base::{Budget, Result};
 use ovate_compute::EvalContext;
-use ovate_query::QueryContext;
+use ovate_query::{NativeQuery, QueryContext};
 use serde_json::{Value, json};
 
 use super::{Historical, SegmentLoader};
 use crate::lookup::LookupStore;
 use crate::running::{Registration, RunningQueries};
+use crate::spill::SpillSettings;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct HistoricalState {
     pub lookups: Arc<LookupStore>,
     /// What all queries of this process may hold together.
     pub budget: Budget,
+    /// What queries may put on disk.
+    pub spill: SpillSettings,
     /// Queries of other servers, to be cancelled.
     pub running: Arc<RunningQueries>,
 }
@@ -51,12 +54,19 @@ pub fn routes(state: HistoricalState) -> Router {
 
 impl HistoricalState {
     /// The surroundings of one query of another server; it stops when the registration goes.
-    fn context(&self, registration: &Registration<'_>, timeout_ms: u64, now_ms: i64) -> QueryContext {
+    fn context(
+        &self,
+        registration: &Registration<'_>,
+        timeout_ms: u64,
+        now_ms: i64,
+        query: &NativeQuery,
+    ) -> Result<QueryContext> {
         let deadline = (timeout_ms > 0).then(|| Instant::now() + Duration::from_millis(timeout_ms));
         let eval = EvalContext { lookups: self.lookups.snapshot(), now_ms };
-        let mut context = QueryContext::new(eval).with_deadline(deadline).with_budget(self.budget.clone());
+        let spill = self.spill.of_query(query.context())?;
+        let mut context = QueryContext::new(eval).with_deadline(deadline).with_budget(self.budget.clone()).with_spill(spill);
         context.stop = registration.stop.clone();
-        context
+        Ok(context)
     }
 }
 

@@ -46,7 +46,7 @@ async fn answer(state: &HistoricalState, document: &Value, format: ovate_query::
     let id = query.context().query_id().map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
     let registration = state.running.register(&id);
     let timeout_ms = query.context().timeout_ms()?.unwrap_or(0);
-    let context = state.context(&registration, timeout_ms, crate::clock::now_ms());
+    let context = state.context(&registration, timeout_ms, crate::clock::now_ms(), &query)?;
     let query = Arc::new(query);
     let id_header = (HeaderName::from_static(QUERY_ID_HEADER), id);
     let headers = |missing: &[SegmentDescriptor]| {

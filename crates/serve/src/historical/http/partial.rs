@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use ovate_base::Result;
+use bytes::Bytes;
+use ovate_base::{DruidError, Reservation, Result};
 use ovate_net::{ApiResult, JsonBody};
-use ovate_query::{NativeQuery, SegmentDescriptor};
+use ovate_query::{NativeQuery, Partial, SegmentDescriptor};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,11 +29,34 @@ pub(super) async fn query(
     let segments = request.segments.iter().map(SegmentDescriptor::from_json).collect::<Result<Vec<_>, _>>()?;
     // The registration ends with the request, also when the Broker hangs up; the work stops with it.
     let registration = state.running.register(query.context().query_id().unwrap_or_default());
-    let context = state.context(&registration, request.timeout_ms, request.now_ms);
+    let context = state.context(&registration, request.timeout_ms, request.now_ms, &query)?;
     let answer = state.historical.run(query, &request.table, segments.clone(), &context).await?;
-    let encoded = tokio::task::spawn_blocking(move || encode_answer(&segments, answer));
-    let body = encoded.await.map_err(|e| ovate_base::DruidError::runtime(format!("writing the result failed: {e}")))??;
+    let budget = context.budget().clone();
+    let encoded = tokio::task::spawn_blocking(move || {
+        let about = answer.partial.as_ref().map_or(0, |partial| match partial {
+            Partial::Groups(groups) => groups.memory_bytes() as u64,
+            _ => 0,
+        });
+        let mut taken = budget.reserve(about)?;
+        let bytes = encode_answer(&segments, answer)?;
+        taken.resize(bytes.len() as u64)?;
+        // Counted until the last of it is sent.
+        Ok::<_, DruidError>(Bytes::from_owner(Counted { bytes, _taken: taken }))
+    });
+    let body = encoded.await.map_err(|e| DruidError::runtime(format!("writing the result failed: {e}")))??;
     Ok(([("content-type", PARTIAL_MEDIA_TYPE)], body).into_response())
+}
+
+/// An answer's bytes, with what the budget counts for them.
+struct Counted {
+    bytes: Vec<u8>,
+    _taken: Reservation,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 #[derive(Deserialize)]
