@@ -114,6 +114,26 @@ impl Granularity {
         }
     }
 
+    /// True when every bucket of `other` is certainly made of whole buckets of `self`; false also where that is not known.
+    pub fn nests_in(&self, other: &Granularity) -> bool {
+        if self == other || *self == Granularity::None || *other == Granularity::All {
+            return true;
+        }
+        const DAY_MS: i64 = 86_400_000;
+        let Some((length, origin)) = self.fixed_length() else { return false };
+        match other.fixed_length() {
+            Some((longer, from)) => longer % length == 0 && from.wrapping_sub(origin) % length == 0,
+            // Calendar periods in UTC begin at midnight.
+            None => match other {
+                Granularity::Period(period) => {
+                    let plain = *period.zone() == crate::time::Zone::UTC && period.origin().is_none();
+                    plain && DAY_MS % length == 0 && origin % length == 0
+                }
+                _ => false,
+            },
+        }
+    }
+
     /// True when every bucket of `self` is made of whole buckets of `other`, judged around 2024: used to choose
     /// between granularities, as `Granularity.IS_FINER_THAN` is.
     pub fn is_finer_than(&self, other: &Granularity) -> bool {

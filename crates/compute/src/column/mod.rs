@@ -191,6 +191,19 @@ pub trait ColumnReader: Send {
     fn values(&mut self, rows: Rows<'_>) -> Result<&[Value]>;
 }
 
+/// What is known of a projection before it is opened (`AggregateProjectionMetadata.Schema`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Projection {
+    pub name: String,
+    pub row_count: u32,
+    /// The grouping column that is its time; `None`: it is not grouped by time.
+    pub time_column: Option<String>,
+    pub filter: Option<serde_json::Value>,
+    pub virtual_columns: Vec<serde_json::Value>,
+    pub grouping_columns: Vec<String>,
+    pub aggregators: Vec<serde_json::Value>,
+}
+
 /// A table of rows with columns: a segment, an in-memory index, an inline table, or one of these with virtual columns.
 pub trait ColumnSource: Send + Sync {
     fn row_count(&self) -> u32;
@@ -209,6 +222,14 @@ pub trait ColumnSource: Send + Sync {
     /// or by taking a part.
     fn time_step(&self, _column: &str) -> Option<Granularity> {
         None
+    }
+    /// Rows of this source that are kept grouped and aggregated besides.
+    fn projections(&self) -> Vec<Projection> {
+        Vec::new()
+    }
+    /// The rows of a projection: its grouping columns and aggregators as columns, and `__time`.
+    fn projection(&self, _name: &str) -> Result<Option<Arc<dyn ColumnSource>>> {
+        Ok(None)
     }
     /// The interval that the rows' timestamps lie in.
     fn interval(&self) -> Interval;

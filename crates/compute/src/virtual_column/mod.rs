@@ -165,11 +165,9 @@ impl VirtualColumnSpec {
 }
 
 fn nested_field(doc: &Doc<'_>) -> Result<VirtualColumnSpec> {
-    if doc.boolean("useJqSyntax", false)? {
-        return Err(DruidError::unsupported("virtual column [nested-field] with useJqSyntax"));
-    }
     let path = match (doc.get("pathParts"), doc.optional_text("path")?) {
         (Some(_), _) => doc.list("pathParts")?.iter().map(PathPart::from_json).collect::<Result<_>>()?,
+        (None, Some(path)) if doc.boolean("useJqSyntax", false)? => PathPart::parse_jq_path(&path)?,
         (None, Some(path)) => PathPart::parse_json_path(&path)?,
         (None, None) => return Err(DruidError::invalid_input("virtual column [nested-field] needs [path] or [pathParts]")),
     };
@@ -201,6 +199,55 @@ impl PathPart {
             PathPart::Field(field) => json!({"type": "field", "field": field}),
             PathPart::Element(index) => json!({"type": "arrayElement", "index": index}),
         }
+    }
+
+    /// Reads Druid's subset of jq's paths: `.`, `.name`, `."name"`, `.["name"]`, `[n]`, each with a `?` behind it that changes nothing
+    /// (`NestedPathFinder.parseJqPath`).
+    pub fn parse_jq_path(path: &str) -> Result<Vec<PathPart>> {
+        let bad = |why: &str| DruidError::invalid_input(format!("jq path [{path}] is invalid, {why}"));
+        if !path.starts_with('.') {
+            return Err(bad("it must start with '.'"));
+        }
+        let (mut rest, mut parts) = (path, Vec::new());
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix('?') {
+                if parts.is_empty() {
+                    return Err(bad("'?' must follow a part"));
+                }
+                rest = after;
+                continue;
+            }
+            let dotted = rest.strip_prefix('.');
+            let after = dotted.unwrap_or(rest);
+            if let Some(inner) = after.strip_prefix('[') {
+                let end = match inner.strip_prefix('"') {
+                    Some(quoted) => quoted.find("\"]").map(|at| at + 2),
+                    None => inner.find(']'),
+                };
+                let end = end.ok_or_else(|| bad("unterminated ["))?;
+                let text = &inner[..end];
+                match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+                    Some(name) => parts.push(PathPart::Field(name.to_owned())),
+                    None => parts.push(PathPart::Element(text.parse().map_err(|_| bad("an index must be a number"))?)),
+                }
+                rest = &inner[end + 1..];
+            } else if dotted.is_none() {
+                return Err(bad("expected '.' or '['"));
+            } else if let Some(quoted) = after.strip_prefix('"') {
+                let end = quoted.find('"').ok_or_else(|| bad("unterminated quote"))?;
+                parts.push(PathPart::Field(quoted[..end].to_owned()));
+                rest = &quoted[end + 1..];
+            } else {
+                let end = after.find(['.', '[', '?']).unwrap_or(after.len());
+                if end > 0 {
+                    parts.push(PathPart::Field(after[..end].to_owned()));
+                } else if !after.is_empty() || !parts.is_empty() {
+                    return Err(bad("found a '.' that names nothing"));
+                }
+                rest = &after[end..];
+            }
+        }
+        Ok(parts)
     }
 
     /// Reads Druid's subset of JSONPath: `$`, `.name`, `['name']`, `[n]` (`NestedPathFinder.parseJsonPath`).

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::{VirtualColumnSpec, with_virtual_columns};
+use super::{PathPart, VirtualColumnSpec, with_virtual_columns};
 use crate::column::{ColumnSource, MemoryTable, Rows};
 use crate::context::EvalContext;
 use crate::types::ColumnType;
@@ -93,4 +93,20 @@ fn virtual_columns_read_each_other() {
     let column = source.column("w").unwrap().unwrap();
     assert!(column.capabilities().bitmaps);
     assert_eq!(column.reader().unwrap().values(Rows::Range(0..1)).unwrap(), [Value::from("A!?")]);
+}
+
+#[test]
+fn jq_paths_name_fields_and_elements() {
+    let field = |name: &str| PathPart::Field(name.to_owned());
+    let parse = |path: &str| PathPart::parse_jq_path(path).map_err(|e| e.message);
+    assert_eq!(parse("."), Ok(vec![]));
+    assert_eq!(parse(".x.y[1]"), Ok(vec![field("x"), field("y"), PathPart::Element(1)]));
+    assert_eq!(parse(".\"a b\".c?[-1]?"), Ok(vec![field("a b"), field("c"), PathPart::Element(-1)]));
+    assert_eq!(parse(".[\"a.b\"].[0]"), Ok(vec![field("a.b"), PathPart::Element(0)]));
+    for bad in ["", "x", ".x..y", ".x[", ".x[y]", ".\"x", "?", ".x y["] {
+        assert!(parse(bad).is_err() || bad == ".x y", "{bad}");
+    }
+    let document = json!({"type": "nested-field", "columnName": "j", "outputName": "v", "expectedType": "STRING",
+        "path": ".p", "useJqSyntax": true});
+    check(document, json!(["1", "2", null, null]), false);
 }

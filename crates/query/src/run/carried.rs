@@ -11,6 +11,7 @@ use ovate_compute::{Aggregator, ColumnSource, ColumnType, DimensionSpec, Groups,
 use super::context::Reservation;
 use super::cursor::Selection;
 use super::grouped::{GroupedPlan, listed_buckets};
+use super::projected::may_project;
 use super::{QueryContext, SegmentRef};
 use crate::group::{CodeMap, SharedDictionary};
 use crate::partial::GroupsPartial;
@@ -35,7 +36,7 @@ pub(super) enum Numbers {
 
 /// How the plan can be carried along over these segments; `None` where it cannot.
 pub(super) fn numbers_for(plan: &GroupedPlan<'_>, segments: &[SegmentRef], context: &QueryContext) -> Result<Option<Numbers>> {
-    if plan.base.granularity != Granularity::All || plan.counts_only() {
+    if plan.base.granularity != Granularity::All || plan.counts_only() || may_project(&plan.base.context, segments)? {
         return Ok(None);
     }
     let mut group_bytes = 0;

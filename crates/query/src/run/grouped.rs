@@ -14,6 +14,7 @@ use ovate_compute::{Aggregator, Groups, Rows, TIME_COLUMN, Vector};
 use super::context::Reservation;
 use super::cursor::{Selection, TimeRows};
 use super::keys::SegmentKey;
+use super::projected::choose;
 use super::{QueryContext, SegmentRef};
 use crate::document::{DataSource, GroupByQuery, NativeQuery, QueryBase};
 use crate::group::{GroupMerger, GroupTable};
@@ -126,6 +127,32 @@ pub(super) fn run(query: &NativeQuery, segment: &SegmentRef, context: &QueryCont
 /// Runs over one segment. With true, the same key may come out more than once; `may_leave_equal` says that this is welcome
 /// where it saves time. `only`: of these rows; those of other pieces of the segment may have the same keys.
 pub(super) fn run_once(
+    plan: &GroupedPlan<'_>,
+    segment: &SegmentRef,
+    context: &QueryContext,
+    may_leave_equal: bool,
+    only: Option<Range<u32>>,
+) -> Result<(GroupsPartial, bool)> {
+    if only.is_none()
+        && let Some(projected) = choose(plan, segment, context)?
+    {
+        if let Some(profile) = &context.profile {
+            profile.projected(&projected.name);
+        }
+        let own = GroupedPlan { base: &projected.base, aggregations: Cow::Owned(projected.aggregations), ..*plan };
+        let (partial, may_repeat) = run_rows(&own, &projected.segment, context, may_leave_equal, None)?;
+        if !plan.lists_buckets {
+            return Ok((partial, may_repeat));
+        }
+        // Those of the segment's own rows: times of a projection are rounded.
+        let rows = Selection::over(segment.source.clone(), None, &segment.intervals, &context.clone().with_profile(None))?;
+        return Ok((GroupsPartial { buckets: listed_buckets(plan, segment, &rows)?, ..partial }, may_repeat));
+    }
+    run_rows(plan, segment, context, may_leave_equal, only)
+}
+
+/// Runs over the rows themselves.
+fn run_rows(
     plan: &GroupedPlan<'_>,
     segment: &SegmentRef,
     context: &QueryContext,

@@ -9,6 +9,7 @@ mod keys;
 mod metadata;
 mod parallel;
 mod profile;
+mod projected;
 mod scan;
 mod search;
 mod segment_ref;

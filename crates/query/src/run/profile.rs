@@ -1,8 +1,10 @@
 //! What a query did: counted by all its threads where its context asks for it (`profile: true`), told in a header.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// Counters of one query.
@@ -17,6 +19,8 @@ pub struct Profile {
     /// Segments over which threads took their groups along instead of merging results.
     segments_carried: AtomicU64,
     spilled_bytes: AtomicU64,
+    /// Segments in whose place a projection was read, by its name.
+    projections: Mutex<BTreeMap<String, u64>>,
     select_us: AtomicU64,
     run_us: AtomicU64,
     merge_us: AtomicU64,
@@ -55,6 +59,11 @@ impl Profile {
         add(&self.segments_carried, segments);
     }
 
+    /// A projection was read in a segment's place.
+    pub(crate) fn projected(&self, name: &str) {
+        *self.projections.lock().entry(name.to_owned()).or_default() += 1;
+    }
+
     /// Bytes of groups that waited on disk.
     pub(crate) fn spilled(&self, bytes: u64) {
         add(&self.spilled_bytes, bytes);
@@ -84,6 +93,7 @@ impl Profile {
             "rowsSelected": get(&self.rows_selected),
             "filtersByIndex": get(&self.filters_by_index),
             "filtersByRow": get(&self.filters_by_row),
+            "segmentsByProjection": *self.projections.lock(),
             "groups": get(&self.groups),
             "spilledBytes": get(&self.spilled_bytes),
             "microseconds": {

@@ -2,6 +2,7 @@
 
 mod facts;
 mod laws;
+mod projections;
 mod sources;
 mod spill;
 mod support;

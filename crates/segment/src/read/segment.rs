@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ovate_base::{Interval, Result};
 use ovate_compute::ColumnType;
-use ovate_compute::column::{Column, ColumnCapabilities, ColumnSource};
+use ovate_compute::column::{Column, ColumnCapabilities, ColumnSource, Projection};
 use ovate_compute::virtual_column::PathPart;
 use parking_lot::RwLock;
 use serde_json::Value as Json;
@@ -395,6 +395,23 @@ impl ColumnSource for Segment {
 
     fn column(&self, name: &str) -> Result<Option<Arc<dyn Column>>> {
         Ok(self.0.checked(name)?.map(|opened| opened.column))
+    }
+
+    fn projections(&self) -> Vec<Projection> {
+        let one = |schema: ProjectionSchema| Projection {
+            name: schema.name,
+            row_count: schema.row_count,
+            time_column: schema.time_column,
+            filter: schema.filter,
+            virtual_columns: schema.virtual_columns,
+            grouping_columns: schema.grouping_columns,
+            aggregators: schema.aggregators,
+        };
+        Segment::projections(self).into_iter().map(one).collect()
+    }
+
+    fn projection(&self, name: &str) -> Result<Option<Arc<dyn ColumnSource>>> {
+        Ok(Segment::projection(self, name)?.map(|segment| Arc::new(segment) as Arc<dyn ColumnSource>))
     }
 
     fn nested_field(&self, column: &str, path: &[PathPart]) -> Result<Option<Arc<dyn Column>>> {
