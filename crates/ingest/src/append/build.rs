@@ -15,7 +15,9 @@ use ovate_store::deep::DeepStorage;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+use super::projection::add_projections;
 use super::sink::Part;
+use crate::spec::ProjectionSpec;
 use crate::task::StopFlag;
 
 /// A segment to be made.
@@ -47,6 +49,8 @@ pub struct Builder<'a> {
     /// `lastCompactionState` of the segments (`storeCompactionState` of the context).
     pub compaction_state: Option<Value>,
     pub stop: &'a StopFlag,
+    pub projections: &'a [ProjectionSpec],
+    pub now_ms: i64,
 }
 
 /// Makes and pushes all segments; the first error stops the others.
@@ -86,7 +90,7 @@ pub fn build_segments(plans: Vec<SegmentPlan>, builder: &Builder<'_>) -> Result<
 fn build(plan: SegmentPlan, builder: &Builder<'_>, dir: &Path) -> Result<Built> {
     let mut parts = plan.parts;
     // A part that is alone on disk is the segment.
-    let (dir, report) = match (parts.pop(), parts.is_empty()) {
+    let (dir, mut report) = match (parts.pop(), parts.is_empty()) {
         (Some(Part::Disk { dir, report }), true) => (dir, report),
         (last, _) => {
             parts.extend(last);
@@ -94,9 +98,15 @@ fn build(plan: SegmentPlan, builder: &Builder<'_>, dir: &Path) -> Result<Built> 
             (dir.to_owned(), write(parts, builder.schema, builder.spec, dir)?)
         }
     };
+    if !builder.projections.is_empty() {
+        report.size_bytes = add_projections(&dir, builder.projections, builder.spec, builder.now_ms)?;
+    }
     let id = SegmentId::new(plan.data_source, plan.interval, plan.version, plan.shard_spec.partition_num());
     let mut segment = DataSegment::new(id, plan.shard_spec);
     segment.last_compaction_state = builder.compaction_state.clone();
+    if !builder.projections.is_empty() {
+        segment.projections = Some(builder.projections.iter().map(|projection| projection.name.clone()).collect());
+    }
     segment.dimensions = report.dimensions;
     segment.metrics = report.metrics;
     segment.total_rows = Some(report.row_count as i64);

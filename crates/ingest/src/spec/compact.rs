@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::dimensions::DimensionsSpec;
 use super::fields::Fields;
+use super::projection::ProjectionSpec;
 use super::tuning::TuningConfig;
 
 /// Checked `compact` task.
@@ -23,6 +24,8 @@ pub struct CompactSpec {
     pub query_granularity: Option<Granularity>,
     pub rollup: Option<bool>,
     pub tuning: TuningConfig,
+    /// `None`: those that the segments have.
+    pub projections: Option<Vec<ProjectionSpec>>,
 }
 
 impl std::fmt::Debug for CompactSpec {
@@ -34,7 +37,11 @@ impl std::fmt::Debug for CompactSpec {
 impl CompactSpec {
     /// Reads the properties of the task itself.
     pub(super) fn from_fields(fields: &Fields<'_>) -> Result<CompactSpec> {
-        fields.refuse(&["segments", "projections", "dimensions"])?;
+        fields.refuse(&["segments", "dimensions"])?;
+        let projections = match fields.get("projections") {
+            None => None,
+            Some(_) => Some(fields.list("projections")?.iter().map(ProjectionSpec::from_json).collect::<Result<Vec<_>>>()?),
+        };
         let (interval, drop_existing) = io_config(fields)?;
         let metrics = match fields.get("metricsSpec") {
             None => None,
@@ -52,6 +59,7 @@ impl CompactSpec {
         };
         let (segment_granularity, query_granularity, rollup) = granularity(fields)?;
         Ok(CompactSpec {
+            projections,
             data_source: fields.need_text("dataSource")?.to_owned(),
             interval,
             drop_existing,

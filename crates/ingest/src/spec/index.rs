@@ -12,6 +12,7 @@ use super::dimensions::DimensionsSpec;
 use super::fields::Fields;
 use super::granularity::GranularitySpec;
 use super::io::IoConfig;
+use super::projection::ProjectionSpec;
 use super::timestamp::TimestampSpec;
 use super::transform::TransformSpec;
 use super::tuning::TuningConfig;
@@ -25,6 +26,7 @@ pub struct DataSchema {
     pub metrics: Vec<AggregatorSpec>,
     pub granularity: GranularitySpec,
     pub transform: TransformSpec,
+    pub projections: Vec<ProjectionSpec>,
 }
 
 /// Checked `spec` of a batch task.
@@ -63,14 +65,18 @@ impl IndexSpecs {
     /// What segments made by this spec say of themselves, so that compaction knows whether they are as wanted
     /// (`CompactionState`).
     pub fn compaction_state(&self) -> Value {
-        json!({
+        let mut state = json!({
             "partitionsSpec": self.tuning.partitions.to_json(),
             "dimensionsSpec": self.schema.dimensions.to_json(),
             "metricsSpec": self.schema.metrics.iter().map(AggregatorSpec::to_json).collect::<Vec<_>>(),
             "transformSpec": if self.schema.transform.is_empty() { Value::Null } else { self.schema.transform.to_json() },
             "indexSpec": self.tuning.index_spec.to_json(),
             "granularitySpec": self.schema.granularity.to_json(),
-        })
+        });
+        if !self.schema.projections.is_empty() {
+            state["projections"] = self.schema.projections.iter().map(|projection| projection.to_json().clone()).collect();
+        }
+        state
     }
 }
 
@@ -83,7 +89,8 @@ impl DataSchema {
                 "[parser] in [dataSchema] was removed from Druid, use [timestampSpec], [dimensionsSpec] and [inputFormat]",
             ));
         }
-        fields.refuse(&["projections", "baseTable"])?;
+        fields.refuse(&["baseTable"])?;
+        let projections = fields.list("projections")?.iter().map(ProjectionSpec::from_json).collect::<Result<Vec<_>>>()?;
         let data_source = fields.need_text("dataSource")?.to_owned();
         check_data_source(&data_source)?;
         let metrics = fields.list("metricsSpec")?.iter().map(AggregatorSpec::from_json).collect::<Result<Vec<_>>>()?;
@@ -94,6 +101,7 @@ impl DataSchema {
             metrics,
             granularity: GranularitySpec::from_json(fields.get("granularitySpec"))?,
             transform: TransformSpec::from_json(fields.get("transformSpec"))?,
+            projections,
         };
         fields.finish()?;
         schema.check_names()?;

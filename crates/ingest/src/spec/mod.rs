@@ -11,6 +11,7 @@ pub mod index;
 pub mod io;
 pub mod iso;
 mod kill;
+mod projection;
 mod status;
 pub mod subtask;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use compact::CompactSpec;
 pub use index::{DataSchema, IndexSpecs};
 pub use io::{InputFormat, InputSource, IoConfig};
 pub use kill::KillSpec;
+pub use projection::ProjectionSpec;
 pub use status::{TaskLocation, TaskState, TaskStatus};
 pub use subtask::{MergeSpec, SubTaskKind, SubTaskSpec};
 pub use tuning::{PartitionsSpec, TuningConfig};

@@ -8,6 +8,7 @@ use ovate_compute::ColumnSource;
 use ovate_compute::aggregate::AggregatorSpec;
 use ovate_segment::incremental::DimensionSchema;
 use ovate_segment::merge::MergeSchema;
+use ovate_segment::read::ProjectionSchema;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -22,7 +23,7 @@ use crate::spec::dimensions::DimensionsSpec;
 use crate::spec::granularity::GranularitySpec;
 use crate::spec::timestamp::TimestampSpec;
 use crate::spec::transform::TransformSpec;
-use crate::spec::{DataSchema, IndexSpecs, InputSource, IoConfig, TaskSpec};
+use crate::spec::{DataSchema, IndexSpecs, InputSource, IoConfig, ProjectionSpec, TaskSpec};
 
 /// Runs the task on the calling thread, which must not be one of the runtime's own.
 pub fn run(
@@ -113,6 +114,10 @@ fn index_specs(spec: &CompactSpec, segments: &[SegmentInput]) -> Result<IndexSpe
             Some(filter) => TransformSpec::from_json(Some(&json!({"filter": filter})))?,
             None => TransformSpec::default(),
         },
+        projections: match &spec.projections {
+            Some(projections) => projections.clone(),
+            None => stored_projections(segments)?,
+        },
     };
     let source =
         InputSource::Druid { data_source: spec.data_source.clone(), interval: spec.interval, filter: None, segments: None };
@@ -154,6 +159,35 @@ fn stored_metrics(segments: &[SegmentInput]) -> Result<Vec<AggregatorSpec>> {
         }
     }
     Ok(out)
+}
+
+/// Projections of the newest segment that has any.
+fn stored_projections(segments: &[SegmentInput]) -> Result<Vec<ProjectionSpec>> {
+    let Some(input) = segments.iter().rev().find(|input| !input.segment.projections().is_empty()) else { return Ok(Vec::new()) };
+    let one = |stored: ProjectionSchema| {
+        let virtuals = stored.virtual_columns.iter();
+        let made = |name: &String| virtuals.clone().find(|column| column["name"] == name.as_str());
+        let column = |name: &String| {
+            let column_type = match made(name) {
+                Some(column) => column["outputType"].as_str().unwrap_or("STRING").to_owned(),
+                None if name == "__time" => "LONG".to_owned(),
+                None => input.segment.capabilities(name).map_or("STRING".to_owned(), |c| c.column_type.to_string()),
+            };
+            let kind = column_type.to_ascii_lowercase();
+            // Others were written by Druid and cannot be written again here; the error names them.
+            let kind = if ["string", "long", "float", "double"].contains(&kind.as_str()) { kind } else { "auto".to_owned() };
+            json!({"type": kind, "name": name})
+        };
+        ProjectionSpec::from_json(&json!({
+            "type": "aggregate",
+            "name": stored.name,
+            "filter": stored.filter,
+            "virtualColumns": stored.virtual_columns,
+            "groupingColumns": stored.grouping_columns.iter().map(column).collect::<Vec<_>>(),
+            "aggregators": stored.aggregators,
+        }))
+    };
+    input.segment.projections().into_iter().map(one).collect()
 }
 
 /// Dimensions in the order of the newest segments, older ones' behind.

@@ -315,6 +315,8 @@ impl Run<'_> {
             threads: self.env.threads,
             compaction_state: self.task.context_flag("storeCompactionState").then(|| self.specs.compaction_state()),
             stop: &self.env.stop,
+            projections: &self.specs.schema.projections,
+            now_ms: self.now_ms,
         };
         build_segments(plans, &builder)
     }

@@ -200,6 +200,11 @@ impl Segment {
         Ok(json.map(|json| json.paths().map(<[PathPart]>::to_vec).collect()))
     }
 
+    /// True for a column whose dictionary a projection's column of its name shares: stored as a string dimension.
+    pub fn shares_dictionary(&self, column: &str) -> Result<bool> {
+        Ok(self.0.opened(column)?.is_some_and(|opened| opened.dictionary.is_some()))
+    }
+
     /// The aggregate projections stored with the rows (`AggregateProjectionMetadata`).
     pub fn projections(&self) -> Vec<ProjectionSchema> {
         let listed = self.0.metadata.projections.iter().flatten();

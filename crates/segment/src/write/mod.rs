@@ -14,6 +14,7 @@ mod metadata;
 mod nested;
 mod numeric;
 mod pairs;
+mod projection;
 mod segment;
 mod smoosh;
 pub mod spec;
@@ -21,6 +22,7 @@ mod string;
 
 pub use metadata::SegmentMetadata;
 pub(crate) use nested::logical_type;
+pub use projection::{ProjectionColumn, ProjectionRows, append_projections};
 pub use segment::{SegmentRows, write_segment};
 pub use spec::{Compression, IndexSpec, LongEncoding, StringDictionaryEncoding};
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use ovate_base::{DruidError, Result};
@@ -27,6 +27,41 @@ impl Smoosher {
     pub(crate) fn new(dir: &Path) -> Self {
         let dir = dir.to_path_buf();
         Smoosher { dir, chunk: None, chunk_count: 0, chunk_bytes: 0, total_bytes: 0, files: BTreeMap::new() }
+    }
+
+    /// Goes on with a finished directory, in a new chunk; gives its `metadata.drd` besides.
+    pub(crate) fn reopen(dir: &Path) -> Result<(Self, Vec<u8>)> {
+        let damaged =
+            || DruidError::runtime(format!("meta.smoosh of a written segment is not as it was written. dir={}", dir.display()));
+        let path = dir.join("meta.smoosh");
+        let meta = std::fs::read_to_string(&path).map_err(|e| io_error(&path, &e))?;
+        let mut smoosher = Smoosher::new(dir);
+        let mut metadata = None;
+        for line in meta.lines().skip(1) {
+            let mut fields = line.rsplitn(4, ',');
+            let mut number = || fields.next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(damaged);
+            let (end, start, chunk) = (number()?, number()?, u32::try_from(number()?).map_err(|_| damaged())?);
+            let name = fields.next().ok_or_else(damaged)?.to_owned();
+            smoosher.chunk_count = smoosher.chunk_count.max(chunk + 1);
+            smoosher.total_bytes += end - start;
+            if name == "metadata.drd" {
+                metadata = Some((chunk, start, end));
+            }
+            smoosher.files.insert(name.encode_utf16().collect(), (name, chunk, start, end));
+        }
+        let (chunk, start, end) = metadata.ok_or_else(damaged)?;
+        let path = dir.join(format!("{chunk:05}.smoosh"));
+        let mut bytes = vec![0; usize::try_from(end - start).map_err(|_| damaged())?];
+        let mut file = File::open(&path).map_err(|e| io_error(&path, &e))?;
+        file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut bytes)).map_err(|e| io_error(&path, &e))?;
+        Ok((smoosher, bytes))
+    }
+
+    /// Adds an internal file in the place of one of its name; the old bytes stay where they are, unused.
+    pub(crate) fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let key: Vec<u16> = name.encode_utf16().collect();
+        self.files.remove(&key);
+        self.add(name, bytes)
     }
 
     /// Adds one internal file.

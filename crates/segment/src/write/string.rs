@@ -47,6 +47,20 @@ pub(crate) fn encode(name: &str, column: &StringColumn, spec: &IndexSpec) -> Res
     Ok(EncodedColumn { files: vec![(name.to_owned(), out)], null_only: false })
 }
 
+/// Encodes a column of a projection whose dictionary is the segment's: a bitmap for each of its codes, and no dictionary.
+pub(crate) fn encode_shared(name: &str, codes: &[u32], cardinality: usize, spec: &IndexSpec) -> Result<EncodedColumn> {
+    let mut out = Vec::new();
+    let part = json!({"type": "stringDictionary", "bitmapSerdeFactory": {"type": "roaring"}, "byteOrder": "LITTLE_ENDIAN"});
+    put_descriptor("STRING", false, part, &mut out);
+    put_version(true, false, spec.dimension_compression, &mut out);
+    match spec.dimension_compression {
+        Compression::Uncompressed => ints::put_plain_ints(codes, cardinality as u32, &mut out)?,
+        compression => ints::put_compressed_ints(codes, cardinality as u32, compression, &mut out)?,
+    }
+    RowsByCode::single(codes, cardinality).put_bitmaps(spec.roaring_runs, &mut out)?;
+    Ok(EncodedColumn { files: vec![(name.to_owned(), out)], null_only: false })
+}
+
 /// Version and flags as 37.0.0 chooses them.
 fn put_version(bitmap_index: bool, multi: bool, compression: Compression, out: &mut Vec<u8>) {
     let no_index = if bitmap_index { 0 } else { FLAG_NO_BITMAP_INDEX };
