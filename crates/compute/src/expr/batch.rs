@@ -46,7 +46,7 @@ impl Operand {
         }
     }
 
-    fn gather(&self, rows: &[u32]) -> Operand {
+    pub(super) fn gather(&self, rows: &[u32]) -> Operand {
         match self {
             Operand::Constant(_) => self.clone(),
             Operand::Vector(vector) => Operand::Vector(Arc::new(vector.gather(rows))),
@@ -59,6 +59,8 @@ pub(super) struct Batch<'a> {
     columns: Vec<(Arc<str>, Column<'a>)>,
     pub len: usize,
     context: &'a EvalContext,
+    /// Numbers of the rows in their source, where results are shared between expressions.
+    ids: Option<Arc<[u32]>>,
 }
 
 /// A column as it stands, or rows of one that are gathered when they are needed.
@@ -79,7 +81,12 @@ impl Column<'_> {
 impl<'a> Batch<'a> {
     pub(super) fn new(columns: Vec<(Arc<str>, Operand)>, len: usize, context: &'a EvalContext) -> Self {
         let columns = columns.into_iter().map(|(name, operand)| (name, Column::Whole(operand))).collect();
-        Batch { columns, len, context }
+        Batch { columns, len, context, ids: None }
+    }
+
+    /// Says which rows of the source these are, so that shared parts are remembered.
+    pub(super) fn name_rows(&mut self, ids: Arc<[u32]>) {
+        self.ids = Some(ids);
     }
 
     fn column(&self, name: &str) -> Option<&Operand> {
@@ -93,7 +100,8 @@ impl<'a> Batch<'a> {
             .iter()
             .map(|(name, column)| (name.clone(), Column::Rows { of: column.operand(), rows, gathered: OnceCell::new() }))
             .collect();
-        Batch { columns, len: rows.len(), context: self.context }
+        let ids = self.ids.as_ref().map(|ids| rows.iter().map(|row| ids[*row as usize]).collect());
+        Batch { columns, len: rows.len(), context: self.context, ids }
     }
 
     fn column_type(&self, name: &str) -> Option<ColumnType> {
@@ -125,6 +133,17 @@ pub(super) fn eval(node: &Node, batch: &Batch<'_>) -> Result<Operand> {
         Node::Lazy(function, args) => lazy(*function, args, node, batch),
         Node::Call(call) => self::call(call, node, batch),
         Node::Apply { .. } => by_row(node, batch),
+        Node::Shared { slot, node } => match &batch.ids {
+            Some(ids) => match slot.recall(ids) {
+                Some(known) => Ok(known),
+                None => {
+                    let result = eval(node, batch)?;
+                    slot.remember(ids, &result);
+                    Ok(result)
+                }
+            },
+            None => eval(node, batch),
+        },
     }
 }
 
@@ -250,6 +269,55 @@ pub(super) fn distinct_codes<T: Copy + Eq + std::hash::Hash>(codes: &[T]) -> (Ve
         })
         .collect();
     (distinct, positions)
+}
+
+/// The distinct rows of a vector of texts or arrays, and for each row the position of its own among them. `None` for vectors
+/// of other things, and where so few rows are alike that it does not pay.
+pub(super) fn distinct_rows(vector: &Vector) -> Option<(Vector, Vec<u32>)> {
+    let Vector::Any { column_type, values } = vector else { return None };
+    let mut keys: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState> = HashMap::default();
+    let mut distinct = Vec::new();
+    let mut positions = Vec::with_capacity(values.len());
+    let mut key = Vec::new();
+    for (row, value) in values.iter().enumerate() {
+        key.clear();
+        write_key(value, &mut key)?;
+        let position = match keys.get(key.as_slice()) {
+            Some(position) => *position,
+            None => {
+                keys.insert(key.as_slice().into(), distinct.len() as u32);
+                distinct.push(value.clone());
+                distinct.len() as u32 - 1
+            }
+        };
+        positions.push(position);
+        if row == 255 && distinct.len() > 128 {
+            return None;
+        }
+    }
+    (distinct.len() * 2 <= values.len()).then(|| (Vector::Any { column_type: column_type.clone(), values: distinct }, positions))
+}
+
+/// Bytes that are equal just when values are the same and of the same type; `None` for values that have none.
+fn write_key(value: &Value, key: &mut Vec<u8>) -> Option<()> {
+    let mut sized = |tag: u8, bytes: &[u8]| {
+        key.push(tag);
+        key.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        key.extend_from_slice(bytes);
+    };
+    match value {
+        Value::Null => key.push(0),
+        Value::Long(number) => sized(1, &number.to_le_bytes()),
+        Value::Float(number) => sized(2, &number.to_bits().to_le_bytes()),
+        Value::Double(number) => sized(3, &number.to_bits().to_le_bytes()),
+        Value::String(text) => sized(4, text.as_bytes()),
+        Value::Array(elements) => {
+            sized(5, &(elements.len() as u32).to_le_bytes());
+            elements.iter().try_for_each(|element| write_key(element, key))?;
+        }
+        Value::Json(_) | Value::Complex(..) => return None,
+    }
+    Some(())
 }
 
 /// Gives every row the entry at its position; texts become codes of a small dictionary instead of copies.

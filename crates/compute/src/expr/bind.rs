@@ -6,10 +6,11 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use ovate_base::Result;
 
-use super::batch::{self, Batch, Operand, distinct_codes, spread};
+use super::batch::{self, Batch, Operand, distinct_codes, distinct_rows, spread};
 use super::infer;
 use super::multi;
 use super::node::Node;
+use super::shared::Shared;
 use crate::column::convert::VectorReader;
 use crate::column::{ColumnReader, ColumnSource, Dictionary, Rows};
 use crate::context::EvalContext;
@@ -29,7 +30,13 @@ pub struct BoundExpr {
 }
 
 enum Input {
-    Columns(Vec<(Arc<str>, VectorReader)>),
+    /// `sharing`: parts of the tree are remembered by the rows of a batch. `repeats`: equal rows have equal results, and
+    /// working them out costs more than finding them.
+    Columns {
+        readers: Vec<(Arc<str>, VectorReader)>,
+        sharing: bool,
+        repeats: bool,
+    },
     Coded(Coded),
     MultiCoded(MultiCoded),
 }
@@ -54,7 +61,13 @@ struct Coded {
 }
 
 impl BoundExpr {
-    pub(super) fn new(node: &Node, names: &[Arc<str>], source: &Arc<dyn ColumnSource>, context: &EvalContext) -> Result<Self> {
+    pub(super) fn new(
+        node: &Node,
+        names: &[Arc<str>],
+        source: &Arc<dyn ColumnSource>,
+        context: &EvalContext,
+        shared: Option<&Shared>,
+    ) -> Result<Self> {
         let mut columns = Vec::with_capacity(names.len());
         for name in names {
             columns.push((name.clone(), source.column(name)?));
@@ -88,7 +101,13 @@ impl BoundExpr {
         for (name, column) in &columns {
             readers.push((name.clone(), VectorReader::open(column.as_ref())?));
         }
-        Ok(BoundExpr { node, input: Input::Columns(readers), context: context.clone(), output_type })
+        let sharing = shared.is_some();
+        let node = match shared {
+            Some(shared) => shared.mark(&node),
+            None => node,
+        };
+        let repeats = !matches!(node, Node::Column(_)) && !node.is_volatile();
+        Ok(BoundExpr { node, input: Input::Columns { readers, sharing, repeats }, context: context.clone(), output_type })
     }
 
     /// The type of the results, `None` when it cannot be known before rows are seen.
@@ -101,12 +120,22 @@ impl BoundExpr {
         let BoundExpr { node, input, context, output_type } = self;
         let len = rows.len();
         match input {
-            Input::Columns(readers) => {
+            Input::Columns { readers, sharing, repeats } => {
                 let mut columns = Vec::with_capacity(readers.len());
                 for (name, reader) in readers {
                     columns.push((name.clone(), input_operand(reader.read(rows.clone())?)));
                 }
-                let batch = Batch::new(columns, len, context);
+                if let ([(_, Operand::Vector(own))], true) = (columns.as_slice(), *repeats)
+                    && let Some((distinct, positions)) = distinct_rows(own)
+                {
+                    let (name, len) = (columns[0].0.clone(), distinct.len());
+                    let batch = Batch::new(vec![(name, Operand::Vector(Arc::new(distinct)))], len, context);
+                    return Ok(spread(&batch::eval(node, &batch)?.into_vector(len, output_type.as_ref()), positions));
+                }
+                let mut batch = Batch::new(columns, len, context);
+                if *sharing {
+                    batch.name_rows(row_ids(&rows));
+                }
                 Ok(batch::eval(node, &batch)?.into_vector(len, output_type.as_ref()))
             }
             Input::Coded(coded) => coded.eval(rows, node, context, output_type.as_ref()),
@@ -166,6 +195,14 @@ impl MultiCoded {
         let column = Operand::Vector(Arc::new(Vector::Any { column_type: ColumnType::String, values }));
         let batch = Batch::new(vec![(name.clone(), column)], len, context);
         Ok(spread(&batch::eval(node, &batch)?.into_vector(len, output_type), positions))
+    }
+}
+
+/// Numbers of the rows, one by one.
+fn row_ids(rows: &Rows<'_>) -> Arc<[u32]> {
+    match rows {
+        Rows::Range(range) => range.clone().collect(),
+        Rows::Ids(ids) => Arc::from(*ids),
     }
 }
 

@@ -60,6 +60,7 @@ pub(super) fn eval(node: &Node, scope: &mut Scope<'_>, context: &EvalContext) ->
             let values = args.iter().map(|arg| eval(arg, scope, context)).collect::<Result<Vec<_>>>()?;
             callable.call(&values, context)
         }
+        Node::Shared { node, .. } => eval(node, scope, context),
         Node::Apply { function, lambda, args } => {
             let values = args.iter().map(|arg| eval(arg, scope, context)).collect::<Result<Vec<_>>>()?;
             apply(*function, lambda, &values, scope, context)

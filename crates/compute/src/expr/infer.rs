@@ -36,6 +36,7 @@ pub(super) fn output_type(node: &Node, columns: &dyn Fn(&str) -> Option<ColumnTy
             let types: Vec<Option<ColumnType>> = call.args.iter().map(|arg| output_type(arg, columns)).collect();
             call.function.output_type(&types, &call.args)
         }
+        Node::Shared { node, .. } => output_type(node, columns),
         Node::Apply { function, lambda, args } => {
             let types: Vec<Option<ColumnType>> = args.iter().map(|arg| output_type(arg, columns)).collect();
             let param = |name: &str| -> Option<Option<ColumnType>> {

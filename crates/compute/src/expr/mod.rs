@@ -10,6 +10,7 @@ mod lexer;
 mod multi;
 mod node;
 mod parser;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use ovate_base::{Granularity, Result};
 pub use bind::BoundExpr;
 pub(crate) use functions::{cast_json, document_at, scalar_at};
 use node::Node;
+pub(crate) use shared::Shared;
 
 use crate::column::{ColumnCapabilities, ColumnSource};
 use crate::context::EvalContext;
@@ -101,7 +103,17 @@ impl Expr {
 
     /// Binds to the columns of a source; columns that are not there read as null.
     pub fn bind(&self, source: &Arc<dyn ColumnSource>, context: &EvalContext) -> Result<BoundExpr> {
-        BoundExpr::new(&self.inner.node, &self.inner.columns, source, context)
+        BoundExpr::new(&self.inner.node, &self.inner.columns, source, context, None)
+    }
+
+    /// [`Expr::bind`] for one of several expressions that are evaluated one after the other on the same rows or fewer.
+    pub(crate) fn bind_sharing(
+        &self,
+        source: &Arc<dyn ColumnSource>,
+        context: &EvalContext,
+        shared: &Shared,
+    ) -> Result<BoundExpr> {
+        BoundExpr::new(&self.inner.node, &self.inner.columns, source, context, Some(shared).filter(|shared| !shared.is_empty()))
     }
 
     /// Evaluates on one row.

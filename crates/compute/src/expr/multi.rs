@@ -73,7 +73,7 @@ fn wrap_array_arguments(node: &Node, is_multi: &dyn Fn(&str) -> bool) -> Result<
         if array && !matches!(inner, Node::Column(_)) { wrap(inner, is_multi) } else { Ok(inner) }
     };
     Ok(match node {
-        Node::Literal(_) | Node::Column(_) => node.clone(),
+        Node::Literal(_) | Node::Column(_) | Node::Shared { .. } => node.clone(),
         Node::Unary(op, child) => Node::Unary(*op, boxed(child)?),
         Node::Binary(op, left, right) => Node::Binary(*op, boxed(left)?, boxed(right)?),
         Node::Logic { or, left, right } => Node::Logic { or: *or, left: boxed(left)?, right: boxed(right)? },

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ovate_base::Granularity;
 
 use super::functions::{Callable, Function};
+use super::shared::Slot;
 use crate::types::ColumnType;
 use crate::value::{Value, double_to_text};
 
@@ -31,6 +32,11 @@ pub(super) enum Node {
         function: ApplyFn,
         lambda: Arc<Lambda>,
         args: Vec<Node>,
+    },
+    /// A part that other expressions of the same filter have too; only in bound trees.
+    Shared {
+        slot: Arc<Slot>,
+        node: Box<Node>,
     },
 }
 
@@ -185,7 +191,7 @@ impl Node {
     pub(super) fn children(&self) -> Vec<&Node> {
         match self {
             Node::Literal(_) | Node::Column(_) => Vec::new(),
-            Node::Unary(_, child) => vec![child],
+            Node::Unary(_, child) | Node::Shared { node: child, .. } => vec![child],
             Node::Binary(_, left, right) | Node::Logic { left, right, .. } => vec![left, right],
             Node::Lazy(_, args) | Node::Apply { args, .. } => args.iter().collect(),
             Node::Call(call) => call.args.iter().collect(),
@@ -223,7 +229,7 @@ impl Node {
                     return call.callable.time_step().filter(|_| constant).map(Some);
                 }
             }
-            Node::Unary(..) | Node::Binary(..) | Node::Logic { .. } | Node::Lazy(..) => {}
+            Node::Unary(..) | Node::Binary(..) | Node::Logic { .. } | Node::Lazy(..) | Node::Shared { .. } => {}
         }
         let mut step = None;
         for child in self.children() {
@@ -265,6 +271,7 @@ impl fmt::Display for Node {
             Node::Binary(op, left, right) => write!(f, "({left} {} {right})", op.symbol()),
             Node::Logic { or, left, right } => write!(f, "({left} {} {right})", if *or { "||" } else { "&&" }),
             Node::Lazy(function, args) => list(f, function.name(), args),
+            Node::Shared { node, .. } => node.fmt(f),
             Node::Call(call) => list(f, call.function.name, &call.args),
             Node::Apply { function, lambda, args } => {
                 let params: Vec<String> = lambda.params.iter().map(|p| p.to_string()).collect();

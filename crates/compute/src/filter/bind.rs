@@ -15,6 +15,7 @@ use super::predicate::{Predicate, Selection, Test, Tri};
 use super::{BoundFilter, FilterSpec, Matcher, compile};
 use crate::column::{Column, ColumnSource, Dictionary};
 use crate::context::EvalContext;
+use crate::expr::Shared;
 use crate::types::ColumnType;
 
 /// A bound node.
@@ -28,7 +29,10 @@ enum Bound {
 }
 
 pub(super) fn bind(spec: &FilterSpec, source: &Arc<dyn ColumnSource>, context: &EvalContext) -> Result<BoundFilter> {
-    let binder = Binder { source, context, row_count: source.row_count() };
+    let mut expressions = Vec::new();
+    spec.visit_expressions(&mut |expression| expressions.push(expression));
+    let shared = if expressions.len() > 1 { Shared::of(expressions) } else { Shared::default() };
+    let binder = Binder { source, context, row_count: source.row_count(), shared };
     Ok(match binder.node(spec, false)? {
         Bound::All => BoundFilter { bitmap: None, residual: None },
         Bound::Nothing => BoundFilter { bitmap: Some(Bitmap::new()), residual: None },
@@ -42,6 +46,7 @@ struct Binder<'a> {
     source: &'a Arc<dyn ColumnSource>,
     context: &'a EvalContext,
     row_count: u32,
+    shared: Shared,
 }
 
 impl Binder<'_> {
@@ -55,7 +60,7 @@ impl Binder<'_> {
             FilterSpec::IsTrue(field) => self.node(field, false),
             FilterSpec::IsFalse(field) => Ok(self.complement(self.node(field, true)?)),
             FilterSpec::Expression { expression } => {
-                let expression = expression.bind(self.source, self.context)?;
+                let expression = expression.bind_sharing(self.source, self.context, &self.shared)?;
                 Ok(Bound::Matcher(Box::new(ExpressionMatcher { expression, include_unknown, hits: Vec::new() })))
             }
             FilterSpec::ColumnComparison { dimensions } => {

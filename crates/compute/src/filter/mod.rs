@@ -193,6 +193,16 @@ impl FilterSpec {
         }
     }
 
+    /// Calls `each` with the expression of every `expression` filter in the tree.
+    fn visit_expressions<'a>(&'a self, each: &mut dyn FnMut(&'a Expr)) {
+        match self {
+            FilterSpec::And(fields) | FilterSpec::Or(fields) => fields.iter().for_each(|field| field.visit_expressions(each)),
+            FilterSpec::Not(field) | FilterSpec::IsTrue(field) | FilterSpec::IsFalse(field) => field.visit_expressions(each),
+            FilterSpec::Expression { expression } => each(expression),
+            _ => {}
+        }
+    }
+
     /// Binds to a source.
     pub fn bind(&self, source: &Arc<dyn ColumnSource>, context: &EvalContext) -> Result<BoundFilter> {
         bind::bind(self, source, context)

@@ -28,6 +28,10 @@ fn table(rng: &mut StdRng, rows: usize) -> Vec<(String, ColumnType, Vec<Value>)>
         1 => text(rng),
         n => Value::Array((0..n).map(|_| text(rng)).collect()),
     };
+    let texts = |rng: &mut StdRng| match rng.random_range(0..4) {
+        0 => Value::Null,
+        n => Value::Array((1..n).map(|_| text(rng)).collect()),
+    };
     let long = |rng: &mut StdRng| if rng.random_bool(0.2) { Value::Null } else { Value::Long(rng.random_range(-3..12)) };
     let double = |rng: &mut StdRng| {
         if rng.random_bool(0.2) { Value::Null } else { Value::Double(f64::from(rng.random_range(-6..24)) / 2.0) }
@@ -37,6 +41,7 @@ fn table(rng: &mut StdRng, rows: usize) -> Vec<(String, ColumnType, Vec<Value>)>
         ("m".to_owned(), ColumnType::String, (0..rows).map(|_| multi(rng)).collect()),
         ("l".to_owned(), ColumnType::Long, (0..rows).map(|_| long(rng)).collect()),
         ("d".to_owned(), ColumnType::Double, (0..rows).map(|_| double(rng)).collect()),
+        ("t".to_owned(), ColumnType::array(ColumnType::String), (0..rows).map(|_| texts(rng)).collect()),
     ]
 }
 
@@ -45,7 +50,12 @@ fn leaf(rng: &mut StdRng) -> Json {
     let word = WORDS[rng.random_range(0..WORDS.len())];
     let number = rng.random_range(-3..12);
     let pattern = ["a%", "%b", "a_", "%", "ab%c", "1%"][rng.random_range(0..6)];
-    match rng.random_range(0..14) {
+    // Few forms, so that the expressions of one filter have parts in common.
+    let part =
+        ["concat(\"s\", \"l\")", "concat(\"s\", if(\"d\" > 3, 'x', \"l\"))", "array_to_string(array_append(\"t\", 'b'), '-')"]
+            [rng.random_range(0..3)];
+    let compared = ["==", "!=", "<", ">="][rng.random_range(0..4)];
+    match rng.random_range(0..17) {
         0 => json!({"type": "equals", "column": column, "matchValueType": "STRING", "matchValue": word}),
         1 => json!({"type": "equals", "column": column, "matchValueType": "LONG", "matchValue": number}),
         2 => json!({"type": "null", "column": column}),
@@ -64,6 +74,7 @@ fn leaf(rng: &mut StdRng) -> Json {
             json!({"type": "like", "dimension": column, "pattern": pattern})
         }
         12 => json!({"type": "regex", "dimension": column, "pattern": "^[a1]"}),
+        13..=15 => json!({"type": "expression", "expression": format!("{part} {compared} '{word}'")}),
         _ => json!({"type": "search", "dimension": column, "query": {"type": "insensitive_contains", "value": "ü"},
             "extractionFn": {"type": "upper"}}),
     }
