@@ -14,3 +14,4 @@ mod respond;
 pub mod router;
 pub mod running;
 pub mod spill;
+mod work;

@@ -74,6 +74,11 @@ where
     Ok(response(format, headers, Body::from_stream(rest)))
 }
 
+/// An answer that is all there.
+pub fn whole(format: ResultFormat, headers: Vec<(HeaderName, String)>, body: Vec<u8>) -> Response {
+    response(format, headers, Body::from(body))
+}
+
 /// Streams pieces that a task sends; an error among them ends the answer as in [`stream`].
 pub async fn stream_of(
     format: ResultFormat,

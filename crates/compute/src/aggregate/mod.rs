@@ -24,6 +24,7 @@ mod simple;
 mod single_value;
 pub(crate) mod sketched;
 mod spec;
+pub mod stored_items;
 pub(crate) mod theta_sketch;
 pub(crate) mod tuple_sketch;
 mod value_counts;

@@ -37,6 +37,18 @@ impl Observation {
         Observation { register, rank }
     }
 
+    /// All of it as a number that is not 0.
+    pub(crate) fn bits(self) -> u32 {
+        1 + (u32::from(self.register) << 8 | u32::from(self.rank))
+    }
+
+    /// Reads [`Observation::bits`]; `None` for what no hash gives.
+    pub(crate) fn of_bits(bits: u32) -> Option<Self> {
+        let packed = bits.checked_sub(1)?;
+        let (register, rank) = (u16::try_from(packed >> 8).ok()?, packed as u8);
+        (register <= 0x7ff && rank <= 64).then_some(Observation { register, rank })
+    }
+
     /// Of these bytes.
     pub fn of_bytes(data: &[u8]) -> Self {
         Self::from_hash(&guava_bytes(data))

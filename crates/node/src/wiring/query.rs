@@ -46,7 +46,9 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let cache = Arc::new(SegmentCache::open(SegmentCacheSettings { locations, info_dir, selector, bootstrap_threads })?);
     let segments = Arc::new(ServedSegments::new(now_ms()));
     let drop_delay = settings.properties.millis("druid.segmentCache.dropSegmentDelayMillis", 30_000)?;
-    let load = LoadSettings { threads, bootstrap_threads, drop_delay: Duration::from_millis(drop_delay.unsigned_abs()) };
+    let accelerators = settings.properties.flag("druid.ovate.segmentCache.accelerators", true)?;
+    let drop_delay = Duration::from_millis(drop_delay.unsigned_abs());
+    let load = LoadSettings { threads, bootstrap_threads, accelerators, drop_delay };
     let loader = Arc::new(SegmentLoader::new(cache, settings.storage().deep_storage()?, segments.clone(), load));
     // Decoded column blocks are part of the process's budget, beside queries and tasks.
     let decoded = settings.query_memory_bytes / 2;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ovate_base::{DruidError, Granularity, Result};
 use ovate_compute::column::{Column, ColumnReader, LongBounds};
-use ovate_compute::{Aggregator, ColumnSource, ColumnType, DimensionSpec, Groups, Rows, Vector};
+use ovate_compute::{Aggregator, ColumnSource, ColumnType, Dictionary, DimensionSpec, Groups, Rows, Vector};
 
 use super::context::Reservation;
 use super::cursor::Selection;
@@ -29,6 +29,8 @@ const THREAD_BYTES_MAX: u64 = 512 << 20;
 pub(super) enum Numbers {
     /// There is no key.
     None,
+    /// The codes of the one segment of which all are pieces.
+    Codes(Arc<dyn Dictionary>),
     Texts(Arc<SharedDictionary>),
     /// `min + number * step`; the number after the last is null.
     Longs(LongBounds),
@@ -92,6 +94,17 @@ fn key_numbers(
     segments: &[SegmentRef],
     context: &QueryContext,
 ) -> Result<Option<Numbers>> {
+    let pieces_of_one = segments.windows(2).all(|pair| Arc::ptr_eq(&pair[0].source, &pair[1].source));
+    if pieces_of_one
+        && *output_type == ColumnType::String
+        && let Some(first) = segments.first()
+        && let Some(column) = first.source.column(dimension)?
+        && let Some(dictionary) = column.dictionary()
+    {
+        let capabilities = column.capabilities();
+        let plain = capabilities.column_type == ColumnType::String && capabilities.dictionary && !capabilities.multi_value;
+        return Ok((plain && dictionary.is_sorted()).then_some(Numbers::Codes(dictionary)));
+    }
     let (mut bounds, mut texts): (Option<LongBounds>, u64) = (None, 0);
     for segment in segments {
         let Some(column) = segment.source.column(dimension)? else { return Ok(None) };
@@ -124,7 +137,8 @@ impl Numbers {
     fn count(&self) -> u64 {
         match self {
             Numbers::None => 1,
-            Numbers::Texts(dictionary) => u64::from(ovate_compute::Dictionary::cardinality(dictionary.as_ref())),
+            Numbers::Codes(dictionary) => u64::from(dictionary.cardinality()),
+            Numbers::Texts(dictionary) => u64::from(dictionary.cardinality()),
             Numbers::Longs(bounds) => bounds.count().map_or(u64::MAX / 2, |count| count.saturating_add(1)),
         }
     }
@@ -188,6 +202,7 @@ impl<'a> Carried<'a> {
         let Some(column) = source.column(spec.dimension())? else { return Ok(None) };
         match self.numbers {
             Numbers::None => Ok(Some(Key::None)),
+            Numbers::Codes(_) => Ok(Some(Key::Codes(column.reader()?))),
             Numbers::Longs(bounds) => Ok(Some(Key::Longs(column.reader()?, Places::of(bounds)))),
             Numbers::Texts(shared) => {
                 let Some(dictionary) = column.dictionary() else { return Ok(None) };
@@ -207,6 +222,7 @@ impl<'a> Carried<'a> {
                 self.met[0] = true;
                 return self.aggregators.iter_mut().try_for_each(|aggregator| aggregator.add(rows.clone(), Groups::One(0)));
             }
+            Key::Codes(reader) => ids.extend_from_slice(reader.codes(rows.clone())?),
             Key::Texts(reader, map) => {
                 let codes = reader.codes(rows.clone())?;
                 ids.extend(codes.iter().map(|code| map.get(*code)));
@@ -271,6 +287,7 @@ impl<'a> Carried<'a> {
         let rows = ids.len();
         let keys = match self.numbers {
             Numbers::None => Vec::new(),
+            Numbers::Codes(dictionary) => vec![Vector::Codes { dictionary: dictionary.clone(), codes: ids }],
             Numbers::Texts(dictionary) => vec![Vector::Codes { dictionary: dictionary.clone(), codes: ids }],
             Numbers::Longs(bounds) => vec![longs(bounds, &ids)],
         };
@@ -302,6 +319,7 @@ fn without_flags(vector: Vector) -> Vector {
 /// One segment's key column.
 enum Key {
     None,
+    Codes(Box<dyn ColumnReader>),
     Texts(Box<dyn ColumnReader>, Arc<CodeMap>),
     Longs(Box<dyn ColumnReader>, Places),
 }

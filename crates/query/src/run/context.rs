@@ -28,13 +28,30 @@ pub struct QueryContext {
     /// Where the query's doings are counted, if its context asks for that.
     pub profile: Option<Arc<Profile>>,
     spill: Option<Spill>,
+    /// Nothing else is done for the query meanwhile by the thread that asks, so it may as well do the work itself.
+    pub alone: bool,
+    /// Segments are cut for several threads into pieces of no fewer rows.
+    pub(crate) piece_rows: u64,
 }
+
+/// Below this, starting on a piece costs more than another thread saves.
+const PIECE_ROWS: u64 = 1 << 17;
 
 impl QueryContext {
     /// No deadline, and 1 GiB for grouping.
     pub fn new(eval: EvalContext) -> Self {
         let (stop, dictionaries) = (Arc::default(), Arc::default());
-        QueryContext { eval, stop, deadline: None, budget: query_budget(1 << 30), dictionaries, profile: None, spill: None }
+        QueryContext {
+            eval,
+            stop,
+            deadline: None,
+            budget: query_budget(1 << 30),
+            dictionaries,
+            profile: None,
+            alone: false,
+            piece_rows: PIECE_ROWS,
+            spill: None,
+        }
     }
 
     /// With this deadline.
@@ -46,6 +63,18 @@ impl QueryContext {
     /// Counting what the query does.
     pub fn with_profile(mut self, profile: Option<Arc<Profile>>) -> Self {
         self.profile = profile;
+        self
+    }
+
+    /// Telling whether the thread that asks has nothing else to do for the query.
+    pub fn with_alone(mut self, alone: bool) -> Self {
+        self.alone = alone;
+        self
+    }
+
+    /// Cutting segments into smaller pieces than pays, for tests.
+    pub fn with_piece_rows(mut self, rows: u64) -> Self {
+        self.piece_rows = rows;
         self
     }
 

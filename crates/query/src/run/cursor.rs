@@ -34,7 +34,12 @@ impl Selection {
     /// Opens a segment for a query.
     pub fn open(base: &QueryBase, segment: &SegmentRef, context: &QueryContext) -> Result<Self> {
         let source = with_virtual_columns(segment.source.clone(), &base.virtual_columns, &context.eval)?;
-        Self::over(source, base.filter.as_ref(), &segment.intervals, context)
+        let mut selection = Self::over(source, base.filter.as_ref(), &segment.intervals, context)?;
+        if let Some(rows) = &segment.rows {
+            selection.ranges.iter_mut().for_each(|range| *range = range.start.max(rows.start)..range.end.min(rows.end));
+            selection.ranges.retain(|range| !range.is_empty());
+        }
+        Ok(selection)
     }
 
     /// Opens a source with a filter.
@@ -146,6 +151,11 @@ impl Selection {
             }
         }
     }
+}
+
+/// The row ranges that these intervals select, as far as the order of the rows tells.
+pub(super) fn row_ranges(source: &Arc<dyn ColumnSource>, intervals: &[Interval]) -> Result<Vec<Range<u32>>> {
+    Ok(time_ranges(source, intervals)?.0)
 }
 
 type TimeCheck = Option<(LongReader, Vec<Interval>)>;

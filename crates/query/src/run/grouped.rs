@@ -98,6 +98,11 @@ impl<'a> GroupedPlan<'a> {
         self.dimensions.is_empty() && self.aggregations.iter().all(|a| a.type_name() == "count")
     }
 
+    /// True when the answer is only a number of rows that nothing has to be read for.
+    pub fn is_quick(&self) -> bool {
+        self.counts_only() && self.base.filter.is_none() && self.base.granularity == Granularity::All
+    }
+
     /// The table whose segments share dictionaries.
     pub fn table(&self) -> &str {
         match base_of(&self.base.data_source) {

@@ -8,6 +8,7 @@ mod grouped;
 mod keys;
 mod metadata;
 mod parallel;
+mod pieces;
 mod profile;
 mod projected;
 mod scan;

@@ -2,6 +2,7 @@
 //! merged as they come; where there are many, they are cut by the hash of their keys, so that each thread merges its
 //! own part of them, in tables that fit the cache, and no group is met by two.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ovate_base::{DruidError, Result};
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::carried::{Carried, numbers_for};
 use super::grouped::GroupedPlan;
+use super::pieces::cut;
 use super::spilling::{Waiting, is_short_of_memory, merge_spilled};
 use super::{QueryContext, SegmentRef, Stage, layered, run_layered};
 use crate::document::{Direction, NativeQuery};
@@ -30,14 +32,14 @@ pub fn run_segments(query: &NativeQuery, segments: &[SegmentRef], context: &Quer
     let _timer = context.timer(Stage::Run);
     let query = &push_filter_down(query.clone());
     let layers = Layers::of(query.data_source(), &context.eval)?;
-    let threads = threads.clamp(1, segments.len().max(1));
     if matches!(query, NativeQuery::Timeseries(_) | NativeQuery::TopN(_) | NativeQuery::GroupBy(_)) {
-        let groups = run_grouped(query, &layers, segments, context, threads)?;
+        let groups = run_grouped(query, &layers, segments, context, threads.max(1))?;
         if let Some(profile) = &context.profile {
             profile.grouped(groups.rows as u64);
         }
         return Ok(Partial::Groups(groups));
     }
+    let threads = threads.clamp(1, segments.len().max(1));
     let one = |segment: &SegmentRef| run_layered(query, &*layered(segment, &layers, context)?, context);
     if let NativeQuery::Scan(scan) = query
         && let Some(limit) = scan.limit
@@ -144,6 +146,11 @@ fn run_grouped(
     threads: usize,
 ) -> Result<GroupsPartial> {
     let plan = GroupedPlan::of(query)?;
+    // What sits on top of a segment numbers its rows anew, and mere counting ends before a thread has begun.
+    let cut =
+        if layers.is_empty() && !plan.is_quick() { cut(segments, threads, context.piece_rows)? } else { Cow::Borrowed(segments) };
+    let segments = cut.as_ref();
+    let threads = if plan.is_quick() { 1 } else { threads.clamp(1, segments.len().max(1)) };
     match plan.without_repeats() {
         None => {
             let keep = |groups: GroupsPartial| crate::finalize::keep_needed(query, groups, context);

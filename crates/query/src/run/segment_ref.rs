@@ -1,5 +1,6 @@
 //! A segment as a query sees it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ovate_base::Interval;
@@ -13,6 +14,8 @@ pub struct SegmentRef {
     /// The query's intervals clipped to the part for which this segment is authoritative; ascending, not overlapping.
     pub intervals: Vec<Interval>,
     pub source: Arc<dyn ColumnSource>,
+    /// Only these rows of it, where a segment is cut for several threads.
+    pub(crate) rows: Option<Range<u32>>,
     /// What segmentMetadata tells beyond the columns.
     pub meta: Option<Arc<SegmentMeta>>,
 }
@@ -33,6 +36,6 @@ pub struct SegmentMeta {
 impl SegmentRef {
     /// A source without more facts.
     pub fn new(id: &str, intervals: Vec<Interval>, source: Arc<dyn ColumnSource>) -> Self {
-        SegmentRef { id: Arc::from(id), intervals, source, meta: None }
+        SegmentRef { id: Arc::from(id), intervals, source, rows: None, meta: None }
     }
 }

@@ -9,6 +9,7 @@ use ovate_compute::{ColumnSource, Vector};
 use ovate_query::{SegmentRef, run_segments};
 use ovate_segment::Segment;
 use ovate_segment::incremental::{DimensionSchema, IncrementalIndex, IndexSchema, InputColumn, RowBatch};
+use ovate_segment::read::Accelerator;
 use ovate_segment::write::IndexSpec;
 use serde_json::{Value, json};
 
@@ -143,5 +144,47 @@ fn segments_answer_as_rows_in_memory_do() {
             let partial = run_segments(&query, &segments, &shared, 2).unwrap();
             assert_eq!(finished(&query, partial).unwrap(), expected, "run {run} of {json}");
         }
+        let one = answer_of(&query, &rows[..1]).unwrap();
+        for (segments, expected) in [(&segments[..], &expected), (&segments[..1], &one)] {
+            let partial = run_segments(&query, segments, &shared.clone().with_piece_rows(1000), 3).unwrap();
+            assert_eq!(&finished(&query, partial).unwrap(), expected, "cut into pieces, {} segments of {json}", segments.len());
+        }
+    }
+}
+
+#[test]
+fn segments_with_accelerators_answer_as_those_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let parts: Vec<Columns> = (0..3).map(columns).collect();
+    let (mut plain, mut accelerated) = (Vec::new(), Vec::new());
+    let mut others = None;
+    for (at, part) in parts.iter().enumerate() {
+        let path = dir.path().join(at.to_string());
+        written(part, &path);
+        plain.push(Arc::new(Segment::open(&path).unwrap()));
+        let digests = plain[at].digests();
+        let segment = Segment::open_checked(&path, digests.clone()).unwrap();
+        let mut bytes = Accelerator::build(&plain[at], &|| true).unwrap().to_bytes(&digests);
+        segment.accelerate(Accelerator::from_bytes(&bytes.clone().into(), &digests).unwrap());
+        accelerated.push(Arc::new(segment));
+        // One of other files, and damaged ones, are not believed.
+        if let Some(others) = others.replace(digests.clone()) {
+            assert!(Accelerator::from_bytes(&bytes.clone().into(), &others).is_err());
+        }
+        for at in (0..bytes.len()).step_by(bytes.len() / 50) {
+            bytes[at] ^= 4;
+            assert!(Accelerator::from_bytes(&bytes.clone().into(), &digests).is_err(), "byte {at}");
+            bytes[at] ^= 4;
+        }
+    }
+    let (fresh, shared) = (context(), context());
+    for json in queries() {
+        let query = query(json.clone());
+        let answer = |segments: &[Arc<Segment>], context| {
+            let one = |segment: &Arc<Segment>| SegmentRef::new("s", query.intervals().to_vec(), segment.clone());
+            let segments: Vec<SegmentRef> = segments.iter().map(one).collect();
+            finished(&query, run_segments(&query, &segments, context, 1).unwrap()).unwrap()
+        };
+        assert_eq!(answer(&accelerated, &shared), answer(&plain, &fresh), "{json}");
     }
 }

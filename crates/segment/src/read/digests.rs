@@ -25,6 +25,17 @@ impl Digests {
         json!({"version": 1, "crc32": crc32fast::hash(list.as_bytes()), "files": list}).to_string().into_bytes()
     }
 
+    /// A number that tells these files from others.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let (mut names, mut sums) = (crc32fast::Hasher::new(), crc32fast::Hasher::new());
+        for (name, crc) in &self.0 {
+            names.update(name.as_bytes());
+            names.update(&[0]);
+            sums.update(&crc.to_le_bytes());
+        }
+        u64::from(names.finalize()) << 32 | u64::from(sums.finalize())
+    }
+
     /// Reads [`Digests::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let bad = || damaged("checksums of a cached segment are damaged");

@@ -177,6 +177,41 @@ impl<T: Fixed> FixedColumn<T> {
         }
     }
 
+    /// Rows of a block, but for the last.
+    pub(crate) fn per_block(&self) -> u32 {
+        self.per_block
+    }
+
+    pub(crate) fn block_count(&self) -> u32 {
+        self.summaries.len() as u32
+    }
+
+    fn block_rows(&self, index: u32) -> Range<u32> {
+        let start = index * self.per_block;
+        start..start.saturating_add(self.per_block).min(self.total)
+    }
+
+    /// True for blocks that are large enough to be summed up.
+    pub(crate) fn has_summary(&self, index: u32) -> bool {
+        self.block_rows(index).len() >= SUMMARY_ROWS_MIN
+    }
+
+    /// A block's summary out of its stored bytes, past the cache; `values` is room to decode into.
+    pub(crate) fn fresh_summary(&self, index: u32, values: &mut Vec<T>) -> Result<Option<Summary<T>>> {
+        if !self.has_summary(index) {
+            return Ok(None);
+        }
+        self.decoder.decode(index, self.block_rows(index), values)?;
+        Ok(Some(T::summary(values)))
+    }
+
+    /// Takes over what was found out earlier; of a block that has a summary already nothing changes.
+    pub(crate) fn set_summary(&self, index: u32, summary: Summary<T>) {
+        if let Some(slot) = self.summaries.get(index as usize) {
+            let _ = slot.set(summary);
+        }
+    }
+
     /// Reads the data that follow a header of `total` values, `per_block` to a block.
     pub(crate) fn read(
         cursor: &mut Cursor,
@@ -284,7 +319,31 @@ impl<T: Fixed> FixedReader<T> {
     }
 }
 
+/// The bounds of all values out of the stored bytes, past the cache.
+pub(crate) fn bounds_of(column: &FixedColumn<i64>) -> Result<Option<LongBounds>> {
+    let (mut min, mut max, mut step, mut first) = (i64::MAX, i64::MIN, 0, None);
+    let mut values = Vec::new();
+    for index in 0..column.block_count() {
+        column.decoder.decode(index, column.block_rows(index), &mut values)?;
+        let first = *first.get_or_insert_with(|| values.first().copied().unwrap_or(0));
+        for value in &values {
+            (min, max) = (min.min(*value), max.max(*value));
+            let distance = value.abs_diff(first);
+            if step != 1 && !distance.is_multiple_of(step) {
+                step = gcd(step, distance);
+            }
+        }
+    }
+    let wide = max.wrapping_sub(min) as u64 > STEP_FROM;
+    Ok((column.total > 0).then_some(LongBounds { min, max, step: if wide { step.max(1) } else { 1 } }))
+}
+
 impl FixedColumn<i64> {
+    /// Takes over bounds that were found out earlier.
+    pub(crate) fn set_bounds(&self, bounds: LongBounds) {
+        let _ = self.bounds.set(Some(bounds));
+    }
+
     /// The bounds of all values; reads the column the first time.
     pub(crate) fn bounds(self: &Arc<Self>) -> Result<Option<LongBounds>> {
         if let Some(bounds) = self.bounds.get() {

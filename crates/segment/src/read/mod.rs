@@ -1,6 +1,7 @@
 //! Reads Druid segments (formats V9 and V10) straight from their mapped files. Every byte is untrusted: what does not fit is an error
 //! that names segment and column. `README.md` of the room draws the layouts. Called through [`Segment`].
 
+mod accelerator;
 mod bitmap;
 mod blob;
 mod blocks;
@@ -36,6 +37,7 @@ mod v10;
 /// The `errorCode` of errors about damaged bytes: whoever owns the segment may look for another copy.
 pub const DAMAGED: &str = "damagedSegment";
 
+pub use accelerator::{ACCELERATED_ROWS_MIN, ACCELERATOR_FILE, Accelerator};
 pub use cache::{decoded_cache_bytes, set_decoded_cache_bytes};
 pub use digests::Digests;
 pub use metadata::{OrderBy, SegmentMetadata};

@@ -13,6 +13,7 @@ use ovate_compute::virtual_column::PathPart;
 use parking_lot::RwLock;
 use serde_json::Value as Json;
 
+use super::accelerator::Accelerator;
 use super::complex_column::ComplexColumn;
 use super::constant_column::ConstantLong;
 use super::cursor::{At, Cursor, Place, damaged};
@@ -54,6 +55,8 @@ struct Table {
     /// The base table of a projection, whose dictionaries it shares.
     parent: Option<Arc<Table>>,
     opened: RwLock<HashMap<String, Opened>>,
+    /// What was found out about the columns earlier.
+    accelerator: RwLock<Option<Accelerator>>,
 }
 
 /// Where `__time` comes from.
@@ -70,11 +73,13 @@ struct Opened {
     column: Arc<dyn Column>,
     json: Option<Arc<JsonColumn>>,
     dictionary: Option<Arc<StringDictionary>>,
+    /// Values by row, of columns of numbers.
+    numbers: Option<NumberData>,
 }
 
 impl<C: Column + 'static> From<C> for Opened {
     fn from(column: C) -> Self {
-        Opened { column: Arc::new(column), json: None, dictionary: None }
+        Opened { column: Arc::new(column), json: None, dictionary: None, numbers: None }
     }
 }
 
@@ -130,6 +135,7 @@ impl Segment {
             metadata,
             parent: None,
             opened: RwLock::default(),
+            accelerator: RwLock::default(),
         })))
     }
 
@@ -155,6 +161,7 @@ impl Segment {
             metadata: container.metadata,
             parent: None,
             opened: RwLock::default(),
+            accelerator: RwLock::default(),
         })))
     }
 
@@ -166,6 +173,22 @@ impl Segment {
     /// Compares every file with the checksums that the segment was opened with. Reads everything.
     pub fn verify(&self) -> Result<()> {
         self.0.files.check_all()
+    }
+
+    /// Takes what was found out about the columns earlier; the accelerator was made of a segment with the same checksums.
+    pub fn accelerate(&self, accelerator: Accelerator) {
+        *self.0.accelerator.write() = Some(accelerator.clone());
+        // A column that is opened just now takes it by itself.
+        let opened: Vec<(String, Opened)> =
+            self.0.opened.read().iter().map(|(name, opened)| (name.clone(), opened.clone())).collect();
+        for (name, opened) in opened {
+            accelerator.apply(&name, &opened.column, opened.numbers.as_ref());
+        }
+    }
+
+    /// A column, and its values if it is one of numbers.
+    pub(super) fn column_and_numbers(&self, name: &str) -> Result<Option<(Arc<dyn Column>, Option<NumberData>)>> {
+        Ok(self.0.checked(name)?.map(|opened| (opened.column, opened.numbers)))
     }
 
     /// How the segment was made; empty where `metadata.drd` is missing or damaged.
@@ -238,6 +261,7 @@ impl Segment {
             metadata: SegmentMetadata { aggregators: Some(schema.aggregators), rollup: Some(true), ..Default::default() },
             parent: Some(base.clone()),
             opened: RwLock::default(),
+            accelerator: RwLock::default(),
         }))))
     }
 }
@@ -275,6 +299,9 @@ impl Table {
         }
         // Two threads may open the same column at once; the first one kept is given to both.
         let opened = self.open_column(name).opening(&Place::new(&self.name, name))?;
+        if let Some(accelerator) = &*self.accelerator.read() {
+            accelerator.apply(name, &opened.column, opened.numbers.as_ref());
+        }
         Ok(Some(self.opened.write().entry(name.to_owned()).or_insert(opened).clone()))
     }
 
@@ -309,17 +336,19 @@ impl Table {
         match part_type(json) {
             "stringDictionary" => {
                 let (column, dictionary) = StringColumn::read(cursor, &part, self.shared_dictionary(name)?)?;
-                Ok(Opened { column: Arc::new(column), json: None, dictionary: Some(dictionary) })
+                Ok(Opened { column: Arc::new(column), json: None, dictionary: Some(dictionary), numbers: None })
             }
             kind @ ("long" | "longV2" | "float" | "floatV2" | "double" | "doubleV2") => {
-                Ok(NumericColumn::read(cursor, &part, kind)?.into())
+                let column = NumericColumn::read(cursor, &part, kind)?;
+                let numbers = Some(column.data.clone());
+                Ok(Opened { numbers, ..column.into() })
             }
             "complex" => {
                 let type_name = json.get("typeName").and_then(|v| v.as_str());
                 let type_name = type_name.ok_or_else(|| damaged("complex part lacks typeName"))?;
                 if type_name == "json" {
                     let json = Arc::new(JsonColumn::read_legacy(cursor, &part, &self.files)?);
-                    return Ok(Opened { column: json.clone(), json: Some(json), dictionary: None });
+                    return Ok(Opened { column: json.clone(), json: Some(json), dictionary: None, numbers: None });
                 }
                 Ok(ComplexColumn::read(cursor, &part, type_name)?.into())
             }
@@ -329,8 +358,10 @@ impl Table {
                     None => None,
                 };
                 Ok(match nested::read(cursor, &part, json, &self.files, parent)? {
-                    NestedColumn::Plain(column) => Opened { column, json: None, dictionary: None },
-                    NestedColumn::Json(json) => Opened { column: json.clone(), json: Some(json), dictionary: None },
+                    NestedColumn::Plain(column) => Opened { column, json: None, dictionary: None, numbers: None },
+                    NestedColumn::Json(json) => {
+                        Opened { column: json.clone(), json: Some(json), dictionary: None, numbers: None }
+                    }
                 })
             }
             "null" => Ok(NullColumn { rows }.into()),

@@ -11,16 +11,18 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use ovate_base::DruidError;
 use ovate_net::{ApiResult, JsonBody};
-use ovate_query::{NativeQuery, ResultFormat, write_by_segment, write_result};
+use ovate_query::{NativeQuery, QueryRows, ResultFormat, write_by_segment, write_result};
 use ovate_sql::SqlEngine;
 use serde_json::{Value, json};
 
 use super::avatica::{AvaticaService, AvaticaSettings};
 use super::statement::SqlStatements;
+use super::statement::StopWhenDropped;
 use super::{Broker, registered_id};
 use crate::data_server::{PROFILE_HEADER, QUERY_ID_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
 use crate::request_log::{RequestLine, RequestLogger};
 use crate::respond;
+use crate::work::apart;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -115,7 +117,24 @@ async fn answer_native(
     if etag.is_some() && etag.as_deref() == known {
         return Ok((StatusCode::NOT_MODIFIED, [(QUERY_ID_HEADER, id)]).into_response());
     }
-    let rows = state.broker.run_native(query.clone()).await?;
+    // Work for a client that has gone away stops: this is dropped with the request.
+    let mut stop = StopWhenDropped::new(state.broker.running.clone(), &registered_id(&query));
+    let (broker, asked) = (state.broker.clone(), query.clone());
+    let answered = apart(async move {
+        let rows = broker.run_native(asked.clone()).await?;
+        if rows.row_count() > WHOLE_ROWS_MAX {
+            return Ok(Answered::Rows(rows));
+        }
+        let mut body = Vec::new();
+        write_result(&asked, &rows, format, &mut |piece| {
+            body.extend_from_slice(&piece);
+            Ok(())
+        })?;
+        Ok::<_, DruidError>(Answered::Whole(body))
+    });
+    let answered = answered.await;
+    stop.ended();
+    let answered = answered??;
     let mut headers = vec![
         (HeaderName::from_static(QUERY_ID_HEADER), id),
         (HeaderName::from_static(RESPONSE_CONTEXT_HEADER), response_context(&registration.missing())),
@@ -129,7 +148,19 @@ async fn answer_native(
     {
         headers.push((ETAG, etag));
     }
-    respond::stream(format, headers, move |sink| write_result(&query, &rows, format, sink)).await
+    match answered {
+        Answered::Whole(body) => Ok(respond::whole(format, headers, body)),
+        Answered::Rows(rows) => respond::stream(format, headers, move |sink| write_result(&query, &rows, format, sink)).await,
+    }
+}
+
+/// An answer of so many rows is written by the thread that made it, before any of it is sent.
+const WHOLE_ROWS_MAX: usize = 1000;
+
+/// What comes of a native query.
+enum Answered {
+    Whole(Vec<u8>),
+    Rows(QueryRows),
 }
 
 async fn cancel_native(State(state): State<BrokerState>, Path(id): Path<String>) -> StatusCode {

@@ -11,6 +11,7 @@ use super::{Broker, registered_id};
 use crate::cache::{CacheKey, query_key};
 use crate::clock::now_ms;
 use crate::finish::finish;
+use crate::work::compute;
 
 impl Broker {
     /// Runs a query whose inner queries have become rows already.
@@ -57,12 +58,12 @@ impl Broker {
             return rows;
         };
         let (merged_query, merged_context) = (query.clone(), context.clone());
-        let merged = tokio::task::spawn_blocking(move || {
+        let merged = compute(true, move || {
             let merged = ovate_query::merge(&merged_query, partials, &merged_context)?;
             let bytes = merged.encode()?;
             Ok::<_, DruidError>((merged, bytes))
         });
-        let (merged, bytes) = merged.await.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
+        let (merged, bytes) = merged.await??;
         cache.put_later(key, bytes, cache.settings.result_bytes_max);
         let rows = finish(query, vec![merged], context).await;
         drop(reservations);

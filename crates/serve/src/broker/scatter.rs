@@ -55,6 +55,8 @@ struct Call<'a> {
     query: Arc<NativeQuery>,
     table: &'a str,
     context: &'a QueryContext,
+    /// The query reads one table, so that there is one such call.
+    one_table: bool,
     /// Servers that were asked for a segment are not asked for it again.
     tried: Mutex<HashMap<SegmentDescriptor, Vec<String>>>,
     rounds: usize,
@@ -97,6 +99,7 @@ impl Broker {
         let limit = query.context().long("maxScatterGatherBytes")?.map_or(u64::MAX, i64::unsigned_abs);
         let retries = query.context().long("numRetriesOnMissingSegments")?.unwrap_or(0).clamp(0, ROUNDS_MAX) as usize;
         let gathered_bytes = Mutex::new(0);
+        let one_table = located.len() == 1;
         let work = located.into_iter().map(|Located { table, pieces, absent }| {
             let (query, gathered_bytes) = (query.clone(), &gathered_bytes);
             async move {
@@ -104,6 +107,7 @@ impl Broker {
                     query,
                     table: &table,
                     context,
+                    one_table,
                     tried: Mutex::default(),
                     rounds: ROUNDS.max(retries + 1),
                     gathered_bytes,
@@ -139,9 +143,10 @@ impl Broker {
                 return Ok(gathered);
             }
             let (shares, homeless) = self.share(call, pieces);
+            let alone = call.one_table && shares.len() == 1 && homeless.is_empty();
             let mut work: Vec<Boxed<'_, Gathered>> = Vec::with_capacity(shares.len() + 1);
             for share in shares {
-                work.push(Box::pin(self.settle(call, share, round)));
+                work.push(Box::pin(self.settle(call, share, round, alone)));
             }
             if !homeless.is_empty() {
                 work.push(Box::pin(self.wait_for_home(call, homeless, round)));
@@ -153,9 +158,9 @@ impl Broker {
 
     /// One share, to the end: its own answer and what replicas say to the rest of it. When the server goes out of reach
     /// meanwhile, replicas are asked too, and whoever is complete first counts.
-    async fn settle(&self, call: &Call<'_>, share: Share, round: usize) -> Result<Gathered> {
+    async fn settle(&self, call: &Call<'_>, share: Share, round: usize, alone: bool) -> Result<Gathered> {
         let (server, pieces) = (share.server.clone(), share.pieces.clone());
-        let first = self.ask(call, share, round);
+        let first = self.ask(call, share, round, alone);
         tokio::pin!(first);
         tokio::select! {
             biased;
@@ -190,12 +195,13 @@ impl Broker {
     }
 
     /// One server's answer; what it does not cover goes on to others.
-    async fn ask(&self, call: &Call<'_>, share: Share, round: usize) -> Result<Gathered> {
+    async fn ask(&self, call: &Call<'_>, share: Share, round: usize, alone: bool) -> Result<Gathered> {
         let Share { server, mut pieces } = share;
         let segments: Vec<SegmentDescriptor> = pieces.iter().map(piece_descriptor).collect();
         let answer = {
             let _counted = server.begin();
-            server.server.run(call.query.clone(), call.table, segments, call.context).await
+            let context = call.context.clone().with_alone(alone);
+            server.server.run(call.query.clone(), call.table, segments, &context).await
         };
         let mut gathered = Gathered::default();
         match answer {

@@ -24,6 +24,7 @@ use super::statement::{StopWhenDropped, identify, timeout_ms, within};
 use crate::clock::now_ms;
 use crate::data_server::{PROFILE_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
 use crate::request_log::RequestLine;
+use crate::work::apart;
 
 /// The trailer that follows a body that was sent whole.
 const COMPLETE: HeaderName = HeaderName::from_static("x-druid-response-complete");
@@ -118,10 +119,7 @@ fn body_of(answer: SqlResponse) -> Response {
 /// Runs a statement on a thread that may compute for long, so that the threads of other requests stay free.
 pub(super) async fn execute(state: BrokerState, request: SqlRequest) -> Result<SqlResponse, DruidError> {
     let timeout_ms = timeout_ms(&state, &request);
-    let runtime = tokio::runtime::Handle::current();
-    let work = tokio::task::spawn_blocking(move || runtime.block_on(state.sql.execute(request, now_ms())));
-    within(timeout_ms, async { work.await.map_err(|e| DruidError::runtime(format!("the statement's thread failed: {e}")))? })
-        .await
+    within(timeout_ms, async { apart(async move { state.sql.execute(request, now_ms()).await }).await? }).await
 }
 
 /// The body as JSON, as text, or as a form field's raw text (SQW-01, SQW-02).

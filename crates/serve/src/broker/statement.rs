@@ -16,6 +16,7 @@ use super::BrokerState;
 use crate::clock::now_ms;
 use crate::request_log::RequestLine;
 use crate::running::RunningQueries;
+use crate::work::apart;
 
 /// The text of a statement is shown up to this length.
 const SHOWN_MAX: usize = 10_000;
@@ -152,10 +153,9 @@ impl BrokerState {
         let (began, log) = (Instant::now(), self.log.clone());
         let logged = (!log.is_off()).then(|| (request.query.clone(), Value::Object(request.context.clone())));
         let limit_ms = timeout_ms(self, &request);
-        let (sql, runtime) = (self.sql.clone(), tokio::runtime::Handle::current());
-        let work = tokio::task::spawn_blocking(move || runtime.block_on(sql.fetch(request, now_ms())));
-        let work = async { work.await.map_err(|e| DruidError::runtime(format!("the statement's thread failed: {e}")))? };
-        let answer = within(limit_ms, work).await;
+        let sql = self.sql.clone();
+        let work = apart(async move { sql.fetch(request, now_ms()).await });
+        let answer = within(limit_ms, async { work.await? }).await;
         // One that is late works on until it is stopped.
         if answer.is_ok() {
             stop.ended();

@@ -9,6 +9,7 @@ use ovate_query::{NativeQuery, Partial, QueryContext, SegmentRef};
 
 use super::Historical;
 use crate::cache::{CacheKey, CacheUse, QueryCache, query_key};
+use crate::work::compute;
 
 /// Keys asked for at a time.
 const LOOKUPS_AT_A_TIME: usize = 16;
@@ -59,8 +60,8 @@ impl Historical {
             }
             false => vec![None; keys.len()],
         };
-        let threads = self.threads;
-        let work = tokio::task::spawn_blocking(move || {
+        let (threads, alone) = (self.threads_now(), context.alone);
+        let work = move || {
             // An entry that cannot be read is as good as none.
             let mut partials: Vec<Option<Partial>> =
                 known.into_iter().map(|bytes| bytes.and_then(|bytes| Partial::decode(&bytes).ok())).collect();
@@ -76,8 +77,8 @@ impl Historical {
             }
             let merged = ovate_query::merge(&query, partials.into_iter().flatten().collect(), &context)?;
             Ok::<_, DruidError>((merged, entries))
-        });
-        let (merged, entries) = work.await.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
+        };
+        let (merged, entries) = compute(alone, work).await??;
         for (at, bytes) in entries {
             cache.put_later(keys[at], bytes, cache.settings.entry_bytes_max);
         }

@@ -15,6 +15,7 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Places and those who wait for one.
 pub struct PriorityGate {
+    places: usize,
     state: Mutex<State>,
 }
 
@@ -33,7 +34,12 @@ impl PriorityGate {
     /// With so many places.
     pub fn new(places: usize) -> Arc<Self> {
         let state = State { free: places.max(1), arrivals: 0, waiting: BTreeMap::new() };
-        Arc::new(PriorityGate { state: Mutex::new(state) })
+        Arc::new(PriorityGate { places: places.max(1), state: Mutex::new(state) })
+    }
+
+    /// How many places are taken.
+    pub fn busy(&self) -> usize {
+        self.places - self.state.lock().free
     }
 
     /// Waits for a place, until the deadline at most.

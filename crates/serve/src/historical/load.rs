@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use super::accelerate::Accelerators;
 use super::served::{ServedSegment, ServedSegments};
 
 /// Segments announced in one go during bootstrap.
@@ -30,6 +31,8 @@ pub struct LoadSettings {
     pub threads: usize,
     /// `druid.segmentCache.numBootstrapThreads`.
     pub bootstrap_threads: usize,
+    /// Whether accelerator files are made and used (`druid.ovate.segmentCache.accelerators`).
+    pub accelerators: bool,
     /// How long dropped segments stay readable for queries under way (`druid.segmentCache.dropSegmentDelayMillis`).
     pub drop_delay: Duration,
 }
@@ -41,6 +44,7 @@ pub struct SegmentLoader {
     served: Arc<ServedSegments>,
     settings: LoadSettings,
     bootstrapped: AtomicBool,
+    accelerators: Option<Accelerators>,
 }
 
 impl SegmentLoader {
@@ -50,7 +54,15 @@ impl SegmentLoader {
         served: Arc<ServedSegments>,
         settings: LoadSettings,
     ) -> Self {
-        SegmentLoader { cache, deep, served, settings, bootstrapped: AtomicBool::new(false) }
+        let started = settings.accelerators.then(|| Accelerators::start(cache.clone()));
+        let accelerators = started.and_then(|started| started.inspect_err(|error| warn!("{error}")).ok());
+        SegmentLoader { cache, deep, served, settings, bootstrapped: AtomicBool::new(false), accelerators }
+    }
+
+    /// Bytes on disk, the accelerator files' among them, and how far these are.
+    pub fn report(&self) -> Value {
+        let accelerators = self.accelerators.as_ref().map_or(Value::Null, Accelerators::report);
+        json!({"usedBytes": self.cache.used_bytes(), "maxBytes": self.cache.max_bytes(), "accelerators": accelerators})
     }
 
     /// True once everything that was in the cache at start is served.
@@ -202,13 +214,21 @@ impl SegmentLoader {
             .cache
             .path(&data_segment.id())
             .ok_or_else(|| DruidError::runtime(format!("segment [{id}] is not in the cache")))?;
-        let segment = match std::fs::read(path.join(CHECKSUMS)) {
-            Ok(bytes) => Digests::from_bytes(&bytes).and_then(|digests| Segment::open_checked(&path, digests)),
-            Err(_) => Segment::open(&path), // cached by an older release
+        let (segment, digests) = match std::fs::read(path.join(CHECKSUMS)) {
+            Ok(bytes) => {
+                let digests = Digests::from_bytes(&bytes);
+                let opened = digests.clone().and_then(|digests| Segment::open_checked(&path, digests));
+                (opened, digests.ok())
+            }
+            Err(_) => (Segment::open(&path), None), // cached by an older release
         };
         let segment = segment.map_err(|e| DruidError::runtime(format!("cannot open segment. segment={id} {e}")))?;
         let meta = segment_meta(data_segment, &segment);
-        Ok(ServedSegment { id, data_segment: data_segment.clone(), source: Some(Arc::new(segment)), meta: Some(Arc::new(meta)) })
+        let segment = Arc::new(segment);
+        if let (Some(accelerators), Some(digests)) = (&self.accelerators, digests) {
+            accelerators.want(data_segment.id(), path, &segment, digests);
+        }
+        Ok(ServedSegment { id, data_segment: data_segment.clone(), source: Some(segment), meta: Some(Arc::new(meta)) })
     }
 }
 

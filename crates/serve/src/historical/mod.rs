@@ -1,6 +1,7 @@
 //! The Historical (SVC-03): loads segments from deep storage into its cache, maps them, announces them, and answers
 //! queries over them. What is in the cache at start is served again without asking anybody.
 
+mod accelerate;
 mod cached;
 mod changes;
 mod gate;
@@ -25,6 +26,7 @@ use gate::PriorityGate;
 use crate::cache::QueryCache;
 use crate::data_server::{Answer, DataServer, SegmentSchema};
 use crate::lookup::LookupStore;
+use crate::work::compute;
 
 /// One Historical: its segments and how many threads a query may use.
 pub struct Historical {
@@ -57,6 +59,11 @@ impl Historical {
 }
 
 impl Historical {
+    /// Threads for one query: where many run, each keeps to its own.
+    fn threads_now(&self) -> usize {
+        self.threads.div_ceil(self.gate.busy().max(1))
+    }
+
     async fn run_once(
         &self,
         query: Arc<NativeQuery>,
@@ -74,9 +81,9 @@ impl Historical {
             let partial = self.run_cached(plan, query, found, context).await?;
             return Ok(Answer { partial: Some(partial), missing, bytes: 0 });
         }
-        let threads = self.threads;
-        let work = tokio::task::spawn_blocking(move || ovate_query::run_segments(&query, &found, &context, threads));
-        let partial = work.await.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))??;
+        let threads = self.threads_now();
+        let alone = context.alone;
+        let partial = compute(alone, move || ovate_query::run_segments(&query, &found, &context, threads)).await??;
         Ok(Answer { partial: Some(partial), missing, bytes: 0 })
     }
 

@@ -65,7 +65,7 @@ pub fn historical(segments: Arc<ServedSegments>, dir: &Path) -> Router {
     let settings = SegmentCacheSettings { locations, info_dir: None, selector, bootstrap_threads: 1 };
     let cache = Arc::new(SegmentCache::open(settings).expect("a cache"));
     let deep = Arc::new(LocalDeepStorage::new(dir.join("segments"), false));
-    let settings = LoadSettings { threads: 1, bootstrap_threads: 1, drop_delay: std::time::Duration::ZERO };
+    let settings = LoadSettings { threads: 1, bootstrap_threads: 1, accelerators: true, drop_delay: std::time::Duration::ZERO };
     let loader = Arc::new(SegmentLoader::new(cache, deep, segments.clone(), settings));
     routes(HistoricalState {
         historical: Arc::new(Historical::new("localhost:8083".to_owned(), segments, 2)),

@@ -119,6 +119,42 @@ impl SegmentCache {
         result
     }
 
+    /// Puts a file of ours beside a segment's own, in place of an older one. Its bytes count like the segment's; false, and
+    /// nothing written, where there is no room for them or the segment is gone.
+    pub fn put_file(&self, id: &SegmentId, name: &str, contents: &[u8]) -> Result<bool> {
+        let Some(Entry { location, path, .. }) = self.state.lock().entries.get(id).cloned() else { return Ok(false) };
+        let (target, temporary) = (path.join(name), path.join(format!("{name}.tmp")));
+        let before = fs::metadata(&target).map_or(0, |metadata| metadata.len());
+        let bytes = contents.len() as u64;
+        if !self.reserve(location, bytes) {
+            return Ok(false);
+        }
+        // Without syncing: whoever reads it checks it, and makes it again.
+        let written = fs::write(&temporary, contents).and_then(|()| fs::rename(&temporary, &target));
+        let mut state = self.state.lock();
+        let State { entries, used_bytes } = &mut *state;
+        let used = &mut used_bytes[location];
+        match (written, entries.get_mut(id)) {
+            (Ok(()), Some(entry)) => {
+                entry.bytes = (entry.bytes + bytes).saturating_sub(before);
+                *used = used.saturating_sub(before);
+                Ok(true)
+            }
+            (written, _) => {
+                *used = used.saturating_sub(bytes);
+                drop(state);
+                let _ = fs::remove_file(&temporary);
+                match written {
+                    Err(error) if path.exists() => {
+                        Err(DruidError::runtime(format!("cannot write [{}]: {error}", target.display())))
+                    }
+                    // A segment that was dropped meanwhile took its folder along.
+                    _ => Ok(false),
+                }
+            }
+        }
+    }
+
     /// Removes a segment; false when it was not here. Files that are mapped stay readable until they are closed.
     pub async fn drop_segment(&self, id: &SegmentId) -> Result<bool> {
         let busy = self.busy_lock(id);

@@ -26,6 +26,16 @@ impl HllCoupon {
         HllCoupon(NonZeroU32::new(rank << SLOT_BITS | low as u32 & SLOT_MASK).expect("a rank is at least 1"))
     }
 
+    /// All of it; never 0.
+    pub(crate) fn bits(self) -> u32 {
+        self.0.get()
+    }
+
+    /// Reads [`HllCoupon::bits`]; 0 is none.
+    pub(crate) fn of_bits(bits: u32) -> Option<Self> {
+        NonZeroU32::new(bits).map(HllCoupon)
+    }
+
     fn rank(self) -> u8 {
         (self.0.get() >> SLOT_BITS) as u8
     }

@@ -42,6 +42,7 @@ pub fn routes(state: HistoricalState) -> Router {
         .route("/druid-internal/v1/segments", get(lists::segments))
         .route("/druid-internal/v1/segments/changeRequests", post(lists::change_requests))
         .route("/druid-internal/v1/ovate", get(partial::protocol))
+        .route("/druid-internal/v1/ovate/cache", get(cache))
         .route("/druid-internal/v1/query", post(partial::query))
         .route("/druid-internal/v1/schemas", post(partial::schemas))
         .route("/druid/historical/v1/loadstatus", get(load_status))
@@ -72,6 +73,11 @@ impl HistoricalState {
 
 async fn load_status(State(state): State<HistoricalState>) -> Json<Value> {
     Json(json!({"cacheInitialized": state.loader.is_bootstrapped()}))
+}
+
+/// What the segment cache holds on disk.
+async fn cache(State(state): State<HistoricalState>) -> Json<Value> {
+    Json(state.loader.report())
 }
 
 async fn readiness(State(state): State<HistoricalState>) -> StatusCode {
