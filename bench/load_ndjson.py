@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """How fast rows of NDJSON.gz become queryable, by one ordinary index_parallel task, and how many bytes they then take.
 
-  bench/load_ndjson.py URL FOLDER [TABLE=events_json] [FILES=31] [SUBTASKS=2]
+  bench/load_ndjson.py URL FOLDER [TABLE=events_json] [FILES=31] [SUBTASKS=2] [INDEX_SPEC]
 
 FOLDER holds the bench's events-ndjson. Prints the seconds of the task and until every row is counted by SQL, rows a second, and the size
 of the table's segments as the Coordinator tells it."""
 import json, os, sys, time, urllib.error, urllib.request
 
 url, folder = sys.argv[1].rstrip("/"), os.path.abspath(sys.argv[2])
-table, files, tasks = (sys.argv[3:] + ["events_json", "31", "2"][len(sys.argv) - 3:])[:3]
+table, files, tasks, index = (sys.argv[3:] + ["events_json", "31", "2", "{}"][len(sys.argv) - 3:])[:4]
 files, tasks = int(files), int(tasks)
 TEXTS = ["is_bot", "event_type", "device", "os", "browser", "channel", "country", "city", "publisher", "campaign", "page", "user_id"]
 TYPED = [("long", n) for n in ["added", "deleted", "bytes", "latency_ms"]] + [("double", n) for n in ["bid_price", "revenue"]]
@@ -28,6 +28,7 @@ spec = {"type": "index_parallel", "spec": {
     "ioConfig": {"type": "index_parallel", "inputFormat": {"type": "json"},
                  "inputSource": {"type": "local", "files": [os.path.join(folder, n) for n in names]}},
     "tuningConfig": {"type": "index_parallel", "maxNumConcurrentSubTasks": tasks, "maxRowsInMemory": 1000000,
+                     **({"indexSpec": json.loads(index)} if index != "{}" else {}),
                      "partitionsSpec": {"type": "dynamic", "maxRowsPerSegment": 5000000}}}}
 begin = time.time()
 task = call("/druid/indexer/v1/task", spec)["task"]
