@@ -33,7 +33,7 @@ fn rows_of(segment: &Segment, projection: &ProjectionSpec, now_ms: i64) -> Resul
     let order = sorted(&groups);
     let mut columns = Vec::new();
     for (column, key) in projection.grouping_columns.iter().zip(&groups.keys) {
-        columns.extend(grouping_column(segment, projection, column, &key.gather(&order))?);
+        columns.push(grouping_column(segment, column, &key.gather(&order))?);
     }
     for (aggregator, values) in projection.aggregators.iter().zip(&groups.aggregates) {
         let data = metric_column(&aggregator.intermediate_type(), &values.gather(&order))?;
@@ -94,28 +94,22 @@ fn sorted(groups: &GroupsPartial) -> Vec<u32> {
     order
 }
 
-/// `None` for a column of nothing but nulls, which has no file.
-fn grouping_column(
-    segment: &Segment,
-    projection: &ProjectionSpec,
-    column: &DimensionSchema,
-    values: &Vector,
-) -> Result<Option<(String, ProjectionColumn)>> {
+/// Columns of nothing but nulls have files too: Druid 37 does not open a projection that lacks one.
+fn grouping_column(segment: &Segment, column: &DimensionSchema, values: &Vector) -> Result<(String, ProjectionColumn)> {
     let name = column.name.to_string();
-    let is_time = projection.time_column() == Some(&*column.name);
-    if !is_time && (0..values.len()).all(|row| values.is_null(row)) {
-        return Ok(None);
-    }
     if !matches!(column.kind, DimensionKind::String { .. }) {
-        return Ok(Some((name, ProjectionColumn::Own(number_column(&column.kind, values)))));
+        return Ok((name, ProjectionColumn::Own(number_column(&column.kind, values))));
     }
     let texts: Vec<Option<Arc<str>>> = values.to_values().iter().map(Value::as_text).collect();
     // A reader takes a column of the segment's name to share its dictionary.
     let Some(stored) = segment.column(&name)? else {
-        return Ok(Some((name, ProjectionColumn::Own(ColumnData::String(own_strings(&texts))))));
+        return Ok((name, ProjectionColumn::Own(ColumnData::String(own_strings(&texts)))));
     };
-    let dictionary = stored.dictionary().filter(|_| stored.capabilities().column_type == ColumnType::String);
     let shared = segment.shares_dictionary(&name)?;
+    if !shared && texts.iter().all(Option::is_none) {
+        return Ok((name, ProjectionColumn::Own(ColumnData::String(own_strings(&texts)))));
+    }
+    let dictionary = stored.dictionary().filter(|_| stored.capabilities().column_type == ColumnType::String);
     let Some(dictionary) = dictionary.filter(|_| shared) else {
         return Err(DruidError::unsupported(format!(
             "grouping column [{name}] that the segment does not store as a string column"
@@ -127,7 +121,7 @@ fn grouping_column(
         })
     };
     let codes = texts.iter().map(code).collect::<Result<Vec<u32>>>()?;
-    Ok(Some((name, ProjectionColumn::Shared { codes, cardinality: dictionary.cardinality() as usize })))
+    Ok((name, ProjectionColumn::Shared { codes, cardinality: dictionary.cardinality() as usize }))
 }
 
 fn own_strings(texts: &[Option<Arc<str>>]) -> StringColumn {

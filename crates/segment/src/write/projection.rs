@@ -29,7 +29,6 @@ pub struct ProjectionRows {
     /// `AggregateProjectionMetadata.Schema`.
     pub schema: Json,
     pub row_count: u32,
-    /// Columns of nothing but nulls are left out.
     pub columns: Vec<(String, ProjectionColumn)>,
 }
 
