@@ -39,6 +39,9 @@ fn specs() -> Vec<Json> {
         field("quantilesDoublesSketch", "d"),
         field("KllDoublesSketch", "d"),
         field("doubleMean", "d"),
+        field("Bitmap64ExactCountBuild", "l"),
+        field("timeMin", "l"),
+        field("timeMax", "l"),
         json!({"type": "filtered", "filter": filter, "aggregator": field("longSum", "l")}),
         json!({"type": "expression", "name": "x", "fields": ["l"], "initialValue": "0", "fold": "__acc + nvl(l, 0)"}),
     ]

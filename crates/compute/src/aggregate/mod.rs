@@ -4,9 +4,11 @@
 //! is what segments store. One file a feature; `registry.rs` lists them.
 
 mod any;
+pub(crate) mod bitmap64;
 mod bloom;
 mod cardinality;
 mod count;
+mod distinct_count;
 mod filtered;
 mod first_last;
 mod grouping;
@@ -26,6 +28,7 @@ pub(crate) mod sketched;
 mod spec;
 pub mod stored_items;
 pub(crate) mod theta_sketch;
+mod time_extreme;
 pub(crate) mod tuple_sketch;
 mod value_counts;
 pub(crate) mod variance;

@@ -5,8 +5,9 @@ use serde_json::Value as Json;
 
 use super::json::Fields;
 use super::{
-    AggregatorSpec, any, bloom, cardinality, count, filtered, first_last, grouping, histogram, hll_sketch, hyper_unique, lambda,
-    mean, quantiles_sketch, simple, single_value, theta_sketch, tuple_sketch, variance,
+    AggregatorSpec, any, bitmap64, bloom, cardinality, count, distinct_count, filtered, first_last, grouping, histogram,
+    hll_sketch, hyper_unique, lambda, mean, quantiles_sketch, simple, single_value, theta_sketch, time_extreme, tuple_sketch,
+    variance,
 };
 
 type Parse = fn(&Fields<'_>) -> Result<AggregatorSpec>;
@@ -49,6 +50,11 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("approxHistogramFold", histogram::parse_approximate),
     ("fixedBucketsHistogram", histogram::parse_fixed),
     ("bloom", bloom::parse),
+    ("Bitmap64ExactCountBuild", bitmap64::parse),
+    ("Bitmap64ExactCountMerge", bitmap64::parse),
+    ("distinctCount", distinct_count::parse),
+    ("timeMin", time_extreme::parse),
+    ("timeMax", time_extreme::parse),
     ("HLLSketchBuild", hll_sketch::parse),
     ("HLLSketchMerge", hll_sketch::parse),
     ("thetaSketch", theta_sketch::parse),

@@ -339,3 +339,38 @@ fn a_bloom_filter_finds_what_it_was_made_of() {
     assert!(filter("a") && filter("b") && filter("10"));
     assert!(!filter("c") && !filter("zzz"));
 }
+
+#[test]
+fn exact_counts_and_extremes_of_time() {
+    let of = |kind: &str, field: &str| result(json!({"type": kind, "name": "x", "fieldName": field}));
+    assert_eq!(of("Bitmap64ExactCountBuild", "l"), Value::Long(4));
+    assert_eq!(of("Bitmap64ExactCountBuild", "s"), Value::Long(1));
+    assert_eq!(of("Bitmap64ExactCountMerge", "missing"), Value::Long(0));
+    assert_eq!(of("timeMin", "l"), Value::from("1970-01-01T00:00:00.001Z"));
+    assert_eq!(of("timeMax", "l"), Value::from("1970-01-01T00:00:00.007Z"));
+    assert_eq!(of("timeMax", "n"), Value::Null);
+    let times = Vector::String(vec![Some(Arc::from("2024-01-02")), Some(Arc::from("no time")), Some(Arc::from("2023-05-06T07:08:09Z"))]);
+    let source: Arc<dyn ColumnSource> = Arc::new(MemoryTable::new(vec![("t".to_owned(), times)]).unwrap());
+    let spec = AggregatorSpec::from_json(&json!({"type": "timeMin", "name": "x", "fieldName": "t"})).unwrap();
+    let mut state = spec.bind(&source, &EvalContext::at(0)).unwrap();
+    state.resize(1);
+    state.add(Rows::Range(0..3), Groups::One(0)).unwrap();
+    assert_eq!(spec.finalize(&state.take_partial().unwrap()).unwrap().value(0), Value::from("2023-05-06T07:08:09.000Z"));
+}
+
+#[test]
+fn distinct_count_counts_within_a_segment_and_adds_over_segments() {
+    let spec = AggregatorSpec::from_json(&json!({"type": "distinctCount", "name": "x", "fieldName": "s"})).unwrap();
+    let mut merger = spec.combining().merger().unwrap();
+    merger.resize(1);
+    for _ in 0..2 {
+        let mut state = spec.bind(&table(), &EvalContext::at(0)).unwrap();
+        state.resize(2);
+        state.add(Rows::Range(0..6), Groups::Each(&[0, 0, 0, 1, 1, 1])).unwrap();
+        let partial = state.take_partial().unwrap();
+        // Null is a value.
+        assert_eq!(partial.to_values(), [Value::Long(3), Value::Long(3)]);
+        merger.merge(&partial, &[0, 0]).unwrap();
+    }
+    assert_eq!(merger.take_partial().unwrap().value(0), Value::Long(12));
+}

@@ -2,6 +2,7 @@
 //! whole vectors of rows. One file a feature; `registry.rs` lists them.
 
 mod arithmetic;
+mod bitmap64;
 mod expression;
 mod extremes;
 mod field;
@@ -12,6 +13,7 @@ mod registry;
 mod sketched;
 mod spec;
 mod stats;
+mod t_test;
 #[cfg(test)]
 mod tests;
 mod theta;

@@ -3,7 +3,10 @@
 use ovate_base::{DruidError, Result};
 use serde_json::Value as Json;
 
-use super::{PostAggregatorSpec, arithmetic, expression, extremes, field, histogram, hll, quantiles, stats, theta, tuple, ztest};
+use super::{
+    PostAggregatorSpec, arithmetic, bitmap64, expression, extremes, field, histogram, hll, quantiles, stats, t_test, theta,
+    tuple, ztest,
+};
 use crate::aggregate::json::Fields;
 
 type Parse = fn(&Fields<'_>) -> Result<PostAggregatorSpec>;
@@ -41,6 +44,8 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("arrayOfDoublesSketchConstant", tuple::parse),
     ("arrayOfDoublesSketchToString", tuple::parse),
     ("arrayOfDoublesSketchToBase64String", tuple::parse),
+    ("arrayOfDoublesSketchTTest", t_test::parse),
+    ("bitmap64ExactCount", bitmap64::parse),
     ("quantile", histogram::parse),
     ("quantiles", histogram::parse),
     ("min", histogram::parse),
@@ -69,7 +74,7 @@ const REGISTRY: &[(&str, Parse)] = &[
 ];
 
 /// Post-aggregators of Druid that this build does not have; they answer "unsupported" instead of "unknown".
-const UNSUPPORTED: &[&str] = &["javascript", "arrayOfDoublesSketchTTest"];
+const UNSUPPORTED: &[&str] = &["javascript"];
 
 pub(super) fn from_json(json: &Json) -> Result<PostAggregatorSpec> {
     let fields = Fields::new("post-aggregator", json)?;

@@ -55,7 +55,8 @@ pub(super) fn constant(fields: &Fields<'_>, result: ColumnType, value: Value) ->
     build(fields, Vec::new(), result, Box::new(move |_| Ok(value.clone())))
 }
 
-fn build(
+/// Over these fields.
+pub(super) fn build(
     fields: &Fields<'_>,
     list: Vec<PostAggregatorSpec>,
     result: ColumnType,

@@ -2,6 +2,7 @@
 //! stand on the `datasketches` crate of the Apache project; `theta` and `quantiles` are written here from the format facts.
 
 pub mod approximate_histogram;
+pub mod bitmap64;
 pub mod distinct;
 pub mod fixed_buckets;
 pub mod hll;

@@ -56,6 +56,42 @@ fn shapes() -> Vec<Shape> {
         .collect()
 }
 
+/// Every combination of the encodings with nulls or without, over few rows: the whole matrix.
+fn all_shapes() -> Vec<Shape> {
+    let mut dictionaries = vec![json!({"type": "utf8"})];
+    for version in [0, 1] {
+        for bucket in [1, 4, 16, 128] {
+            dictionaries.push(json!({"type": "frontCoded", "bucketSize": bucket, "formatVersion": version}));
+        }
+    }
+    let mut shapes = Vec::new();
+    for dictionary in &dictionaries {
+        for dimension in ["lz4", "lzf", "zstd", "uncompressed"] {
+            for metric in ["lz4", "lzf", "zstd", "uncompressed", "none"] {
+                for encoding in ["longs", "auto"] {
+                    for nulls in [0, 3] {
+                        let number = shapes.len();
+                        shapes.push(Shape {
+                            rows: [40, 1, 90, 7][number % 4],
+                            cardinality: [1, 3, 30, 300][(number / 3) % 4],
+                            nulls,
+                            spec: json!({
+                                "dimensionCompression": dimension,
+                                "metricCompression": metric,
+                                "longEncoding": encoding,
+                                "stringDictionaryEncoding": dictionary,
+                                "jsonCompression": if dimension == "uncompressed" { "zstd" } else { dimension },
+                                "bitmap": {"type": "roaring", "compressRunOnSerialization": number % 2 == 0},
+                            }),
+                        });
+                    }
+                }
+            }
+        }
+    }
+    shapes
+}
+
 fn dimensions() -> Vec<DimensionSchema> {
     [
         json!("s"),
@@ -69,6 +105,9 @@ fn dimensions() -> Vec<DimensionSchema> {
         json!({"type": "auto", "name": "al"}),
         json!({"type": "auto", "name": "ad"}),
         json!({"type": "auto", "name": "aa"}),
+        json!({"type": "auto", "name": "ast"}),
+        json!({"type": "auto", "name": "adb"}),
+        json!({"type": "string", "name": "mvs", "multiValueHandling": "SORTED_SET", "createBitmapIndex": false}),
         json!({"type": "json", "name": "j"}),
     ]
     .iter()
@@ -101,23 +140,36 @@ fn row(random: &mut Random, shape: &Shape, number: usize) -> Json {
         "al": or_null(json!(long)),
         "ad": or_null(json!(n as f64 + 0.25)),
         "aa": or_null(json!([n % 50, null, n % 7])),
+        "ast": or_null(json!([text(n), "x", null])),
+        "adb": or_null(json!([n as f64 + 0.5, null])),
+        "mvs": (0..number % 4).map(|i| format!("m{}", (n + i as u64) % shape.cardinality)).collect::<Vec<_>>(),
         "j": or_null(json!({"a": n % 100, "b": {"c": text(n % 90), "list": [{"x": 1.5}, {"x": n % 3}]}})),
     })
 }
 
-/// A row as Druid's reader gives it back; `several` tells whether some row has several values of `mv`.
-fn expected(row: &Json, several: bool) -> Json {
+/// A row as Druid's reader gives it back; `several` tells of each multi-value column whether some row has several values.
+fn expected(row: &Json, several: &[(&str, bool)]) -> Json {
     let mut row = row.clone();
     let fields = row.as_object_mut().unwrap();
     let time = fields.remove("timestamp").unwrap();
     fields.insert("__time".to_owned(), time);
     // A multi-value row of one value, or none, is still a list; without any there is only one value, or null.
-    if !several {
-        fields["mv"] = fields["mv"].get(0).cloned().unwrap_or(Json::Null);
-    } else if !fields["mv"].is_array() {
-        fields["mv"] = json!([fields["mv"]]);
+    for (name, several) in several {
+        let list = values(name, &fields[*name]);
+        fields[*name] = if *several { json!(list) } else { list.first().map_or(Json::Null, |text| json!(text)) };
     }
     row
+}
+
+/// The values of a row of a multi-value column; `mvs` keeps each once, in order.
+fn values(name: &str, row: &Json) -> Vec<String> {
+    let mut list: Vec<String> =
+        row.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect();
+    if name == "mvs" {
+        list.sort();
+        list.dedup();
+    }
+    list
 }
 
 fn write_shape(number: usize, shape: &Shape, out: &Path) -> PathBuf {
@@ -130,8 +182,8 @@ fn write_shape(number: usize, shape: &Shape, out: &Path) -> PathBuf {
     let report = index.persist(&dir, &spec).unwrap();
     assert_eq!(report.row_count as usize, shape.rows);
     let mut file = std::io::BufWriter::new(std::fs::File::create(dir.join("expected.jsonl")).unwrap());
-    let several = rows.iter().any(|row| row["mv"].as_array().is_some_and(|list| list.len() > 1));
-    rows.iter().for_each(|row| writeln!(file, "{}", expected(row, several)).unwrap());
+    let several = ["mv", "mvs"].map(|name| (name, rows.iter().any(|row| values(name, &row[name]).len() > 1)));
+    rows.iter().for_each(|row| writeln!(file, "{}", expected(row, &several)).unwrap());
     file.flush().unwrap();
     dir
 }
@@ -140,6 +192,13 @@ fn write_shape(number: usize, shape: &Shape, out: &Path) -> PathBuf {
 fn druid_reads_the_whole_matrix() {
     let Some(reader) = DruidReader::find() else { return };
     let out = tempfile::tempdir().unwrap();
-    let segments: Vec<PathBuf> = shapes().iter().enumerate().map(|(i, shape)| write_shape(i, shape, out.path())).collect();
+    // All of it takes minutes in a debug build; every 24th cell is read otherwise.
+    let all = std::env::var_os("OVATE_FULL_MATRIX").is_some();
+    let mut cells = shapes();
+    let small = all_shapes();
+    cells.extend(small.into_iter().enumerate().filter(|(number, _)| all || number % 24 == 5).map(|(_, shape)| shape));
+    let segments: Vec<PathBuf> = cells.iter().enumerate().map(|(i, shape)| write_shape(i, shape, out.path())).collect();
     reader.check(&segments, out.path());
+    let columns = dimensions().len() + 1;
+    eprintln!("Druid read {} segments, {} columns", segments.len(), segments.len() * columns);
 }
