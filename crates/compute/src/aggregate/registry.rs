@@ -5,9 +5,9 @@ use serde_json::Value as Json;
 
 use super::json::Fields;
 use super::{
-    AggregatorSpec, any, bitmap64, bloom, cardinality, count, distinct_count, filtered, first_last, grouping, histogram,
-    hll_sketch, hyper_unique, lambda, mean, quantiles_sketch, simple, single_value, theta_sketch, time_extreme, tuple_sketch,
-    variance,
+    AggregatorSpec, any, bitmap64, bloom, cardinality, count, dd_sketch, distinct_count, filtered, first_last, grouping,
+    histogram, hll_sketch, hyper_unique, lambda, mean, quantiles_sketch, simple, single_value, t_digest, theta_sketch,
+    time_extreme, tuple_sketch, variance,
 };
 
 type Parse = fn(&Fields<'_>) -> Result<AggregatorSpec>;
@@ -52,6 +52,8 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("bloom", bloom::parse),
     ("Bitmap64ExactCountBuild", bitmap64::parse),
     ("Bitmap64ExactCountMerge", bitmap64::parse),
+    ("ddSketch", dd_sketch::parse),
+    ("tDigestSketch", t_digest::parse),
     ("distinctCount", distinct_count::parse),
     ("timeMin", time_extreme::parse),
     ("timeMax", time_extreme::parse),

@@ -349,7 +349,8 @@ fn exact_counts_and_extremes_of_time() {
     assert_eq!(of("timeMin", "l"), Value::from("1970-01-01T00:00:00.001Z"));
     assert_eq!(of("timeMax", "l"), Value::from("1970-01-01T00:00:00.007Z"));
     assert_eq!(of("timeMax", "n"), Value::Null);
-    let times = Vector::String(vec![Some(Arc::from("2024-01-02")), Some(Arc::from("no time")), Some(Arc::from("2023-05-06T07:08:09Z"))]);
+    let times =
+        Vector::String(vec![Some(Arc::from("2024-01-02")), Some(Arc::from("no time")), Some(Arc::from("2023-05-06T07:08:09Z"))]);
     let source: Arc<dyn ColumnSource> = Arc::new(MemoryTable::new(vec![("t".to_owned(), times)]).unwrap());
     let spec = AggregatorSpec::from_json(&json!({"type": "timeMin", "name": "x", "fieldName": "t"})).unwrap();
     let mut state = spec.bind(&source, &EvalContext::at(0)).unwrap();

@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod bitmap64;
+mod contributed;
 mod expression;
 mod extremes;
 mod field;

@@ -4,8 +4,8 @@ use ovate_base::{DruidError, Result};
 use serde_json::Value as Json;
 
 use super::{
-    PostAggregatorSpec, arithmetic, bitmap64, expression, extremes, field, histogram, hll, quantiles, stats, t_test, theta,
-    tuple, ztest,
+    PostAggregatorSpec, arithmetic, bitmap64, contributed, expression, extremes, field, histogram, hll, quantiles, stats, t_test,
+    theta, tuple, ztest,
 };
 use crate::aggregate::json::Fields;
 
@@ -45,6 +45,10 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("arrayOfDoublesSketchToString", tuple::parse),
     ("arrayOfDoublesSketchToBase64String", tuple::parse),
     ("arrayOfDoublesSketchTTest", t_test::parse),
+    ("quantileFromTDigestSketch", contributed::parse),
+    ("quantilesFromTDigestSketch", contributed::parse),
+    ("quantileFromDDSketch", contributed::parse),
+    ("quantilesFromDDSketch", contributed::parse),
     ("bitmap64ExactCount", bitmap64::parse),
     ("quantile", histogram::parse),
     ("quantiles", histogram::parse),

@@ -3,6 +3,7 @@
 
 pub mod approximate_histogram;
 pub mod bitmap64;
+pub mod dd_sketch;
 pub mod distinct;
 pub mod fixed_buckets;
 pub mod hll;
@@ -12,6 +13,7 @@ pub mod murmur3;
 pub mod pair;
 pub mod quantiles;
 pub mod sorted_view;
+pub mod t_digest;
 pub mod theta;
 pub mod tuple;
 

@@ -1,5 +1,6 @@
 //! What native queries answer, told as facts over small tables, and laws that hold for any table.
 
+mod contributed;
 mod facts;
 mod laws;
 mod projections;
