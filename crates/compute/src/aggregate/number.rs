@@ -104,15 +104,16 @@ pub(crate) fn for_each_number<T: Number>(vector: &Vector, mut each: impl FnMut(u
     Ok(())
 }
 
-/// One group's number, and whether a value was seen; side by side, so that a row touches one cache line.
-#[derive(Debug, Clone, Copy)]
+/// One group's number, and whether a value was seen; side by side, so that a row touches one cache line, and without gaps,
+/// so that nearly twice as many groups stay in a cache.
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
 pub(crate) struct NumberSlot<T> {
     pub(crate) value: T,
     pub(crate) seen: bool,
 }
 
 /// A number a group, null until the first value.
-#[derive(Debug)]
 pub(crate) struct NumberState<T> {
     pub(crate) slots: Vec<NumberSlot<T>>,
     start: T,

@@ -137,6 +137,10 @@ impl GroupTable {
                         (a[..rows].iter().zip(&b[..rows]).enumerate())
                             .map(|(row, (a, b))| assign((a * stride + b) as usize, row)),
                     ),
+                    ([a, b, c], [first, second, _]) => out.extend(
+                        (a[..rows].iter().zip(&b[..rows]).zip(&c[..rows]).enumerate())
+                            .map(|(row, ((a, b), c))| assign((a * first + b * second + c) as usize, row)),
+                    ),
                     _ => {
                         self.scratch.clear();
                         self.scratch.resize(rows, 0);
