@@ -1,6 +1,7 @@
 //! The door of this room: a statement in, a written answer out (`SqlResource`, `DirectStatement`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,7 +49,14 @@ struct Planned {
     rel: Rel,
     explain: bool,
     version: u64,
+    /// It is one native query over tables, and nothing is computed around it but its few result rows.
+    one_query: bool,
+    /// How many rows it gave the last time.
+    rows_before: AtomicUsize,
 }
+
+/// Results of so many rows are ordered and written in no time.
+const FEW_ROWS: usize = 1000;
 
 /// A statement's rows before they are written.
 pub struct SqlRows {
@@ -74,6 +82,13 @@ impl SqlEngine {
     pub fn with_default_context(mut self, default_context: Map<String, Json>) -> Self {
         self.default_context = default_context;
         self
+    }
+
+    /// True for a statement that is planned already, is one native query, and gave few rows before: whoever runs it does next to
+    /// nothing but wait for that query.
+    pub fn is_quick(&self, request: &SqlRequest) -> bool {
+        let known = cache_key(request).and_then(|key| self.plans.get(&key));
+        known.is_some_and(|planned| planned.one_query && planned.rows_before.load(Ordering::Relaxed) <= FEW_ROWS)
     }
 
     /// Parses, plans, runs and writes one statement. `now_ms` is the clock, for CURRENT_TIMESTAMP.
@@ -154,6 +169,7 @@ impl SqlEngine {
             return Ok((fields, rows, style));
         }
         let rows = executor.statement(&outer_limited(&planned.rel, &request.context)).await?;
+        planned.rows_before.store(rows.rows, Ordering::Relaxed);
         Ok((planned.rel.fields.to_vec(), rows, style))
     }
 
@@ -253,7 +269,10 @@ fn plan(statement: &Statement, session: &Session) -> Result<Planned> {
                 return Err(DruidError::invalid_sql("No value bound for parameter")
                     .with_context("position", (session.parameters.len() + 1).to_string()));
             }
-            Ok(Planned { rel: bind(session, query)?, explain: statement.explain, version: session.catalog.version })
+            let rel = bind(session, query)?;
+            let one_query = !statement.explain && crate::exec::is_one_query(&rel);
+            let (version, rows_before) = (session.catalog.version, AtomicUsize::new(usize::MAX));
+            Ok(Planned { rel, explain: statement.explain, version, one_query, rows_before })
         }
         StatementBody::Ingest(ingest) => {
             let verb = if ingest.replace.is_some() { "REPLACE" } else { "INSERT" };

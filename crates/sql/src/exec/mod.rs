@@ -221,6 +221,16 @@ fn scan_of(stage: &Stage) -> SystemScan {
     scan
 }
 
+/// True for a plan that becomes one native query over tables.
+pub(crate) fn is_one_query(rel: &Rel) -> bool {
+    if subquery::has_subqueries(rel) {
+        return false;
+    }
+    let stage = Stage::of(rel);
+    let distinct = stage.aggregate.iter().flat_map(|grouping| &grouping.calls).any(|call| call.distinct);
+    matches!(stage.base, Base::Table(_)) && !distinct
+}
+
 /// The `dataSource` of one table or several.
 pub fn table_source(names: &[String]) -> Json {
     match names {

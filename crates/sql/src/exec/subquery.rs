@@ -193,7 +193,7 @@ impl Executor<'_> {
     }
 }
 
-fn has_subqueries(rel: &Rel) -> bool {
+pub(super) fn has_subqueries(rel: &Rel) -> bool {
     rel.exprs().iter().any(|rex| rex.any(&|node| matches!(node, Rex::Subquery { .. })))
         || rel.children().into_iter().any(has_subqueries)
 }

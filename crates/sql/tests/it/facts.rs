@@ -49,3 +49,18 @@ fn bombs_and_long_texts_are_answered() {
         assert!(answer(hostile).is_err(), "{hostile:?}");
     }
 }
+
+#[test]
+fn only_one_native_query_with_few_rows_is_quick() {
+    let server = crate::support::Server::new();
+    let one = "SELECT dim1 FROM foo WHERE __time < TIMESTAMP '2000-01-01' AND __time > TIMESTAMP '2001-01-01'";
+    assert!(!server.is_quick(one), "it is not planned yet");
+    for sql in [
+        one,
+        "SELECT 1",
+        "SELECT dim1 FROM foo WHERE __time < TIMESTAMP '2000-01-01' AND __time > TIMESTAMP '2001-01-01' UNION ALL SELECT dim2 FROM foo WHERE __time < TIMESTAMP '2000-01-01' AND __time > TIMESTAMP '2001-01-01'",
+    ] {
+        server.answer(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!(server.is_quick(sql), sql == one, "{sql}");
+    }
+}

@@ -103,4 +103,9 @@ impl Server {
         let text: String = response.body.iter().map(|chunk| String::from_utf8_lossy(chunk).into_owned()).collect();
         Ok(text.trim_end().lines().collect::<Vec<_>>().join(" "))
     }
+
+    /// Whether a statement is known to take next to nothing beside its native query.
+    pub fn is_quick(&self, sql: &str) -> bool {
+        SqlRequest::from_json(&json!({"query": sql})).is_ok_and(|request| self.engine.is_quick(&request))
+    }
 }
