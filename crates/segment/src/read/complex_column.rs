@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use croaring::Bitmap;
-use ovate_base::{DruidError, Result};
+use ovate_base::Result;
 use ovate_compute::column::{Column, ColumnCapabilities, ColumnReader};
 use ovate_compute::{ColumnType, Rows, Value};
 
 use super::bitmap::BitmapKind;
 use super::blob::{Blob, BlobReader};
+use super::contributed::{DecimalReader, Decimals, Histograms};
 use super::cursor::{At, Cursor, Place, damaged};
 use super::descriptor::byte_order;
 use super::generic_indexed::GenericIndexed;
@@ -21,6 +22,8 @@ enum Container {
     List(GenericIndexed),
     Blob { blob: Blob, nulls: Bitmap },
     Pairs(Arc<PairCells>),
+    Histograms(Histograms),
+    Decimals(Decimals),
 }
 
 /// The column.
@@ -34,11 +37,10 @@ pub(crate) struct ComplexColumn {
 impl ComplexColumn {
     /// Reads the payload of the part.
     pub(crate) fn read(cursor: &mut Cursor, part: &PartContext<'_>, type_name: &str) -> Result<Self> {
-        // These two contributed types begin like a list but are something else.
-        if matches!(type_name, "spectatorHistogram" | "compressedBigDecimal") {
-            return Err(DruidError::unsupported(format!("complex type is not supported. type={type_name}")));
-        }
         let container = match (cursor.peek(), PairKind::from_type(type_name)) {
+            // These two contributed types begin like a list but are something else.
+            _ if type_name == "spectatorHistogram" => Container::Histograms(Histograms::read(cursor, part.rows)?),
+            _ if type_name == "compressedBigDecimal" => Container::Decimals(Decimals::read(cursor, part)?),
             (Some(1 | 2), _) => {
                 let list = GenericIndexed::read(cursor, part.files)?;
                 check_rows(list.len(), part.rows)?;
@@ -98,7 +100,8 @@ impl Column for ComplexColumn {
 
     fn reader(&self) -> Result<Box<dyn ColumnReader>> {
         let source = match &*self.container {
-            Container::List(_) => Source::List,
+            Container::List(_) | Container::Histograms(_) => Source::List,
+            Container::Decimals(decimals) => Source::Decimals(Box::new(DecimalReader::new(decimals))),
             Container::Blob { blob, .. } => Source::Blob(BlobReader::new(blob)),
             Container::Pairs(cells) => Source::Pairs(PairReader::new(cells.clone())),
         };
@@ -117,6 +120,7 @@ enum Source {
     List,
     Blob(BlobReader),
     Pairs(PairReader),
+    Decimals(Box<DecimalReader>),
 }
 
 struct ComplexReader {
@@ -132,6 +136,8 @@ impl ComplexReader {
     fn bytes(&mut self, row: u32) -> Result<Option<Bytes>> {
         match (&*self.container, &mut self.source) {
             (Container::List(list), _) => list.get_bytes(row),
+            (Container::Histograms(histograms), _) => histograms.get(row),
+            (Container::Decimals(_), Source::Decimals(reader)) => reader.read(row),
             (Container::Blob { nulls, .. }, Source::Blob(reader)) => {
                 if nulls.contains(row) {
                     return Ok(None);

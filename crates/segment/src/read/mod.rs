@@ -9,6 +9,7 @@ mod cache;
 mod complex_column;
 mod compression;
 mod constant_column;
+mod contributed;
 mod cursor;
 mod descriptor;
 mod dictionary;
