@@ -7,7 +7,7 @@ mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use ovate_base::{DruidError, Result};
+use ovate_base::{Budget, DruidError, Result};
 use ovate_compute::Vector;
 
 use crate::parallel::{on_threads, threads_for};
@@ -53,16 +53,64 @@ pub type PairTest<'a> = &'a (dyn Fn(&[u32], &[u32]) -> Result<Vec<bool>> + Sync)
 /// Pairs of row numbers: left ones, and beside them right ones.
 pub type Pairs = (Vec<u32>, Vec<u32>);
 
+/// How many rows a join may give.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    rows: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room { rows: ROWS_MAX }
+    }
+}
+
+impl Room {
+    /// As many rows of these two sides as fit into what is left of the memory for queries, the pairs of row numbers included.
+    pub fn of(budget: &Budget, left: &Relation, right: &Relation) -> Self {
+        let width = |side: &Relation| {
+            let bytes: usize = side.columns.iter().map(Vector::memory_bytes).sum();
+            bytes.checked_div(side.rows).unwrap_or(0) as u64
+        };
+        let free = budget.limit_bytes().saturating_sub(budget.used_bytes());
+        let fit = free / (16 + width(left) + width(right));
+        Room { rows: usize::try_from(fit).unwrap_or(usize::MAX).min(ROWS_MAX) }
+    }
+
+    fn exceeded(self) -> DruidError {
+        let rows = self.rows;
+        DruidError::resource_limit(match rows < ROWS_MAX {
+            true => format!(
+                "Join gives more than the {rows} rows that the memory for queries has room for; add conditions that narrow it \
+                 down or raise druid.ovate.memory"
+            ),
+            false => format!("Join gives more than {rows} rows; add conditions that narrow it down"),
+        })
+    }
+}
+
 /// Joins; the result has the left columns and then the right ones, ordered by left row and then right row.
 pub fn join(left: &Relation, right: &Relation, kind: JoinType, keys: &[JoinKey], test: Option<PairTest<'_>>) -> Result<Relation> {
+    join_within(Room::default(), left, right, kind, keys, test)
+}
+
+/// The same, refused when it gives more rows than there is room for.
+pub fn join_within(
+    room: Room,
+    left: &Relation,
+    right: &Relation,
+    kind: JoinType,
+    keys: &[JoinKey],
+    test: Option<PairTest<'_>>,
+) -> Result<Relation> {
     if matches!(kind, JoinType::Semi | JoinType::Anti) {
-        let matched = matched_rows(left, right, keys, test)?;
+        let matched = matched_rows(room, left, right, keys, test)?;
         let wanted = kind == JoinType::Semi;
         let rows: Vec<u32> = (0..left.rows as u32).filter(|row| matched[*row as usize] == wanted).collect();
         return Ok(left.gather(&rows));
     }
     let may_swap = kind == JoinType::Inner;
-    let (mut l, mut r) = pairs(left, right, keys, test, may_swap)?;
+    let (mut l, mut r) = pairs(room, left, right, keys, test, may_swap)?;
     if matches!(kind, JoinType::Left | JoinType::Full) {
         (l, r) = with_unmatched(left.rows, l, r);
     }
@@ -80,8 +128,8 @@ pub fn join(left: &Relation, right: &Relation, kind: JoinType, keys: &[JoinKey],
 }
 
 /// The pairs of an inner join, ascending by left row and then right row, for callers that gather columns themselves.
-pub fn inner_pairs(left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairTest<'_>>) -> Result<Pairs> {
-    pairs(left, right, keys, test, true)
+pub fn inner_pairs(room: Room, left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairTest<'_>>) -> Result<Pairs> {
+    pairs(room, left, right, keys, test, true)
 }
 
 /// About how many different keys these columns of as many rows have.
@@ -127,14 +175,17 @@ fn with_unmatched(left_rows: usize, l: Vec<u32>, r: Vec<u32>) -> Pairs {
     (ordered_l, ordered_r)
 }
 
-fn too_many() -> DruidError {
-    DruidError::resource_limit(format!("Join gives more than {ROWS_MAX} rows; add conditions that narrow it down"))
-}
-
 /// Pairs that match, ascending by left row and then right row.
-fn pairs(left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairTest<'_>>, may_swap: bool) -> Result<Pairs> {
+fn pairs(
+    room: Room,
+    left: &Relation,
+    right: &Relation,
+    keys: &[JoinKey],
+    test: Option<PairTest<'_>>,
+    may_swap: bool,
+) -> Result<Pairs> {
     if keys.is_empty() {
-        return crossed(left, right, test);
+        return crossed(room, left, right, test);
     }
     let (l_keys, r_keys) = keys_of(left, right, keys)?;
     let swap = may_swap && left.rows.saturating_mul(SWAP_FACTOR) < right.rows;
@@ -143,7 +194,7 @@ fn pairs(left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairT
     let total = AtomicUsize::new(0);
     let parts = on_threads(probe_rows.div_ceil(CHUNK_ROWS), threads_for(probe_rows), &|chunk| {
         let range = chunk * CHUNK_ROWS..((chunk + 1) * CHUNK_ROWS).min(probe_rows);
-        probed(&table, probing, range, swap, test, &total)
+        probed(room, &table, probing, range, swap, test, &total)
     })?;
     let count = parts.iter().map(|(l, _)| l.len()).sum();
     let (mut l, mut r) = (Vec::with_capacity(count), Vec::with_capacity(count));
@@ -156,6 +207,7 @@ fn pairs(left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairT
 
 /// The matches of some probing rows, as pairs of left and right.
 fn probed(
+    room: Room,
     table: &JoinTable<'_>,
     probing: &Keys,
     range: std::ops::Range<usize>,
@@ -183,7 +235,7 @@ fn probed(
         let before = found.0.len();
         pending.0.clear();
         pending.1.clear();
-        if total.load(Ordering::Relaxed) + before > ROWS_MAX { Err(too_many()) } else { Ok(()) }
+        if total.load(Ordering::Relaxed) + before > room.rows { Err(room.exceeded()) } else { Ok(()) }
     };
     for row in range {
         table.probe(probing, row, &mut |other| {
@@ -217,10 +269,10 @@ fn by_left(left_rows: usize, l: &[u32], r: &[u32]) -> Pairs {
 }
 
 /// Every left row with every right one, as far as the condition holds.
-fn crossed(left: &Relation, right: &Relation, test: Option<PairTest<'_>>) -> Result<Pairs> {
+fn crossed(room: Room, left: &Relation, right: &Relation, test: Option<PairTest<'_>>) -> Result<Pairs> {
     let all = left.rows.saturating_mul(right.rows);
-    if all > if test.is_some() { PAIRS_MAX } else { ROWS_MAX } {
-        return Err(too_many());
+    if all > if test.is_some() { PAIRS_MAX } else { room.rows } {
+        return Err(room.exceeded());
     }
     if all == 0 {
         return Ok(Default::default());
@@ -241,8 +293,8 @@ fn crossed(left: &Relation, right: &Relation, test: Option<PairTest<'_>>) -> Res
             let mut flags = keep.iter();
             r.retain(|_| *flags.next().unwrap_or(&false));
         }
-        if total.fetch_add(l.len(), Ordering::Relaxed) + l.len() > ROWS_MAX {
-            return Err(too_many());
+        if total.fetch_add(l.len(), Ordering::Relaxed) + l.len() > room.rows {
+            return Err(room.exceeded());
         }
         Ok((l, r))
     })?;
@@ -255,14 +307,20 @@ fn crossed(left: &Relation, right: &Relation, test: Option<PairTest<'_>>) -> Res
 }
 
 /// For each left row whether some right row matches.
-fn matched_rows(left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairTest<'_>>) -> Result<Vec<bool>> {
+fn matched_rows(
+    room: Room,
+    left: &Relation,
+    right: &Relation,
+    keys: &[JoinKey],
+    test: Option<PairTest<'_>>,
+) -> Result<Vec<bool>> {
     let mut matched = vec![false; left.rows];
     if keys.is_empty() && test.is_none() {
         matched.fill(right.rows > 0);
         return Ok(matched);
     }
     if keys.is_empty() || test.is_some() {
-        let (l, _) = pairs(left, right, keys, test, true)?;
+        let (l, _) = pairs(room, left, right, keys, test, true)?;
         l.iter().for_each(|row| matched[*row as usize] = true);
         return Ok(matched);
     }

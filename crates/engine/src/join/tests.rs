@@ -105,3 +105,19 @@ fn too_large_a_cross_join_is_refused() {
     let error = join(&many, &many, JoinType::Inner, &[], None).err().expect("refused");
     assert!(error.to_string().contains("Join gives more than"), "{error}");
 }
+
+#[test]
+fn a_join_that_memory_has_no_room_for_is_refused_by_name() {
+    let side = |rows: usize| Relation { columns: vec![Vector::Long { values: vec![7; rows], nulls: None }], rows };
+    let (left, right) = (side(2000), side(2000));
+    let budget = ovate_base::Budget::new("druid.ovate.memory", 1 << 20);
+    let room = Room::of(&budget, &left, &right);
+    for keys in [&ON_FIRST[..], &[]] {
+        let refused = join_within(room, &left, &right, JoinType::Inner, keys, None)
+            .map(|joined| joined.rows)
+            .expect_err("four million rows");
+        assert!(refused.is_resource_limit() && refused.message.contains("druid.ovate.memory"), "{refused}");
+    }
+    let (left, right) = (side(100), side(100));
+    assert_eq!(join_within(room, &left, &right, JoinType::Inner, &ON_FIRST, None).expect("it fits").rows, 10_000);
+}

@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use ovate_base::{Budget, DataSegment, DruidError, Interval, Result, SegmentDescriptor};
 use ovate_compute::EvalContext;
 use ovate_engine::NativeRunner;
+use ovate_query::document::Context;
 use ovate_query::{DataSource, NativeQuery, QueryContext, QueryRows, QuerySegments, SegmentRows};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -172,6 +173,11 @@ impl Broker {
 impl NativeRunner for Broker {
     async fn run(&self, query: NativeQuery) -> Result<QueryRows> {
         self.run_native(query).await
+    }
+
+    fn context(&self, eval: EvalContext) -> QueryContext {
+        let spill = self.settings.spill.of_query(&Context::default()).ok().flatten();
+        QueryContext::new(eval).with_budget(self.settings.budget.clone()).with_spill(spill)
     }
 }
 

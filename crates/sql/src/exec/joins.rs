@@ -6,7 +6,7 @@ use ovate_base::Result;
 use ovate_compute::{Value, Vector};
 use ovate_engine::Relation;
 use ovate_engine::codes::distinct_values;
-use ovate_engine::join::{JoinKey, JoinType, distinct_keys, inner_pairs, join};
+use ovate_engine::join::{JoinKey, JoinType, Room, distinct_keys, inner_pairs, join_within};
 
 use super::Executor;
 use super::estimate::{Estimate, estimate};
@@ -275,7 +275,8 @@ impl Executor<'_> {
             }
             self.holds(&over_part(&residual, &places), &Relation { columns, rows: l.len() })
         };
-        let (l, r) = inner_pairs(&left.relation, &right.relation, &keys, if rest.is_empty() { None } else { Some(&test) })?;
+        let room = Room::of(self.runner.context(self.eval.clone()).budget(), &left.relation, &right.relation);
+        let (l, r) = inner_pairs(room, &left.relation, &right.relation, &keys, if rest.is_empty() { None } else { Some(&test) })?;
         let (from_left, mut places) = kept(&left, needed, 0);
         let (from_right, right_places) = kept(&right, needed, from_left.columns.len());
         places.iter_mut().zip(right_places).for_each(|(place, other)| *place = place.or(other));
@@ -353,7 +354,8 @@ impl Executor<'_> {
             };
             self.holds(&residual, &Relation { columns: (0..total).map(column).collect(), rows: a.len() })
         };
-        let joined = join(&l, &r, join_type, &keys, if rest.is_empty() { None } else { Some(&test) })?;
+        let room = Room::of(self.runner.context(self.eval.clone()).budget(), &l, &r);
+        let joined = join_within(room, &l, &r, join_type, &keys, if rest.is_empty() { None } else { Some(&test) })?;
         // The key columns made for the join are dropped again.
         if kind.left_only() {
             return Ok(trim(&joined, width));

@@ -21,7 +21,7 @@ use ovate_compute::{ColumnType, EvalContext, Value, Vector};
 use ovate_engine::parallel::threads_for;
 use ovate_engine::sort::{SortColumn, sorted_rows};
 use ovate_engine::{CatalogSnapshot, NativeRunner, Relation};
-use ovate_query::{NativeQuery, QueryContext, SegmentRef};
+use ovate_query::{NativeQuery, SegmentRef};
 use serde_json::{Value as Json, json};
 
 use crate::external::ExternalTables;
@@ -126,7 +126,7 @@ impl Executor<'_> {
         }
         if let (Some(order), None, true) = (&stage.sort, &stage.aggregate, stage.filters.is_empty())
             && let Some(columns) = stage.output.iter().map(direct).collect::<Option<Vec<_>>>()
-            && let Some(rows) = self.ordered(order, &input)
+            && let Some(rows) = self.ordered(order, &input)?
         {
             let rows: Vec<u32> = cut(rows, order.offset, order.limit);
             let all = Relation { columns, rows: input.rows };
@@ -141,7 +141,7 @@ impl Executor<'_> {
         outputs(stage, &planned, rows)
     }
 
-    fn ordered(&self, order: &crate::native::Order, input: &Relation) -> Option<Vec<u32>> {
+    fn ordered(&self, order: &crate::native::Order, input: &Relation) -> Result<Option<Vec<u32>>> {
         let mut keys = Vec::new();
         for (rex, descending, nulls_first) in &order.keys {
             match rex {
@@ -149,15 +149,24 @@ impl Executor<'_> {
                     keys.push(SortColumn { column: *column, descending: *descending, nulls_first: *nulls_first });
                 }
                 Rex::Literal(..) => {}
-                _ => return None,
+                _ => return Ok(None),
             }
         }
-        Some(sorted_rows(&input.columns, input.rows, &keys))
+        // Row numbers, and the columns made ready for comparing.
+        let bytes: usize = keys.iter().map(|key| input.columns[key.column].memory_bytes()).sum::<usize>() + 4 * input.rows;
+        let context = self.runner.context(self.eval.clone());
+        let _held = context.budget().reserve(bytes as u64).map_err(|error| {
+            DruidError::resource_limit(format!(
+                "Not enough memory to sort {} rows, narrow the query: {}",
+                input.rows, error.message
+            ))
+        })?;
+        Ok(Some(sorted_rows(&input.columns, input.rows, &keys)))
     }
 
     /// A native query over rows in memory.
     fn run_local(&self, query: &NativeQuery, input: &Relation) -> Result<ovate_query::QueryRows> {
-        let mut context = QueryContext::new(self.eval.clone());
+        let mut context = self.runner.context(self.eval.clone());
         context.stop = self.stop.clone();
         self.check_stop()?;
         let threads = threads_for(input.rows);
