@@ -70,6 +70,10 @@ pub(super) fn leaf<'a>(spec: &'a FilterSpec, context: &EvalContext) -> Result<Op
             let test = Test::Text(Box::new(move |text| regex.is_match(text)));
             (dimension, with(test, Tri::Unknown, extraction)?)
         }
+        FilterSpec::Spatial { dimension, bound } => {
+            let bound = bound.clone();
+            (dimension, plain(Test::Text(Box::new(move |text| bound.holds(text))), Tri::Unknown))
+        }
         FilterSpec::Interval { dimension, intervals, extraction } => {
             (dimension, with(Test::Millis(intervals.clone()), Tri::Unknown, extraction)?)
         }

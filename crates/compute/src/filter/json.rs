@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ovate_base::{DruidError, Interval, Result};
 use serde_json::{Value as Json, json};
 
-use super::{FilterSpec, SearchQuery};
+use super::{FilterSpec, SearchQuery, SpatialBound};
 use crate::dimension::DimensionSpec;
 use crate::doc::{Doc, text_or_null, texts};
 use crate::expr::Expr;
@@ -83,7 +83,11 @@ pub(super) fn from_json(json: &Json) -> Result<FilterSpec> {
         "bloom" => {
             FilterSpec::Bloom { dimension: dimension()?, filter: Arc::from(doc.text("bloomKFilter")?), extraction: extraction()? }
         }
-        name @ ("javascript" | "spatial") => return Err(DruidError::unsupported(format!("filter type [{name}]"))),
+        "spatial" => {
+            let bound = doc.get("bound").ok_or_else(super::spatial::missing_bound)?;
+            FilterSpec::Spatial { dimension: dimension()?, bound: SpatialBound::from_json(bound)? }
+        }
+        name @ "javascript" => return Err(DruidError::unsupported(format!("filter type [{name}]"))),
         other => return Err(doc.unknown_type(other)),
     })
 }
@@ -261,6 +265,7 @@ pub(super) fn to_json(spec: &FilterSpec) -> Json {
             extraction_fn = extraction;
             json!({"type": "interval", "dimension": dimension, "intervals": intervals_json(intervals)})
         }
+        FilterSpec::Spatial { dimension, bound } => json!({"type": "spatial", "dimension": dimension, "bound": bound.to_json()}),
         FilterSpec::Expression { expression } => json!({"type": "expression", "expression": expression.text()}),
         FilterSpec::ArrayContains { column, element_type, value } => {
             json!({"type": "arrayContainsElement", "column": column, "elementMatchValueType": element_type.to_string(),

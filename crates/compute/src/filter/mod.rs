@@ -11,6 +11,7 @@ mod matcher;
 mod number;
 mod predicate;
 mod row;
+mod spatial;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub(crate) use bloom::decode_bloom;
 pub use compile::search_test;
 pub use predicate::TextTest;
 pub use row::RowFilter;
+pub use spatial::{RadiusUnit, SpatialBound};
 
 use croaring::Bitmap;
 use ovate_base::{Interval, Result};
@@ -118,6 +120,10 @@ pub enum FilterSpec {
         query: SearchQuery,
         extraction: Option<ExtractionFn>,
     },
+    Spatial {
+        dimension: String,
+        bound: SpatialBound,
+    },
     Bloom {
         dimension: String,
         filter: Arc<str>,
@@ -187,6 +193,7 @@ impl FilterSpec {
             | FilterSpec::Regex { dimension, .. }
             | FilterSpec::Interval { dimension, .. }
             | FilterSpec::Search { dimension, .. }
+            | FilterSpec::Spatial { dimension, .. }
             | FilterSpec::Bloom { dimension, .. } => each(dimension),
             FilterSpec::Expression { expression } => expression.required_columns().iter().for_each(|name| each(name)),
             FilterSpec::ColumnComparison { dimensions } => dimensions.iter().for_each(|spec| each(spec.dimension())),

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use ovate_compute::aggregate::{AggregatorSpec, Groups};
 use ovate_compute::column::Rows;
 use ovate_compute::{ColumnSource, EvalContext, Value};
+use ovate_query::{NativeQuery, QueryContext, SegmentRef, finalize, run_segment};
 use ovate_segment::Segment;
 use serde_json::{Value as Json, json};
 
@@ -50,4 +51,31 @@ fn stored_sketches_of_contributed_extensions_are_read_and_written_alike() {
     check("complex_contrib_ddSketch", "dd", of("ddSketch", "dd"), true);
     check("complex_contrib_tDigestSketch", "tdigest", of("tDigestSketch", "tdigest"), true);
     check("complex_contrib_Bitmap64ExactCountBuild", "exact", of("Bitmap64ExactCountMerge", "exact"), true);
+}
+
+#[test]
+fn spatial_filters_find_the_points_of_a_spatial_dimension_that_druid_wrote() {
+    let Some(golden) = folder("complex_contrib_ddSketch") else { return };
+    let folder = golden.join("../../golden-37.0.0/string_spatial_concise");
+    let source: Arc<dyn ColumnSource> = Arc::new(Segment::open(&folder).unwrap());
+    let text = std::fs::read_to_string(folder.join("expected.jsonl")).unwrap();
+    let points: Vec<Vec<f64>> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Json>(line).unwrap()["place"].as_str().unwrap_or_default().to_owned())
+        .map(|place| place.split(',').filter_map(|part| part.parse().ok()).collect())
+        .collect();
+    let bound = json!({"type": "rectangular", "minCoords": [-5.0, 5.0], "maxCoords": [0.0, 40.0]});
+    let query = NativeQuery::from_json(
+        &json!({"queryType": "timeseries", "dataSource": "t", "intervals": "1000/3000", "granularity": "all",
+        "filter": {"type": "spatial", "dimension": "place", "bound": bound}, "aggregations": [{"type": "count", "name": "n"}]}),
+    )
+    .unwrap();
+    let context = QueryContext::new(EvalContext::at(0));
+    let segment = SegmentRef::new("s", query.intervals().to_vec(), source);
+    let rows = finalize(&query, run_segment(&query, &segment, &context).unwrap(), &context).unwrap();
+    let inside = |p: &&Vec<f64>| p.len() == 2 && (-5.0..=0.0).contains(&p[0]) && (5.0..=40.0).contains(&p[1]);
+    let wanted = points.iter().filter(inside).count() as i64;
+    let (_, batch) = rows.into_one_batch();
+    assert!(wanted > 0 && wanted < points.len() as i64);
+    assert!(batch.columns.iter().any(|column| column.value(0) == Value::Long(wanted)), "{wanted} points");
 }
