@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use croaring::Bitmap;
 use ovate_base::{DruidError, Granularity, Interval, Result};
 
@@ -145,6 +146,9 @@ pub trait Column: Send + Sync {
     }
     /// Keeps what was worked out of the dictionary, as long as there is room for `bytes`.
     fn keep_derived(&self, _kind: usize, _derived: Derived, _bytes: usize) {}
+    /// Bytes out of which [`Column::derived`] may make such a thing once it is asked for
+    /// ([`items_from_bytes`](crate::aggregate::stored_items::items_from_bytes)).
+    fn offer_derived(&self, _kind: usize, _bytes: Bytes) {}
 }
 
 /// How many kinds of things a column can keep that were worked out of its dictionary.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use ovate_compute::aggregate::AggregatorSpec;
+use ovate_compute::aggregate::stored_items::STORED_KINDS;
 use ovate_compute::column::MemoryTable;
 use ovate_compute::{ColumnSource, Vector};
 use ovate_query::{SegmentRef, run_segments};
@@ -166,6 +167,10 @@ fn segments_with_accelerators_answer_as_those_without() {
         let segment = Segment::open_checked(&path, digests.clone()).unwrap();
         let mut bytes = Accelerator::build(&plain[at], &|| true).unwrap().to_bytes(&digests);
         segment.accelerate(Accelerator::from_bytes(&bytes.clone().into(), &digests).unwrap());
+        for (source, known) in [(&segment, true), (&*plain[at], false)] {
+            let city = source.column("city").unwrap().unwrap();
+            assert!(STORED_KINDS.iter().all(|kind| city.derived(*kind).is_some() == known), "hashes are there before any query");
+        }
         accelerated.push(Arc::new(segment));
         // One of other files, and damaged ones, are not believed.
         if let Some(others) = others.replace(digests.clone()) {

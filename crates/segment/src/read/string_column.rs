@@ -3,9 +3,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ovate_base::Result;
+use ovate_compute::aggregate::stored_items::items_from_bytes;
 use ovate_compute::column::{Column, ColumnCapabilities, ColumnReader, DERIVED_KINDS, Derived, MultiCodes};
 use ovate_compute::{BitmapIndex, ColumnType, Dictionary, Rows, Value};
+
+use parking_lot::RwLock;
 
 use super::bitmap::{BitmapKind, StoredBitmaps};
 use super::cache::{BlockSlots, Kept};
@@ -36,6 +40,8 @@ pub(crate) struct StringColumn {
     pub(crate) place: Place,
     /// What queries worked out of the dictionary.
     pub(crate) derived: Arc<BlockSlots<Kept>>,
+    /// What was worked out before, as bytes, by kind.
+    pub(crate) offered: RwLock<Vec<(usize, Bytes)>>,
 }
 
 /// What the payload of a part is read with.
@@ -94,6 +100,7 @@ impl StringColumn {
             bitmaps,
             place: part.place.clone(),
             derived: derived_slots(),
+            offered: RwLock::default(),
         };
         column.check_rows()?;
         Ok((column, dictionary))
@@ -158,7 +165,19 @@ impl Column for StringColumn {
     }
 
     fn derived(&self, kind: usize) -> Option<Derived> {
-        self.derived.kept(kind)
+        if let Some(kept) = self.derived.kept(kind) {
+            return Some(kept);
+        }
+        let bytes = self.offered.read().iter().find(|(offered, _)| *offered == kind).map(|(_, bytes)| bytes.clone())?;
+        let (items, size) = items_from_bytes(kind, &bytes, self.dictionary.cardinality() as usize)?;
+        self.keep_derived(kind, items.clone(), size);
+        Some(items)
+    }
+
+    fn offer_derived(&self, kind: usize, bytes: Bytes) {
+        let mut offered = self.offered.write();
+        offered.retain(|(known, _)| *known != kind);
+        offered.push((kind, bytes));
     }
 
     fn keep_derived(&self, kind: usize, derived: Derived, bytes: usize) {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ovate_base::{DruidError, Result};
 use ovate_compute::ColumnSource as _;
-use ovate_compute::aggregate::stored_items::{STORED_KINDS, items_from_bytes, items_to_bytes};
+use ovate_compute::aggregate::stored_items::{STORED_KINDS, items_to_bytes};
 use ovate_compute::column::Column;
 
 pub(crate) use file::Entry;
@@ -76,18 +76,15 @@ impl Accelerator {
         Ok(Accelerator { entries: read_file(bytes, digests.fingerprint())?.into() })
     }
 
-    /// Gives a column what is known of it. What does not fit the column is left out.
+    /// Gives a column what is known of it. What does not fit the column is left out; items are made of their bytes when a query
+    /// asks for them.
     pub(crate) fn apply(&self, name: &str, column: &Arc<dyn Column>, numbers: Option<&NumberData>) {
         for entry in self.entries.iter().filter(|entry| entry.column == name) {
             if let (Kind::NUMBERS, Some(numbers)) = (entry.kind, numbers) {
                 numbers.take_facts(&entry.bytes);
             }
-            if let Some(kind) = entry.kind.derived()
-                && let Some(dictionary) = column.dictionary()
-                && let Some((items, bytes)) = items_from_bytes(kind, &entry.bytes, dictionary.cardinality() as usize)
-                && column.derived(kind).is_none()
-            {
-                column.keep_derived(kind, items, bytes);
+            if let Some(kind) = entry.kind.derived() {
+                column.offer_derived(kind, entry.bytes.clone());
             }
         }
     }

@@ -88,6 +88,7 @@ pub(crate) fn read_field(
                 has_nulls,
                 place: part.place.clone(),
                 derived: derived_slots(),
+                offered: Default::default(),
             }))
         }
         LONG => {

@@ -127,6 +127,7 @@ fn read_strings(parts: &Parts<'_>, part: &PartContext<'_>, has_nulls: bool) -> R
         has_nulls,
         place: part.place.clone(),
         derived: derived_slots(),
+        offered: Default::default(),
     })
 }
 
