@@ -10,7 +10,7 @@ use super::batch::{self, Batch, Operand, distinct_codes, distinct_rows, spread};
 use super::infer;
 use super::multi;
 use super::node::Node;
-use super::shared::Shared;
+use super::shared::{Shared, Slot};
 use crate::column::convert::VectorReader;
 use crate::column::{ColumnReader, ColumnSource, Dictionary, Rows};
 use crate::context::EvalContext;
@@ -33,12 +33,32 @@ enum Input {
     /// `sharing`: parts of the tree are remembered by the rows of a batch. `repeats`: equal rows have equal results, and
     /// working them out costs more than finding them.
     Columns {
-        readers: Vec<(Arc<str>, VectorReader)>,
+        readers: Vec<InputColumn>,
         sharing: bool,
         repeats: bool,
     },
     Coded(Coded),
     MultiCoded(MultiCoded),
+}
+
+/// A column that is read as a vector.
+struct InputColumn {
+    name: Arc<str>,
+    reader: VectorReader,
+    /// Where other expressions of the filter find what was read.
+    slot: Option<Arc<Slot>>,
+}
+
+impl InputColumn {
+    fn read(&mut self, rows: &Rows<'_>, ids: Option<&Arc<[u32]>>) -> Result<Operand> {
+        let Some((slot, ids)) = self.slot.as_ref().zip(ids) else { return Ok(input_operand(self.reader.read(rows.clone())?)) };
+        if let Some(known) = slot.recall(ids) {
+            return Ok(known);
+        }
+        let operand = input_operand(self.reader.read(rows.clone())?);
+        slot.remember(ids, &operand);
+        Ok(operand)
+    }
 }
 
 /// The one column of the expression, whose rows hold several values: evaluated once a distinct row of each batch.
@@ -99,7 +119,13 @@ impl BoundExpr {
         }
         let mut readers = Vec::with_capacity(columns.len());
         for (name, column) in &columns {
-            readers.push((name.clone(), VectorReader::open(column.as_ref())?));
+            // What is neither numbers nor codes costs more to read than to remember.
+            let costly = column.as_ref().is_some_and(|column| {
+                let capabilities = column.capabilities();
+                !capabilities.column_type.is_numeric() && !capabilities.dictionary
+            });
+            let slot = shared.filter(|_| costly).and_then(|shared| shared.column(name));
+            readers.push(InputColumn { name: name.clone(), reader: VectorReader::open(column.as_ref())?, slot });
         }
         let sharing = shared.is_some();
         let node = match shared {
@@ -122,8 +148,9 @@ impl BoundExpr {
         match input {
             Input::Columns { readers, sharing, repeats } => {
                 let mut columns = Vec::with_capacity(readers.len());
-                for (name, reader) in readers {
-                    columns.push((name.clone(), input_operand(reader.read(rows.clone())?)));
+                let ids = sharing.then(|| row_ids(&rows));
+                for column in readers {
+                    columns.push((column.name.clone(), column.read(&rows, ids.as_ref())?));
                 }
                 if let ([(_, Operand::Vector(own))], true) = (columns.as_slice(), *repeats)
                     && let Some((distinct, positions)) = distinct_rows(own)
@@ -133,8 +160,8 @@ impl BoundExpr {
                     return Ok(spread(&batch::eval(node, &batch)?.into_vector(len, output_type.as_ref()), positions));
                 }
                 let mut batch = Batch::new(columns, len, context);
-                if *sharing {
-                    batch.name_rows(row_ids(&rows));
+                if let Some(ids) = ids {
+                    batch.name_rows(ids);
                 }
                 Ok(batch::eval(node, &batch)?.into_vector(len, output_type.as_ref()))
             }

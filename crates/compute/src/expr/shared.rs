@@ -13,6 +13,8 @@ use super::node::{Call, Node};
 #[derive(Default)]
 pub struct Shared {
     slots: HashMap<Box<str>, Arc<Slot>>,
+    /// Columns that several expressions read.
+    columns: HashMap<Box<str>, Arc<Slot>>,
 }
 
 /// The last result of one subexpression.
@@ -24,15 +26,25 @@ pub(super) struct Slot {
 impl Shared {
     /// Finds what is repeated in these expressions. Volatile parts and bodies of lambdas are left alone.
     pub fn of<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> Shared {
-        let mut counts: HashMap<Box<str>, usize> = HashMap::new();
-        expressions.into_iter().for_each(|expression| count(&expression.inner.node, &mut counts));
-        let slots = counts.into_iter().filter(|(_, count)| *count > 1).map(|(text, _)| (text, Arc::default())).collect();
-        Shared { slots }
+        let (mut parts, mut columns) = (HashMap::new(), HashMap::new());
+        for expression in expressions {
+            count(&expression.inner.node, &mut parts);
+            expression.inner.columns.iter().for_each(|name| *columns.entry(Box::from(name.as_ref())).or_default() += 1);
+        }
+        let repeated = |counts: HashMap<Box<str>, usize>| {
+            counts.into_iter().filter(|(_, count)| *count > 1).map(|(text, _)| (text, Arc::default())).collect()
+        };
+        Shared { slots: repeated(parts), columns: repeated(columns) }
     }
 
     /// True when nothing is repeated.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.is_empty() && self.columns.is_empty()
+    }
+
+    /// Where what was read of a column is remembered.
+    pub(super) fn column(&self, name: &str) -> Option<Arc<Slot>> {
+        self.columns.get(name).cloned()
     }
 
     /// The tree with its repeated parts marked.
@@ -115,6 +127,7 @@ mod tests {
         found.sort_unstable();
         assert_eq!(found, [r#"concat('1', upper("x"))"#, r#"upper("x")"#]);
         assert!(Shared::of([&a]).is_empty());
+        assert!(shared.column("x").is_some());
     }
 
     #[test]
