@@ -146,9 +146,13 @@ fn run_grouped(
     threads: usize,
 ) -> Result<GroupsPartial> {
     let plan = GroupedPlan::of(query)?;
-    // What sits on top of a segment numbers its rows anew, and mere counting ends before a thread has begun.
-    let cut =
-        if layers.is_empty() && !plan.is_quick() { cut(segments, threads, context.piece_rows)? } else { Cow::Borrowed(segments) };
+    // What sits on top of a segment numbers its rows anew, mere counting ends before a thread has begun, and a filter is bound
+    // for each piece anew, which may look at whole dictionaries.
+    let cut = if layers.is_empty() && !plan.is_quick() && (plan.base.filter.is_none() || segments.len() < threads) {
+        cut(segments, threads, context.piece_rows)?
+    } else {
+        Cow::Borrowed(segments)
+    };
     let segments = cut.as_ref();
     let threads = if plan.is_quick() { 1 } else { threads.clamp(1, segments.len().max(1)) };
     match plan.without_repeats() {

@@ -9,7 +9,7 @@ use super::SegmentRef;
 use super::cursor::{BATCH_ROWS, row_ranges};
 
 /// Pieces for each thread, so that one that is late makes nobody wait long.
-const PIECES_PER_THREAD: u64 = 4;
+const PIECES_PER_THREAD: u64 = 8;
 
 /// The segments, the large ones of few cut into pieces by rows. Pieces end where stored blocks do.
 /// `piece_rows`: fewer are not worth a piece of their own.
@@ -73,7 +73,7 @@ mod tests {
         for (sizes, threads) in [(vec![300_000], 2), (vec![900_000, 10, 800_000], 2), (vec![500_000; 3], 3)] {
             let segments: Vec<SegmentRef> = sizes.iter().map(|rows| segment(*rows)).collect();
             let pieces = cut(&segments, threads, PIECE_ROWS).expect("cut");
-            assert!(pieces.len() > segments.len() && pieces.len() <= 4 * threads + segments.len());
+            assert!(pieces.len() > segments.len() && pieces.len() <= 8 * threads + segments.len());
             for whole in &segments {
                 let own = pieces.iter().filter(|piece| Arc::ptr_eq(&piece.source, &whole.source));
                 let mut next = 0;
@@ -92,7 +92,7 @@ mod tests {
     fn what_is_small_or_many_stays_whole() {
         let small = [segment(1000)];
         assert!(matches!(cut(&small, 2, PIECE_ROWS), Ok(Cow::Borrowed(_))));
-        let many: Vec<SegmentRef> = (0..9).map(|_| segment(200_000)).collect();
+        let many: Vec<SegmentRef> = (0..17).map(|_| segment(200_000)).collect();
         assert!(matches!(cut(&many, 2, PIECE_ROWS), Ok(Cow::Borrowed(_))));
         assert!(matches!(cut(&[segment(900_000)], 1, PIECE_ROWS), Ok(Cow::Borrowed(_))));
     }
