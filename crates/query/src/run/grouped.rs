@@ -103,6 +103,12 @@ impl<'a> GroupedPlan<'a> {
         self.counts_only() && self.base.filter.is_none() && self.base.granularity == Granularity::All
     }
 
+    /// True when every row's key has to be read: some dimension is a stored column.
+    pub fn reads_keys(&self) -> bool {
+        let computed = |name: &str| self.base.virtual_columns.iter().any(|column| column.name() == name);
+        self.dimensions.iter().any(|spec| !computed(spec.dimension()))
+    }
+
     /// The table whose segments share dictionaries.
     pub fn table(&self) -> &str {
         match base_of(&self.base.data_source) {

@@ -146,9 +146,10 @@ fn run_grouped(
     threads: usize,
 ) -> Result<GroupsPartial> {
     let plan = GroupedPlan::of(query)?;
-    // What sits on top of a segment numbers its rows anew, mere counting ends before a thread has begun, and a filter is bound
-    // for each piece anew, which may look at whole dictionaries.
-    let cut = if layers.is_empty() && !plan.is_quick() && (plan.base.filter.is_none() || segments.len() < threads) {
+    // What sits on top of a segment numbers its rows anew, mere counting ends before a thread has begun, a filter is bound for
+    // each piece anew, which may look at whole dictionaries, and buckets of time are mostly answered by block summaries.
+    let by_rows = plan.base.filter.is_none() && plan.reads_keys();
+    let cut = if layers.is_empty() && !plan.is_quick() && (by_rows || segments.len() < threads) {
         cut(segments, threads, context.piece_rows)?
     } else {
         Cow::Borrowed(segments)
