@@ -20,7 +20,7 @@ use ovate_base::{Granularity, Result};
 
 pub use bind::BoundExpr;
 pub(crate) use functions::{cast_json, document_at, scalar_at};
-use node::Node;
+use node::{BinaryOp, Node};
 pub(crate) use shared::Shared;
 
 use crate::column::{ColumnCapabilities, ColumnSource};
@@ -78,6 +78,24 @@ impl Expr {
             Node::Column(name) => Some(name),
             _ => None,
         }
+    }
+
+    /// The two columns that the expression compares and whether an order of their values satisfies it, when it is only that.
+    pub fn comparison(&self) -> Option<(&str, &str, fn(std::cmp::Ordering) -> bool)> {
+        let Node::Binary(op, left, right) = &self.inner.node else { return None };
+        let (Node::Column(left), Node::Column(right)) = (left.as_ref(), right.as_ref()) else { return None };
+        let test: fn(std::cmp::Ordering) -> bool = match op {
+            BinaryOp::Less => std::cmp::Ordering::is_lt,
+            BinaryOp::LessEqual => std::cmp::Ordering::is_le,
+            BinaryOp::Greater => std::cmp::Ordering::is_gt,
+            BinaryOp::GreaterEqual => std::cmp::Ordering::is_ge,
+            BinaryOp::Equal => std::cmp::Ordering::is_eq,
+            BinaryOp::NotEqual => std::cmp::Ordering::is_ne,
+            BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo | BinaryOp::Power => {
+                return None;
+            }
+        };
+        Some((left, right, test))
     }
 
     /// True when the same row may give different values (`now`, lookups that change).

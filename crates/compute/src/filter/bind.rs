@@ -12,6 +12,7 @@ use super::matcher::{
 };
 use super::number::NumberTest;
 use super::predicate::{Predicate, Selection, Test, Tri};
+use super::ranked::RankMatcher;
 use super::{BoundFilter, FilterSpec, Matcher, compile};
 use crate::column::{Column, ColumnSource, Dictionary};
 use crate::context::EvalContext;
@@ -60,6 +61,9 @@ impl Binder<'_> {
             FilterSpec::IsTrue(field) => self.node(field, false),
             FilterSpec::IsFalse(field) => Ok(self.complement(self.node(field, true)?)),
             FilterSpec::Expression { expression } => {
+                if let Some(ranked) = RankMatcher::of(expression, self.source.as_ref(), include_unknown)? {
+                    return Ok(Bound::Matcher(Box::new(ranked)));
+                }
                 let expression = expression.bind_sharing(self.source, self.context, &self.shared)?;
                 Ok(Bound::Matcher(Box::new(ExpressionMatcher { expression, include_unknown, hits: Vec::new() })))
             }

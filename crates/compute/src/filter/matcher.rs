@@ -15,7 +15,7 @@ use crate::value::Value;
 use crate::vector::Vector;
 
 /// Appends those of `rows` whose flag is set, without a branch per row.
-fn append(rows: &Rows<'_>, hits: &[bool], out: &mut Vec<u32>) {
+pub(super) fn append(rows: &Rows<'_>, hits: &[bool], out: &mut Vec<u32>) {
     let start = out.len();
     out.resize(start + hits.len(), 0);
     let target = &mut out[start..];

@@ -10,6 +10,7 @@ mod json;
 mod matcher;
 mod number;
 mod predicate;
+mod ranked;
 mod row;
 mod spatial;
 #[cfg(test)]

@@ -28,6 +28,14 @@ impl Testable for f32 {
     }
 }
 
+/// Places that a value may take in a set of bits, and bits of one set at most.
+const BITS_PER_VALUE: u128 = 256;
+const BITS_MAX: u128 = 1 << 27;
+
+fn bit(words: &[u64], at: u64) -> bool {
+    words.get((at / 64) as usize).is_some_and(|word| word >> (at % 64) & 1 == 1)
+}
+
 /// What a number has to be.
 pub(super) enum NumberTest<T> {
     Never,
@@ -40,6 +48,11 @@ pub(super) enum NumberTest<T> {
     /// A few numbers, compared one by one without branches.
     Few(Vec<u64>),
     Set(HashSet<u64, foldhash::fast::RandomState>),
+    /// Numbers near each other: a bit for each from `low` on.
+    Bits {
+        low: u64,
+        words: Vec<u64>,
+    },
     Any(Vec<NumberTest<T>>),
 }
 
@@ -50,8 +63,25 @@ impl<T: Testable> NumberTest<T> {
             [] => NumberTest::Never,
             [one] => NumberTest::Equal(*one),
             few if few.len() <= 8 => NumberTest::Few(few.iter().map(|v| v.key()).collect()),
-            many => NumberTest::Set(many.iter().map(|v| v.key()).collect()),
+            many => Self::bits(many).unwrap_or_else(|| NumberTest::Set(many.iter().map(|v| v.key()).collect())),
         }
+    }
+
+    /// Bits for numbers whose keys take at most `BITS_PER_VALUE` places each; a bit is found without hashing.
+    fn bits(values: &[T]) -> Option<Self> {
+        // Keys of longs wrap; as signed numbers they are in order.
+        let keys = || values.iter().map(|v| v.key() as i64);
+        let (low, high) = (keys().min()?, keys().max()?);
+        let places = (i128::from(high) - i128::from(low) + 1) as u128;
+        if places > (values.len() as u128 * BITS_PER_VALUE).min(BITS_MAX) {
+            return None;
+        }
+        let mut words = vec![0u64; (places as usize).div_ceil(64)];
+        for key in keys() {
+            let at = key.wrapping_sub(low) as u64;
+            words[(at / 64) as usize] |= 1 << (at % 64);
+        }
+        Some(NumberTest::Bits { low: low as u64, words })
     }
 
     pub(super) fn closed(lower: T, upper: T) -> Self {
@@ -72,6 +102,7 @@ impl<T: Testable> NumberTest<T> {
             }
             NumberTest::Few(keys) => keys.contains(&value.key()),
             NumberTest::Set(keys) => keys.contains(&value.key()),
+            NumberTest::Bits { low, words } => bit(words, value.key().wrapping_sub(*low)),
             NumberTest::Any(tests) => tests.iter().any(|test| test.test(value)),
         }
     }
@@ -99,6 +130,7 @@ impl<T: Testable> NumberTest<T> {
                     hits.iter_mut().zip(values).for_each(|(hit, value)| *hit |= value.key() == *key);
                 }
             }
+            NumberTest::Bits { low, words } => hits.extend(values.iter().map(|v| bit(words, v.key().wrapping_sub(*low)))),
             NumberTest::Range { .. } | NumberTest::Set(_) | NumberTest::Any(_) => {
                 hits.extend(values.iter().map(|v| self.test(*v)));
             }
@@ -178,5 +210,29 @@ impl Bounds {
             })
         };
         NumberTest::Range { lower: float(self.lower), upper: float(self.upper) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_hold_their_numbers_and_no_others_whichever_way_they_are_kept() {
+        for step in [1, 100, 1 << 40] {
+            let values: Vec<i64> = (-50..50).map(|v| v * step).collect();
+            let test = NumberTest::set(values.iter().copied());
+            assert_eq!(matches!(test, NumberTest::Bits { .. }), step < 256);
+            let mut hits = Vec::new();
+            let asked: Vec<i64> = (-60..60).flat_map(|v| [v * step, v * step + 1]).chain([i64::MIN, i64::MAX]).collect();
+            test.mark(&asked, &mut hits);
+            for (value, hit) in asked.iter().zip(hits) {
+                assert_eq!(hit, values.contains(value), "{value} of step {step}");
+                assert_eq!(hit, test.test(*value));
+            }
+        }
+        let doubles: Vec<f64> = (0..20).map(|v| f64::from(v) / 2.0).collect();
+        let test = NumberTest::set(doubles.iter().copied());
+        assert!(test.test(4.5) && test.test(-0.0) && !test.test(4.25));
     }
 }
