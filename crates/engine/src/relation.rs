@@ -40,6 +40,12 @@ impl Relation {
         Relation { columns: each_column(&self.columns, rows.len(), &|c| c.gather(rows)), rows: rows.len() }
     }
 
+    /// These rows of some columns.
+    pub fn gather_columns(columns: &[&Vector], rows: &[u32]) -> Vec<Vector> {
+        let work = |at: usize| Ok(columns[at].gather(rows));
+        on_threads(columns.len(), threads_for(rows.len() * columns.len()), &work).expect("gathering rows has no errors")
+    }
+
     /// These rows, with nulls for `NO_ROW`.
     pub fn gather_or_null(&self, rows: &[u32]) -> Relation {
         if !rows.contains(&NO_ROW) {
@@ -105,17 +111,17 @@ impl Relation {
             .into_iter()
             .map(|start| {
                 let end = (start + step).min(self.rows);
-                Relation { columns: self.columns.iter().map(|c| part(c, start, end)).collect(), rows: end - start }.as_source()
+                Relation { columns: self.columns.iter().map(|c| part(c, start, end)).collect(), rows: end - start }.into_source()
             })
             .collect()
     }
 
     /// The relation as a table that native queries run over; columns are named `c0`, `c1` and so on.
-    pub fn as_source(&self) -> Result<Arc<dyn ColumnSource>> {
+    pub fn into_source(self) -> Result<Arc<dyn ColumnSource>> {
         if self.columns.is_empty() {
             return Ok(Arc::new(MemoryTable::without_columns(self.rows as u32)));
         }
-        let columns = self.columns.iter().enumerate().map(|(i, c)| (format!("c{i}"), c.clone())).collect();
+        let columns = self.columns.into_iter().enumerate().map(|(i, c)| (format!("c{i}"), c)).collect();
         Ok(Arc::new(MemoryTable::new(columns)?))
     }
 }

@@ -206,6 +206,7 @@ impl SqlEngine {
                 zone: session.zone.clone(),
                 approximate_top_n: flag(&request.context, "useApproximateTopN", true),
                 max_top_n_limit: limit.unwrap_or(100_000),
+                time_boundary: flag(&request.context, "enableTimeBoundaryPlanning", false),
                 finalize_sketches: flag(&request.context, "sqlFinalizeOuterSketches", false),
                 context: native_context(&request.context),
             },

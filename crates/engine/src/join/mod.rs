@@ -133,7 +133,7 @@ pub fn inner_pairs(room: Room, left: &Relation, right: &Relation, keys: &[JoinKe
 }
 
 /// About how many different keys these columns of as many rows have.
-pub fn distinct_keys(columns: &[Vector], rows: usize) -> usize {
+pub fn distinct_keys(columns: &[&Vector], rows: usize) -> usize {
     let numbers = |column: &Vector, row: usize| match column {
         Vector::Long { values, .. } => Some(values[row] as u64),
         Vector::Codes { codes, .. } => Some(u64::from(codes[row])),
@@ -209,7 +209,7 @@ fn pairs(
 fn probed(
     room: Room,
     table: &JoinTable<'_>,
-    probing: &Keys,
+    probing: &Keys<'_>,
     range: std::ops::Range<usize>,
     swap: bool,
     test: Option<PairTest<'_>>,
@@ -238,7 +238,7 @@ fn probed(
         if total.load(Ordering::Relaxed) + before > room.rows { Err(room.exceeded()) } else { Ok(()) }
     };
     for row in range {
-        table.probe(probing, row, &mut |other| {
+        table.probe(probing, row, |other| {
             pending.0.push(row as u32);
             pending.1.push(other);
             true
@@ -330,7 +330,7 @@ fn matched_rows(
         let table = JoinTable::build(&l_keys);
         on_threads(right.rows.div_ceil(CHUNK_ROWS), threads_for(right.rows), &|chunk| {
             for row in chunk * CHUNK_ROWS..((chunk + 1) * CHUNK_ROWS).min(right.rows) {
-                table.probe(&r_keys, row, &mut |other| {
+                table.probe(&r_keys, row, |other| {
                     // Once one row of the chain is known, all rows with its key are.
                     !flags[other as usize].swap(true, Ordering::Relaxed)
                 });
@@ -341,7 +341,7 @@ fn matched_rows(
         let table = JoinTable::build(&r_keys);
         on_threads(left.rows.div_ceil(CHUNK_ROWS), threads_for(left.rows), &|chunk| {
             for row in chunk * CHUNK_ROWS..((chunk + 1) * CHUNK_ROWS).min(left.rows) {
-                table.probe(&l_keys, row, &mut |_| {
+                table.probe(&l_keys, row, |_| {
                     flags[row].store(true, Ordering::Relaxed);
                     false
                 });

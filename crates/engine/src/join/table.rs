@@ -20,23 +20,41 @@ const ABSENT: u64 = u64::MAX;
 const DENSE_FACTOR: u64 = 8;
 
 /// The keys of one side: one or more numbers a row; rows that equal nothing are not valid.
-pub struct Keys {
-    columns: Vec<Vec<u64>>,
+pub struct Keys<'a> {
+    columns: Vec<Numbers<'a>>,
     valid: Option<Vec<bool>>,
     /// The numbers are longs, so their span may be small.
     longs: bool,
     rows: usize,
 }
 
-impl Keys {
+/// One number a row.
+enum Numbers<'a> {
+    Longs(&'a [i64]),
+    Own(Vec<u64>),
+}
+
+impl Numbers<'_> {
+    #[inline(always)]
+    fn get(&self, row: usize) -> u64 {
+        match self {
+            Numbers::Longs(values) => values[row] as u64,
+            Numbers::Own(values) => values[row],
+        }
+    }
+}
+
+impl Keys<'_> {
+    #[inline(always)]
     fn valid(&self, row: usize) -> bool {
         self.valid.as_ref().is_none_or(|valid| valid[row])
     }
 
+    #[inline(always)]
     fn hash(&self, row: usize) -> u64 {
         let mut hash = 0u64;
         for column in &self.columns {
-            hash = (hash.rotate_left(29) ^ column[row]).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            hash = (hash.rotate_left(29) ^ column.get(row)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         }
         hash ^ (hash >> 32)
     }
@@ -48,7 +66,7 @@ impl Keys {
 }
 
 /// The keys of both sides in the same numbers.
-pub fn keys_of(left: &Relation, right: &Relation, keys: &[JoinKey]) -> Result<(Keys, Keys)> {
+pub fn keys_of<'a>(left: &'a Relation, right: &'a Relation, keys: &[JoinKey]) -> Result<(Keys<'a>, Keys<'a>)> {
     let empty = |rows| Keys { columns: Vec::new(), valid: None, longs: false, rows };
     let (mut l, mut r) = (empty(left.rows), empty(right.rows));
     for key in keys {
@@ -57,17 +75,17 @@ pub fn keys_of(left: &Relation, right: &Relation, keys: &[JoinKey]) -> Result<(K
             (Vector::Long { values: lv, nulls: ln }, Vector::Long { values: rv, nulls: rn })
                 if !key.null_safe || (ln.is_none() && rn.is_none()) =>
             {
-                l.columns.push(lv.iter().map(|v| *v as u64).collect());
-                r.columns.push(rv.iter().map(|v| *v as u64).collect());
+                l.columns.push(Numbers::Longs(lv));
+                r.columns.push(Numbers::Longs(rv));
                 ln.iter().for_each(|nulls| l.invalidate(nulls));
                 rn.iter().for_each(|nulls| r.invalidate(nulls));
             }
             (Vector::Codes { .. } | Vector::String(_), Vector::Codes { .. } | Vector::String(_)) => {
                 let mut texts = Texts::default();
                 let (numbers, nulls) = texts.numbers(rc, true)?;
-                r.columns.push(numbers);
+                r.columns.push(Numbers::Own(numbers));
                 let (other, other_nulls) = texts.numbers(lc, false)?;
-                l.columns.push(other);
+                l.columns.push(Numbers::Own(other));
                 if !key.null_safe {
                     r.invalidate(&nulls);
                     l.invalidate(&other_nulls);
@@ -82,7 +100,7 @@ pub fn keys_of(left: &Relation, right: &Relation, keys: &[JoinKey]) -> Result<(K
 }
 
 /// Keys of any types as bytes, numbered.
-fn by_bytes(left: &Relation, right: &Relation, keys: &[JoinKey]) -> Result<(Keys, Keys)> {
+fn by_bytes<'a>(left: &Relation, right: &Relation, keys: &[JoinKey]) -> Result<(Keys<'a>, Keys<'a>)> {
     let side = |relation: &Relation, place: &dyn Fn(&JoinKey) -> usize| {
         let columns: Vec<(&Vector, bool)> = keys.iter().map(|k| (&relation.columns[place(k)], k.null_safe)).collect();
         row_keys(&columns, relation.rows)
@@ -101,7 +119,7 @@ fn by_bytes(left: &Relation, right: &Relation, keys: &[JoinKey]) -> Result<(Keys
     let finish = |list: Vec<Option<u64>>| Keys {
         rows: list.len(),
         valid: list.iter().any(Option::is_none).then(|| list.iter().map(Option::is_some).collect()),
-        columns: vec![list.into_iter().map(|key| key.unwrap_or(ABSENT)).collect()],
+        columns: vec![Numbers::Own(list.into_iter().map(|key| key.unwrap_or(ABSENT)).collect())],
         longs: false,
     };
     Ok((finish(left_keys.collect()), finish(right_keys)))
@@ -203,21 +221,24 @@ enum Heads {
 
 /// Rows by key.
 pub struct JoinTable<'a> {
-    keys: &'a Keys,
+    keys: &'a Keys<'a>,
     heads: Heads,
     next: Vec<u32>,
+    /// No two rows share a place.
+    unique: bool,
 }
 
 impl<'a> JoinTable<'a> {
     /// Puts all valid rows in.
-    pub fn build(keys: &'a Keys) -> JoinTable<'a> {
-        let mut table = JoinTable { keys, heads: heads_for(keys), next: vec![NONE; keys.rows] };
+    pub fn build(keys: &'a Keys<'a>) -> JoinTable<'a> {
+        let mut table = JoinTable { keys, heads: heads_for(keys), next: vec![NONE; keys.rows], unique: true };
         // From the last row on, so that chains ascend.
         for row in (0..keys.rows).rev().filter(|row| keys.valid(*row)) {
             let head = match &mut table.heads {
-                Heads::Dense { low, heads } => &mut heads[keys.columns[0][row].wrapping_sub(*low) as usize],
+                Heads::Dense { low, heads } => &mut heads[keys.columns[0].get(row).wrapping_sub(*low) as usize],
                 Heads::Hashed { shift, heads } => &mut heads[(keys.hash(row) >> *shift) as usize],
             };
+            table.unique &= *head == NONE;
             table.next[row] = *head;
             *head = row as u32;
         }
@@ -225,16 +246,17 @@ impl<'a> JoinTable<'a> {
     }
 
     /// Calls `f` with each row that equals this row of the other side, ascending, until it says no more.
-    pub fn probe(&self, other: &Keys, row: usize, f: &mut dyn FnMut(u32) -> bool) {
+    #[inline(always)]
+    pub fn probe(&self, other: &Keys<'_>, row: usize, mut f: impl FnMut(u32) -> bool) {
         if !other.valid(row) {
             return;
         }
         let mut at = match &self.heads {
             Heads::Dense { low, heads } => {
                 // Every row of a chain has the very value.
-                let place = other.columns[0][row].wrapping_sub(*low);
+                let place = other.columns[0].get(row).wrapping_sub(*low);
                 let mut at = usize::try_from(place).ok().and_then(|place| heads.get(place)).copied().unwrap_or(NONE);
-                while at != NONE && f(at) {
+                while at != NONE && f(at) && !self.unique {
                     at = self.next[at as usize];
                 }
                 return;
@@ -243,7 +265,10 @@ impl<'a> JoinTable<'a> {
         };
         while at != NONE {
             let found = at as usize;
-            if self.keys.columns.iter().zip(&other.columns).all(|(mine, its)| mine[found] == its[row]) && !f(at) {
+            if self.keys.columns.iter().zip(&other.columns).all(|(mine, its)| mine.get(found) == its.get(row)) && !f(at) {
+                return;
+            }
+            if self.unique {
                 return;
             }
             at = self.next[found];
@@ -251,9 +276,9 @@ impl<'a> JoinTable<'a> {
     }
 }
 
-fn heads_for(keys: &Keys) -> Heads {
+fn heads_for(keys: &Keys<'_>) -> Heads {
     if keys.longs && keys.rows > 0 {
-        let values = || keys.columns[0].iter().enumerate().filter(|(row, _)| keys.valid(*row)).map(|(_, v)| *v as i64);
+        let values = || (0..keys.rows).filter(|row| keys.valid(*row)).map(|row| keys.columns[0].get(row) as i64);
         if let (Some(low), Some(high)) = (values().min(), values().max()) {
             let span = (high as i128 - low as i128) as u128 + 1;
             if span <= u128::from(keys.rows as u64 * DENSE_FACTOR + 1024) {

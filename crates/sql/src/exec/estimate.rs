@@ -111,7 +111,7 @@ fn selectivity(rex: &Rex) -> f64 {
         Rex::Call { op, args, .. } => match *op {
             "=" => 0.05,
             "IN" => (0.05 * (args.len() - 1) as f64).min(0.5),
-            "LIKE" => 0.1,
+            "LIKE" | "SCALAR_IN_ARRAY" => 0.1,
             "<" | "<=" | ">" | ">=" => 0.4,
             "AND" => args.iter().map(selectivity).product(),
             "OR" => args.iter().map(selectivity).sum::<f64>().min(0.7),

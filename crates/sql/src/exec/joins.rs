@@ -1,6 +1,8 @@
 //! Joins: the small relations of a group of inner joins are run first, and what they hold becomes a filter on the larger
 //! ones before these are read; then the pair that gives the fewest rows is joined, again and again.
 
+use std::borrow::Cow;
+
 use futures::future::BoxFuture;
 use ovate_base::Result;
 use ovate_compute::{Value, Vector};
@@ -89,21 +91,19 @@ fn condition(rex: Rex, leaves: &[Leaf<'_>]) -> Condition {
 }
 
 /// True for types whose values can be compared with a filter's constants as they are.
-fn may_filter(a: &SqlType, b: &SqlType) -> bool {
+pub(super) fn may_filter(a: &SqlType, b: &SqlType) -> bool {
     let whole = |t: &SqlType| t.is_integer() || t.is_time();
     whole(a) && whole(b) || a.is_text() && b.is_text()
 }
 
-/// `rex IN (values)`.
-fn among(rex: Rex, values: Vec<Value>) -> Rex {
+/// `rex IN (values)`; one constant, however many there are.
+pub(super) fn among(rex: Rex, values: Vec<Value>) -> Rex {
     if values.is_empty() {
         return Rex::boolean(false);
     }
     let element = if rex.sql_type().is_text() { SqlType::Varchar } else { rex.sql_type().clone() };
-    let mut args = Vec::with_capacity(values.len() + 1);
-    args.push(rex);
-    args.extend(values.into_iter().map(|value| Rex::Literal(value, element.clone())));
-    Rex::call("IN", args, SqlType::Boolean)
+    let list = Rex::Literal(Value::Array(values.into()), SqlType::Array(Box::new(element)));
+    Rex::call("SCALAR_IN_ARRAY", vec![rex, list], SqlType::Boolean)
 }
 
 impl Executor<'_> {
@@ -164,8 +164,13 @@ impl Executor<'_> {
     }
 
     /// An expression's values over a part.
-    fn column_of(&self, part: &Part, rex: &Rex) -> Result<Vector> {
-        self.eval(&over_part(rex, &part.places), &part.relation)
+    fn column_of<'p>(&self, part: &'p Part, rex: &Rex) -> Result<Cow<'p, Vector>> {
+        if let Rex::Input(i, _) = rex
+            && let Some(at) = part.places[*i]
+        {
+            return Ok(Cow::Borrowed(&part.relation.columns[at]));
+        }
+        self.eval(&over_part(rex, &part.places), &part.relation).map(Cow::Owned)
     }
 
     fn in_best_order(&self, mut parts: Vec<Part>, mut open: Vec<Condition>, wanted: &[bool]) -> Result<Relation> {
@@ -187,7 +192,10 @@ impl Executor<'_> {
         let Some(part) = parts.pop() else { return Ok(Relation::default()) };
         let Part { relation, places, .. } = part;
         let rows = relation.rows;
-        let columns = places.iter().map(|p| p.map_or(Vector::Null { len: rows }, |at| relation.columns[at].clone())).collect();
+        // Each column has one place.
+        let mut all: Vec<Option<Vector>> = relation.columns.into_iter().map(Some).collect();
+        let mut column = |place: &Option<usize>| place.and_then(|at| all[at].take()).unwrap_or(Vector::Null { len: rows });
+        let columns = places.iter().map(&mut column).collect();
         let whole = Relation { columns, rows };
         if open.is_empty() {
             return Ok(whole);
@@ -217,6 +225,7 @@ impl Executor<'_> {
                         (&parts[b], keys.iter().map(|(_, r, _)| *r).collect())
                     };
                     let columns = own.into_iter().map(|rex| self.column_of(small, rex)).collect::<Result<Vec<_>>>()?;
+                    let columns: Vec<&Vector> = columns.iter().map(|c| &**c).collect();
                     pairs /= distinct_keys(&columns, small.relation.rows).max(1) as f64;
                 }
                 if best.is_none_or(|(least, _, _)| pairs < least) {
@@ -278,14 +287,11 @@ impl Executor<'_> {
         let room = Room::of(self.runner.context(self.eval.clone()).budget(), &left.relation, &right.relation);
         let (l, r) = inner_pairs(room, &left.relation, &right.relation, &keys, if rest.is_empty() { None } else { Some(&test) })?;
         let (from_left, mut places) = kept(&left, needed, 0);
-        let (from_right, right_places) = kept(&right, needed, from_left.columns.len());
+        let (from_right, right_places) = kept(&right, needed, from_left.len());
         places.iter_mut().zip(right_places).for_each(|(place, other)| *place = place.or(other));
-        let relation = from_left.gather(&l).beside(from_right.gather(&r));
-        Ok(Part {
-            relation: Relation { columns: relation.columns, rows: l.len() },
-            places,
-            relations: left.relations | right.relations,
-        })
+        let mut columns = Relation::gather_columns(&from_left, &l);
+        columns.extend(Relation::gather_columns(&from_right, &r));
+        Ok(Part { relation: Relation { columns, rows: l.len() }, places, relations: left.relations | right.relations })
     }
 
     /// Where an expression's values stand in a part; computed when it is no column.
@@ -295,7 +301,7 @@ impl Executor<'_> {
         {
             return Ok(at);
         }
-        let column = self.column_of(part, rex)?;
+        let column = self.column_of(part, rex)?.into_owned();
         part.relation.columns.push(column);
         Ok(part.relation.columns.len() - 1)
     }
@@ -440,14 +446,14 @@ fn over_part(rex: &Rex, places: &[Option<usize>]) -> Rex {
 }
 
 /// The needed columns of a part, and where they will stand when put after `before` others.
-fn kept(part: &Part, needed: &[bool], before: usize) -> (Relation, Vec<Option<usize>>) {
+fn kept<'p>(part: &'p Part, needed: &[bool], before: usize) -> (Vec<&'p Vector>, Vec<Option<usize>>) {
     let mut places = vec![None; needed.len()];
     let mut columns = Vec::new();
     for (i, place) in part.places.iter().enumerate() {
         if let (Some(at), true) = (place, needed[i]) {
             places[i] = Some(before + columns.len());
-            columns.push(part.relation.columns[*at].clone());
+            columns.push(&part.relation.columns[*at]);
         }
     }
-    (Relation { columns, rows: part.relation.rows }, places)
+    (columns, places)
 }

@@ -137,7 +137,7 @@ impl Executor<'_> {
         }
         let planned = plan(stage, json!({"type": "table", "name": "inline"}), &self.settings)?;
         let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
-        let rows = self.run_local(&query, &input)?;
+        let rows = self.run_local(&query, input)?;
         outputs(stage, &planned, rows)
     }
 
@@ -165,7 +165,7 @@ impl Executor<'_> {
     }
 
     /// A native query over rows in memory.
-    fn run_local(&self, query: &NativeQuery, input: &Relation) -> Result<ovate_query::QueryRows> {
+    fn run_local(&self, query: &NativeQuery, input: Relation) -> Result<ovate_query::QueryRows> {
         let mut context = self.runner.context(self.eval.clone());
         context.stop = self.stop.clone();
         self.check_stop()?;
@@ -173,7 +173,7 @@ impl Executor<'_> {
         let sources = match query {
             // Groups add up whichever rows they come from; everything else depends on the rows' order.
             NativeQuery::GroupBy(_) | NativeQuery::Timeseries(_) if threads > 1 => input.as_sources(threads)?,
-            _ => vec![input.as_source()?],
+            _ => vec![input.into_source()?],
         };
         let segment = |source| SegmentRef::new("inline", vec![Interval::ETERNITY], source);
         let segments: Vec<SegmentRef> = sources.into_iter().map(segment).collect();

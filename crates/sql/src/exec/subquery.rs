@@ -16,6 +16,8 @@ use crate::types::{Field, SqlType};
 
 /// Most distinct outer combinations for which a correlated subquery is run.
 const RUNS_MAX: usize = 100_000;
+/// Longer lists of IN are one constant.
+const LIST_MAX: usize = 64;
 
 impl Executor<'_> {
     /// The plan without subqueries.
@@ -57,9 +59,9 @@ impl Executor<'_> {
         let swap = |node: Rex| match found.iter().position(|f| *f == node).map(|at| &results[at]) {
             Some(Some(constant)) => match (constant, node) {
                 // The operand may hold subqueries that were replaced meanwhile; take it from the node.
-                (Rex::Call { op: "IN", args, sql_type }, Rex::Subquery { args: mut own, .. }) => {
+                (Rex::Call { op: op @ ("IN" | "SCALAR_IN_ARRAY"), args, sql_type }, Rex::Subquery { args: mut own, .. }) => {
                     own.extend(args[1..].iter().cloned());
-                    Rex::Call { op: "IN", args: own, sql_type: sql_type.clone() }
+                    Rex::Call { op, args: own, sql_type: sql_type.clone() }
                 }
                 (other, _) => other.clone(),
             },
@@ -80,6 +82,13 @@ impl Executor<'_> {
             SubqueryKind::Exists => Rex::boolean(rows.rows > 0),
             SubqueryKind::Array => Rex::Literal(Value::Array(rows.columns[0].to_values().into()), sql_type.clone()),
             SubqueryKind::In if rows.rows == 0 => Rex::boolean(false),
+            SubqueryKind::In
+                if rows.rows > LIST_MAX
+                    && super::joins::may_filter(args[0].sql_type(), &plan.fields[0].sql_type)
+                    && let Some(values) = distinct_without_null(&rows) =>
+            {
+                super::joins::among(args[0].clone(), values)
+            }
             SubqueryKind::In => {
                 let element = plan.fields[0].sql_type.clone();
                 let column = (&rows.columns[0], true);
@@ -191,6 +200,15 @@ impl Executor<'_> {
         }
         Ok(Vector::from_values(&sql_type.native(), values))
     }
+}
+
+/// The different values of the only column, unless null is among them: then what is not among them is unknown.
+fn distinct_without_null(rows: &Relation) -> Option<Vec<Value>> {
+    let column = &rows.columns[0];
+    if (0..rows.rows).any(|row| column.is_null(row)) {
+        return None;
+    }
+    ovate_engine::codes::distinct_values(column, usize::MAX)
 }
 
 pub(super) fn has_subqueries(rel: &Rel) -> bool {

@@ -9,6 +9,9 @@ use super::columns::{Columns, transparent};
 use crate::plan::Rex;
 use crate::types::SqlType;
 
+/// Lists longer than this are written without looking at each constant as an expression.
+const SORTED_AT_ONCE: usize = 64;
+
 /// Translates conditions over one set of columns.
 pub struct FilterWriter<'a, 'b> {
     pub columns: &'a mut Columns<'b>,
@@ -213,6 +216,36 @@ impl FilterWriter<'_, '_> {
         Ok(filter)
     }
 
+    /// A long list of whole numbers or of texts that is tested on a column of that kind; without a copy of each constant.
+    fn long_list(&mut self, value: &Rex, items: &Value) -> Result<Option<Json>> {
+        let Value::Array(items) = items else { return Ok(None) };
+        if *value.sql_type() != SqlType::Boolean && value.sql_type().native() == ColumnType::Long {
+            let Some(mut longs) =
+                items.iter().map(|v| if let Value::Long(v) = v { Some(*v) } else { None }).collect::<Option<Vec<_>>>()
+            else {
+                return Ok(None);
+            };
+            longs.sort_unstable();
+            longs.dedup();
+            let column = self.operand(value)?;
+            return Ok(
+                column.map(|column| json!({"type": "inType", "column": column, "matchValueType": "LONG", "sortedValues": longs}))
+            );
+        }
+        if value.sql_type().is_text() {
+            let Some(mut texts) =
+                items.iter().map(|v| if let Value::String(v) = v { Some(&**v) } else { None }).collect::<Option<Vec<_>>>()
+            else {
+                return Ok(None);
+            };
+            texts.sort_unstable();
+            texts.dedup();
+            let column = self.operand(value)?;
+            return Ok(column.map(|column| json!({"type": "in", "dimension": column, "values": texts})));
+        }
+        Ok(None)
+    }
+
     fn like(&mut self, args: &[Rex], rex: &Rex) -> Result<Json> {
         let (Some(pattern), escape) = (args[1].literal_text(), args.get(2).map(Rex::literal_text)) else {
             return self.expression(rex);
@@ -239,6 +272,12 @@ impl FilterWriter<'_, '_> {
             SqlType::Array(element) => element.as_ref().clone(),
             other => other.clone(),
         };
+        if op == "SCALAR_IN_ARRAY"
+            && matches!(items, Value::Array(list) if list.len() > SORTED_AT_ONCE)
+            && let Some(filter) = self.long_list(value, items)?
+        {
+            return Ok(filter);
+        }
         let literals: Vec<Rex> = match items {
             Value::Array(items) => items.iter().map(|v| Rex::Literal(v.clone(), element.clone())).collect(),
             one => vec![Rex::Literal(one.clone(), element.clone())],

@@ -30,6 +30,8 @@ pub struct Settings {
     pub approximate_top_n: bool,
     pub max_top_n_limit: u64,
     pub finalize_sketches: bool,
+    /// MIN and MAX of time alone are a timeBoundary query (`enableTimeBoundaryPlanning`).
+    pub time_boundary: bool,
     /// Goes into every native query.
     pub context: Map<String, Json>,
 }
@@ -288,6 +290,16 @@ fn aggregation(
     {
         return Ok(timeseries(planned, granularity, &time_name, &order, offset, limit));
     }
+    if settings.time_boundary
+        && matches!(stage.base, Base::Table(_))
+        && keys.is_empty()
+        && having.is_none()
+        && limit.is_none()
+        && offset == 0
+        && let Some(done) = time_boundary(&planned)
+    {
+        return Ok(done);
+    }
     if keys.is_empty() && plain_set && having.is_none() {
         planned.query.insert("queryType".into(), json!("timeseries"));
         if limit == Some(0) || offset > 0 {
@@ -334,6 +346,41 @@ fn aggregation(
         planned.sort_after = Some((keys, offset, limit));
     }
     Ok(planned)
+}
+
+/// The bounds of time as a query of their own, where nothing else is asked for (`DruidQuery.toTimeBoundaryQuery`).
+fn time_boundary(planned: &Planned) -> Option<Planned> {
+    let mut planned = planned.clone();
+    if planned.query.contains_key("filter") || planned.query.contains_key("postAggregations") {
+        return None;
+    }
+    let aggregators = planned.query.remove("aggregations")?;
+    let mut bounds: Vec<(&str, String)> = Vec::new();
+    for aggregator in aggregators.as_array()? {
+        let bound = match aggregator["type"].as_str()? {
+            "longMin" => "minTime",
+            "longMax" => "maxTime",
+            _ => return None,
+        };
+        if aggregator["fieldName"] != "__time" || bounds.iter().any(|(known, _)| *known == bound) {
+            return None;
+        }
+        bounds.push((bound, aggregator["name"].as_str()?.to_owned()));
+    }
+    for output in &mut planned.outputs {
+        if let Output::Column(name) = output {
+            let (bound, _) = bounds.iter().find(|(_, own)| own == name)?;
+            *output = Output::Column((*bound).to_owned());
+        }
+    }
+    planned.query.remove("granularity");
+    planned.query.insert("queryType".into(), json!("timeBoundary"));
+    if let [(only, _)] = bounds.as_slice() {
+        planned.query.insert("bound".into(), json!(only));
+    }
+    let names: Map<String, Json> = bounds.iter().map(|(bound, name)| (format!("{bound}ArrayOutputName"), json!(name))).collect();
+    planned.query.insert("context".into(), Json::Object(names));
+    (!bounds.is_empty()).then_some(planned)
 }
 
 fn timeseries(

@@ -127,8 +127,10 @@ impl<'a> CellWriter<'a> {
                 json_text(&value.as_text().unwrap_or_default(), out);
             }
             Kind::Array => {
+                // A scalar in a column of mixed values is a list of one, but stays itself as text.
                 let list = match value {
                     Value::Array(_) | Value::Json(_) => value_json(value),
+                    scalar if self.style.stringify_arrays => value_json(scalar),
                     scalar => Json::Array(vec![value_json(scalar)]),
                 };
                 if self.style.stringify_arrays {

@@ -34,6 +34,19 @@ fn constants_and_values_are_answered() {
 }
 
 #[test]
+fn bounds_of_time_are_a_query_of_their_own_where_that_is_asked_for() {
+    let sql = "SET enableTimeBoundaryPlanning = TRUE; EXPLAIN PLAN FOR SELECT";
+    let both = answer(&format!("{sql} MAX(__time), MIN(__time) FROM foo")).expect("a plan");
+    assert!(both.contains(r#"\"queryType\":\"timeBoundary\""#) && !both.contains("bound\\\""), "{both}");
+    let one = answer(&format!("{sql} MAX(__time) FROM foo")).expect("a plan");
+    assert!(one.contains(r#"\"bound\":\"maxTime\""#), "{one}");
+    for other in ["MAX(__time), COUNT(*) FROM foo", "MAX(__time) FROM foo WHERE cnt = 1", "MAX(cnt) FROM foo"] {
+        let plan = answer(&format!("{sql} {other}")).expect("a plan");
+        assert!(plan.contains(r#"\"queryType\":\"timeseries\""#), "{plan}");
+    }
+}
+
+#[test]
 fn bombs_and_long_texts_are_answered() {
     let nested = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
     assert!(answer(&nested).expect_err("too deep").contains("nests deeper"));
