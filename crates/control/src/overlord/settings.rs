@@ -25,8 +25,10 @@ pub struct OverlordSettings {
 /// How workers are watched (`druid.indexer.runner.*`, COV-03).
 #[derive(Debug, Clone)]
 pub struct RunnerSettings {
-    /// How long a worker may be away before its tasks count as lost (`taskCleanupTimeout`).
+    /// How long a worker may be away before its tasks fail (`taskCleanupTimeout`).
     pub lost_after: Duration,
+    /// How long a worker that did not answer when it was given a task has to say that it runs (`taskAssignmentTimeout`).
+    pub assign_within: Duration,
     /// Failures in a row after which a worker gets no tasks for a while (`maxRetriesBeforeBlacklist`).
     pub failures_max: u32,
     /// How long (`workerBlackListBackoffTime`).
@@ -40,7 +42,8 @@ pub struct RunnerSettings {
 impl Default for RunnerSettings {
     fn default() -> Self {
         RunnerSettings {
-            lost_after: Duration::from_secs(60),
+            lost_after: Duration::from_secs(15 * 60),
+            assign_within: Duration::from_secs(5 * 60),
             failures_max: 5,
             backoff: Duration::from_secs(900),
             blacklist_percent_max: 20,
@@ -66,6 +69,7 @@ impl RunnerSettings {
         }
         Ok(RunnerSettings {
             lost_after: wait("druid.indexer.runner.taskCleanupTimeout", defaults.lost_after)?,
+            assign_within: wait("druid.indexer.runner.taskAssignmentTimeout", defaults.assign_within)?,
             failures_max: count("druid.indexer.runner.maxRetriesBeforeBlacklist", defaults.failures_max)?.max(1),
             backoff: wait("druid.indexer.runner.workerBlackListBackoffTime", defaults.backoff)?,
             blacklist_percent_max: count("druid.indexer.runner.maxPercentageBlacklistWorkers", defaults.blacklist_percent_max)?,

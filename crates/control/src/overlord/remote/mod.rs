@@ -2,6 +2,10 @@
 //! that the configuration chooses, and calls a task lost when its worker stays away too long. A worker on which one task after
 //! the other fails gets none for a while.
 
+#[cfg(test)]
+mod tests;
+mod worker;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,8 +22,9 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::RunnerSettings;
-use super::runner::{DEFAULT_CATEGORY, RunnerTask, TaskRunner, WorkerInfo};
+use super::runner::{RunnerTask, TaskRunner, WorkerInfo};
 use super::select::{Candidate, SelectConfig, TaskNeed};
+use worker::{Offer, WorkerState};
 
 /// How long a long poll is held open.
 const POLL: Duration = Duration::from_secs(60);
@@ -29,24 +34,6 @@ const CALL: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
 /// How long workers have to be announced before it is believed that there are no others.
 const SETTLING: Duration = Duration::from_secs(5);
-
-/// One worker as last seen.
-struct WorkerState {
-    url: String,
-    capacity: usize,
-    disabled: bool,
-    category: String,
-    version: String,
-    tasks: HashMap<String, TaskStatus>,
-    /// Types of those tasks that the worker or an assignment has told.
-    types: HashMap<String, String>,
-    last_completed: String,
-    /// Tasks that have failed since the last one that succeeded.
-    failures: u32,
-    blacklisted_until: Option<Instant>,
-    /// Since when it does not answer.
-    away_since: Option<Instant>,
-}
 
 /// The runner; its followers run until the process stops.
 pub struct RemoteRunner {
@@ -116,19 +103,18 @@ impl RemoteRunner {
         }
     }
 
-    /// Tasks of a worker that stays away fail, once; a peon that still runs is refused by the overlord from then on.
+    /// Tasks of a worker that stays away fail, once, and so do those that it never told of; a peon that still runs is refused
+    /// by the overlord from then on.
     fn give_up_on_lost(&self) {
         let mut lost = false;
         for (name, worker) in self.workers.lock().iter_mut() {
-            if worker.away_since.is_some_and(|since| since.elapsed() > self.settings.lost_after) {
-                for (id, status) in &mut worker.tasks {
-                    if status.status == TaskState::Running {
-                        warn!(task = %id, worker = %name, "the task's worker is lost");
-                        status.status = TaskState::Failed;
-                        status.error_msg =
-                            Some(format!("worker [{name}] did not answer for {} s", self.settings.lost_after.as_secs()));
-                        lost = true;
-                    }
+            for (id, reason) in worker.lost_tasks(name, &self.settings) {
+                warn!(task = %id, worker = %name, "the task is lost: {reason}");
+                worker.unconfirmed.remove(&id);
+                if let Some(status) = worker.tasks.get_mut(&id) {
+                    status.status = TaskState::Failed;
+                    status.error_msg = Some(reason);
+                    lost = true;
                 }
             }
         }
@@ -166,47 +152,17 @@ impl RemoteRunner {
         if answer["resetCounter"].as_bool() == Some(true) {
             return Ok(None);
         }
-        self.take_list(name, offer, answer["requests"].as_array().map_or(&[], Vec::as_slice))?;
+        let items = answer["requests"].as_array().map_or(&[][..], Vec::as_slice);
+        self.take_list(name, offer, items, position.is_none())?;
         let number = |key: &str| answer["counter"][key].as_i64();
         Ok(number("counter").zip(number("hash")))
     }
 
-    fn take_list(&self, name: &str, offer: &Offer, items: &[Value]) -> Result<()> {
-        let (mut tasks, mut types, mut disabled) = (HashMap::new(), HashMap::new(), false);
-        for item in items {
-            match item["type"].as_str() {
-                Some("taskUpdate") => {
-                    let status: TaskStatus = serde_json::from_value(item["taskAnnouncement"]["taskStatus"].clone())
-                        .map_err(|e| DruidError::runtime(format!("damaged task status of worker [{name}]: {e}")))?;
-                    let task_type = item["taskAnnouncement"]["type"].as_str().unwrap_or_default();
-                    types.insert(status.id.clone(), task_type.to_owned());
-                    tasks.insert(status.id.clone(), status);
-                }
-                Some("metadata") => disabled = item["disabled"].as_bool().unwrap_or(false),
-                _ => {}
-            }
-        }
+    /// What a worker told: everything, or what has changed since it did (as JVM workers do).
+    fn take_list(&self, name: &str, offer: &Offer, items: &[Value], is_full: bool) -> Result<()> {
         let mut workers = self.workers.lock();
-        let worker = workers.entry(name.to_owned()).or_insert_with(|| WorkerState {
-            url: offer.url.clone(),
-            capacity: offer.capacity,
-            disabled,
-            category: offer.category.clone(),
-            version: offer.version.clone(),
-            tasks: HashMap::new(),
-            types: HashMap::new(),
-            last_completed: format_iso(now_ms()),
-            failures: 0,
-            blacklisted_until: None,
-            away_since: None,
-        });
-        worker.tasks = tasks;
-        worker.types = types;
-        worker.disabled = disabled;
-        worker.capacity = offer.capacity;
-        worker.category = offer.category.clone();
-        worker.version = offer.version.clone();
-        worker.away_since = None;
+        let worker = workers.entry(name.to_owned()).or_insert_with(|| WorkerState::new(offer));
+        worker.take(name, offer, items, is_full)?;
         drop(workers);
         self.changed();
         Ok(())
@@ -284,44 +240,6 @@ impl RemoteRunner {
     }
 }
 
-/// What a worker announces.
-struct Offer {
-    url: String,
-    capacity: usize,
-    category: String,
-    version: String,
-}
-
-impl Offer {
-    fn of(node: &DiscoveredNode) -> Offer {
-        let service = node.services.get("workerNodeService").cloned().unwrap_or_default();
-        let text = |name: &str, default: &str| service[name].as_str().unwrap_or(default).to_owned();
-        Offer {
-            url: node.druid_node.url(),
-            capacity: service["capacity"].as_u64().unwrap_or(1) as usize,
-            category: text("category", DEFAULT_CATEGORY),
-            version: text("version", "0"),
-        }
-    }
-}
-
-impl WorkerState {
-    fn running_of(&self, task_type: &str) -> usize {
-        let running = self.tasks.values().filter(|status| status.status == TaskState::Running);
-        running.filter(|status| self.types.get(&status.id).is_some_and(|known| known == task_type)).count()
-    }
-
-    fn candidate(&self, name: &str) -> Candidate {
-        Candidate {
-            name: name.to_owned(),
-            category: self.category.clone(),
-            capacity: self.capacity,
-            used: self.tasks.values().filter(|status| status.status == TaskState::Running).count(),
-            parallel_used: self.running_of("index_parallel"),
-        }
-    }
-}
-
 #[async_trait]
 impl TaskRunner for RemoteRunner {
     async fn assign(&self, task: &Value, select: &SelectConfig) -> Result<bool> {
@@ -346,9 +264,15 @@ impl TaskRunner for RemoteRunner {
         if let Some(worker) = self.workers.lock().get_mut(&name) {
             worker.types.insert(id.clone(), task["type"].as_str().unwrap_or_default().to_owned());
             worker.tasks.insert(id.clone(), status);
+            worker.unconfirmed.insert(id.clone(), Instant::now());
         }
         match self.client.post_json::<Value>(&path, task, CALL).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                if let Some(worker) = self.workers.lock().get_mut(&name) {
+                    worker.unconfirmed.remove(&id);
+                }
+                Ok(true)
+            }
             // It said no, so it does not have the task: full by its own count, or just disabled.
             Err(error) if matches!(error.category, Category::CapacityExceeded) => {
                 if let Some(worker) = self.workers.lock().get_mut(&name) {
