@@ -12,7 +12,53 @@ use ovate_store::meta::{Fence, Lease};
 use ovate_store::{MetadataStore, now_ms};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
+
+/// What a leader of some role does between its election and the loss of the office.
+#[async_trait]
+pub(crate) trait Office: Send + Sync {
+    type Term: Send + Sync;
+    const ROLE: &'static str;
+    /// Wait after a term that could not begin.
+    const RETRY: Duration = Duration::from_secs(1);
+
+    fn selector(&self) -> &dyn LeaderSelector;
+    /// Reads what a leader has in memory, and starts to answer.
+    async fn begin(&self, office: Leadership) -> Result<Arc<Self::Term>>;
+    /// Works until it is dropped.
+    async fn work(&self, term: &Arc<Self::Term>);
+    /// Stops answering.
+    fn end(&self);
+}
+
+/// Holds the office whenever this process is elected, until `shutdown` turns true.
+pub(crate) async fn lead_when_elected<O: Office>(holder: &O, mut shutdown: watch::Receiver<bool>) {
+    let mut leadership = holder.selector().watch();
+    while !*shutdown.borrow() {
+        let current = *leadership.borrow_and_update();
+        let Some(office) = current else {
+            tokio::select! {
+                changed = leadership.changed() => if changed.is_err() { return },
+                _ = shutdown.wait_for(|stop| *stop) => return,
+            }
+            continue;
+        };
+        let term = match holder.begin(office).await {
+            Ok(term) => term,
+            Err(error) => {
+                error!("cannot begin a term of the {}: {error}", O::ROLE);
+                let _ = tokio::time::timeout(O::RETRY, shutdown.wait_for(|stop| *stop)).await;
+                continue;
+            }
+        };
+        tokio::select! {
+            () = holder.work(&term) => {}
+            _ = leadership.wait_for(|now| *now != Some(office)) => info!("the term of the {} is over", O::ROLE),
+            _ = shutdown.wait_for(|stop| *stop) => {}
+        }
+        holder.end();
+    }
+}
 
 /// The election of one role (`coordinator` or `overlord`) seen from this process.
 pub struct StoreElection {

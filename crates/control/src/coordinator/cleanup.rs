@@ -74,6 +74,7 @@ impl Coordinator {
         let mut last: Vec<Option<Instant>> = vec![None; cleanups.len()];
         loop {
             tokio::time::sleep(look).await;
+            let start = now_ms();
             for (cleanup, last) in cleanups.iter().zip(&mut last) {
                 if last.is_some_and(|last| last.elapsed() < cleanup.period) {
                     continue;
@@ -85,6 +86,7 @@ impl Coordinator {
                     Err(error) => warn!(kind = ?cleanup.kind, "cannot delete old metadata: {error}"),
                 }
             }
+            self.duties.note(super::Group::Metadata, start, now_ms());
         }
     }
 

@@ -2,6 +2,7 @@
 //! has a [`Term`]. Each round polls, plans by a pure function, and queues what the plan says.
 
 mod cleanup;
+mod duties;
 mod dynamic;
 mod http;
 mod inventory;
@@ -24,9 +25,10 @@ use ovate_store::{MetadataStore, now_ms};
 use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 pub use cleanup::Cleanup;
+use duties::{DutyRuns, Group};
 pub use dynamic::{Dynamic, Strategy};
 pub use http::routes;
 pub use inventory::Inventory;
@@ -37,6 +39,7 @@ pub use settings::{CoordinatorSettings, KillSettings};
 
 use crate::SegmentBell;
 use crate::compaction::{CompactionTasks, Compactor};
+use crate::leader::{Office, lead_when_elected};
 
 /// One Coordinator.
 pub struct Coordinator {
@@ -48,6 +51,7 @@ pub struct Coordinator {
     bell: SegmentBell,
     inventory: Arc<Inventory>,
     compactor: Compactor,
+    duties: DutyRuns,
     term: RwLock<Option<Arc<Term>>>,
 }
 
@@ -63,8 +67,6 @@ pub(crate) struct Term {
     moving: RwLock<HashMap<SegmentId, String>>,
 }
 
-/// Between two looks for what to compact.
-const COMPACTION_PERIOD: Duration = Duration::from_secs(10);
 /// An overlord's answer has to come within this.
 const OVERLORD_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -90,59 +92,14 @@ impl Coordinator {
             bell,
             inventory,
             compactor: Compactor::default(),
+            duties: DutyRuns::default(),
             term: RwLock::new(None),
         })
     }
 
     /// Leads whenever elected, until `shutdown` turns true.
-    pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
-        let mut leadership = self.selector.watch();
-        while !*shutdown.borrow() {
-            let current = *leadership.borrow_and_update();
-            let Some(office) = current else {
-                tokio::select! {
-                    changed = leadership.changed() => if changed.is_err() { return },
-                    _ = shutdown.wait_for(|stop| *stop) => return,
-                }
-                continue;
-            };
-            let term = match self.begin(office).await {
-                Ok(term) => term,
-                Err(error) => {
-                    error!("cannot begin the coordinator's term: {error}");
-                    let _ = tokio::time::timeout(Duration::from_secs(1), shutdown.wait_for(|stop| *stop)).await;
-                    continue;
-                }
-            };
-            tokio::select! {
-                () = self.inventory.run() => {}
-                () = self.coordinate(&term) => {}
-                () = self.compact_forever(&term) => {}
-                () = self.kill_forever(&term) => {}
-                () = self.clean_forever(&term) => {}
-                _ = leadership.wait_for(|now| *now != Some(office)) => info!("the coordinator's term is over"),
-                _ = shutdown.wait_for(|stop| *stop) => {}
-            }
-            *self.term.write() = None;
-        }
-    }
-
-    async fn begin(&self, office: Leadership) -> Result<Arc<Term>> {
-        let store = crate::leader::fenced(&self.store, "coordinator", office);
-        store.ensure_default_rules(&rules::default_rules()).await?;
-        let mut view = SegmentView::default();
-        view.replace(store.all_used_segments().await?);
-        info!(segments = view.len(), "the coordinator leads");
-        let term = Arc::new(Term {
-            began: Instant::now(),
-            view: RwLock::new(view),
-            rules: RwLock::new(read_rules(&store).await?),
-            plan: RwLock::default(),
-            moving: RwLock::default(),
-            store,
-        });
-        *self.term.write() = Some(term.clone());
-        Ok(term)
+    pub async fn run(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
+        lead_when_elected(&*self, shutdown).await;
     }
 
     /// Rounds until dropped: at once when the bell rings or a server's list changes, else by period.
@@ -156,9 +113,11 @@ impl Coordinator {
             if full {
                 full_poll = Instant::now();
             }
+            let start = now_ms();
             if let Err(error) = self.round(term, full).await {
                 warn!("a coordinator round failed: {error}");
             }
+            self.duties.note(Group::Historicals, start, now_ms());
             tokio::select! {
                 _ = bell.changed() => {}
                 _ = changes.changed() => {}
@@ -220,8 +179,11 @@ impl Coordinator {
     async fn compact_forever(&self, term: &Term) {
         let mut reported = String::new();
         loop {
-            tokio::time::sleep(COMPACTION_PERIOD).await;
-            if let Err(error) = self.compact_now(term).await {
+            tokio::time::sleep(self.settings.compaction_period).await;
+            let start = now_ms();
+            let looked = self.compact_now(term).await;
+            self.duties.note(Group::Indexing, start, now_ms());
+            if let Err(error) = looked {
                 let text = error.to_string();
                 if text != reported {
                     warn!("cannot look for compaction: {text}");
@@ -294,6 +256,48 @@ impl Coordinator {
     /// The current term, or 503.
     pub(crate) fn term(&self) -> Result<Arc<Term>> {
         self.term.read().clone().ok_or_else(|| DruidError::service_unavailable("this coordinator does not lead (yet)"))
+    }
+}
+
+#[async_trait]
+impl Office for Coordinator {
+    type Term = Term;
+    const ROLE: &'static str = "coordinator";
+
+    fn selector(&self) -> &dyn LeaderSelector {
+        &*self.selector
+    }
+
+    async fn begin(&self, office: Leadership) -> Result<Arc<Term>> {
+        let store = crate::leader::fenced(&self.store, "coordinator", office);
+        store.ensure_default_rules(&rules::default_rules()).await?;
+        let mut view = SegmentView::default();
+        view.replace(store.all_used_segments().await?);
+        info!(segments = view.len(), "the coordinator leads");
+        let term = Arc::new(Term {
+            began: Instant::now(),
+            view: RwLock::new(view),
+            rules: RwLock::new(read_rules(&store).await?),
+            plan: RwLock::default(),
+            moving: RwLock::default(),
+            store,
+        });
+        *self.term.write() = Some(term.clone());
+        Ok(term)
+    }
+
+    async fn work(&self, term: &Arc<Term>) {
+        tokio::select! {
+            () = self.inventory.run() => {}
+            () = self.coordinate(term) => {}
+            () = self.compact_forever(term) => {}
+            () = self.kill_forever(term) => {}
+            () = self.clean_forever(term) => {}
+        }
+    }
+
+    fn end(&self) {
+        *self.term.write() = None;
     }
 }
 

@@ -15,6 +15,8 @@ pub struct CoordinatorSettings {
     pub period: Duration,
     /// Between polls of all segments instead of the changed ones.
     pub full_poll_period: Duration,
+    /// Between looks for what to compact (`druid.coordinator.period.indexingPeriod`).
+    pub compaction_period: Duration,
     /// `druid.coordinator.balancer.strategy`.
     pub strategy: Strategy,
     /// `druid.coordinator.kill.<metadata>.*`.
@@ -41,6 +43,7 @@ impl Default for CoordinatorSettings {
         CoordinatorSettings {
             period: Duration::from_secs(5),
             full_poll_period: Duration::from_secs(300),
+            compaction_period: Duration::from_secs(10),
             strategy: Strategy::Cost,
             cleanups: Vec::new(),
             kill: None,
@@ -57,6 +60,9 @@ impl CoordinatorSettings {
         let kill = properties.flag("druid.coordinator.kill.on", false)?.then(|| KillSettings::from_properties(properties));
         Ok(CoordinatorSettings {
             period: Duration::from_millis(period.unsigned_abs()),
+            compaction_period: Duration::from_millis(
+                millis("druid.coordinator.period.indexingPeriod", 10_000)?.max(1_000).unsigned_abs(),
+            ),
             strategy: Strategy::parse(properties.text("druid.coordinator.balancer.strategy", "cost").trim())?,
             cleanups: Cleanup::from_properties(properties)?,
             kill: kill.transpose()?,

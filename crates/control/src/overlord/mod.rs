@@ -17,12 +17,13 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
 use ovate_net::{LeaderSelector, Leadership};
 use ovate_store::{DeepStorage, MetadataStore, TaskLogs};
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, Notify, watch};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 pub(crate) use http::history_range;
 pub use http::routes;
@@ -33,6 +34,7 @@ pub use runner::{LocalRunner, RunnerTask, TaskRunner, WorkerInfo};
 pub use settings::{LogKillSettings, OverlordSettings, RunnerSettings};
 
 use crate::SegmentBell;
+use crate::leader::{Office, lead_when_elected};
 use queue::Queue;
 use select::SelectConfig;
 
@@ -90,33 +92,23 @@ impl Overlord {
     }
 
     /// Leads whenever elected, until `shutdown` turns true.
-    pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
-        let mut leadership = self.selector.watch();
-        while !*shutdown.borrow() {
-            let current = *leadership.borrow_and_update();
-            let Some(office) = current else {
-                tokio::select! {
-                    changed = leadership.changed() => if changed.is_err() { return },
-                    _ = shutdown.wait_for(|stop| *stop) => return,
-                }
-                continue;
-            };
-            let term = match self.begin(office).await {
-                Ok(term) => term,
-                Err(error) => {
-                    error!("cannot begin the overlord's term: {error}");
-                    let _ = tokio::time::timeout(self.settings.manage_period, shutdown.wait_for(|stop| *stop)).await;
-                    continue;
-                }
-            };
-            tokio::select! {
-                () = self.manage_forever(&term) => {}
-                () = self.kill_logs_forever(&term) => {}
-                _ = leadership.wait_for(|now| *now != Some(office)) => info!("the overlord's term is over"),
-                _ = shutdown.wait_for(|stop| *stop) => {}
-            }
-            *self.term.write() = None;
-        }
+    pub async fn run(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
+        lead_when_elected(&*self, shutdown).await;
+    }
+
+    /// The current term, or 503.
+    pub(crate) fn term(&self) -> Result<Arc<Term>> {
+        self.term.read().clone().ok_or_else(|| DruidError::service_unavailable("this overlord does not lead (yet)"))
+    }
+}
+
+#[async_trait]
+impl Office for Overlord {
+    type Term = Term;
+    const ROLE: &'static str = "overlord";
+
+    fn selector(&self) -> &dyn LeaderSelector {
+        &*self.selector
     }
 
     /// Reads the tasks and locks that the store has, and starts to answer.
@@ -150,8 +142,14 @@ impl Overlord {
         Ok(term)
     }
 
-    /// The current term, or 503.
-    pub(crate) fn term(&self) -> Result<Arc<Term>> {
-        self.term.read().clone().ok_or_else(|| DruidError::service_unavailable("this overlord does not lead (yet)"))
+    async fn work(&self, term: &Arc<Term>) {
+        tokio::select! {
+            () = self.manage_forever(term) => {}
+            () = self.kill_logs_forever(term) => {}
+        }
+    }
+
+    fn end(&self) {
+        *self.term.write() = None;
     }
 }

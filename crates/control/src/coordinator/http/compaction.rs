@@ -27,7 +27,11 @@ pub(super) fn routes() -> Router<Arc<Coordinator>> {
         .route("/compaction/status", get(status))
         .route("/compaction/progress", get(progress))
         .route("/compaction/compact", post(compact))
-        .route("/duties", get(|| async { Json(json!({"dutyGroups": []})) }))
+        .route("/duties", get(duties))
+}
+
+async fn duties(State(coordinator): State<Arc<Coordinator>>) -> Json<Value> {
+    Json(coordinator.duties.to_json(&coordinator.settings))
 }
 
 async fn list(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Json<Value>> {
