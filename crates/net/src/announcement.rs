@@ -2,6 +2,7 @@
 //! write it and as JVM processes of several releases do. Bytes come from outside: whatever they hold, reading is bounded
 //! and answers with an error.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use ovate_base::{DruidError, Result};
@@ -31,6 +32,9 @@ pub struct DruidNode {
     pub enable_tls_port: bool,
     #[serde(default)]
     pub version: Option<String>,
+    /// `druid.labels`.
+    #[serde(default)]
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 fn minus_one() -> i32 {
@@ -96,7 +100,6 @@ impl DiscoveredNode {
     pub fn to_json(&self) -> Vec<u8> {
         let mut document = serde_json::to_value(self).unwrap_or(Value::Null);
         document["druidNode"]["port"] = Value::from(-1);
-        document["druidNode"]["labels"] = Value::Null;
         for unknown in ["availableProcessors", "totalMemory"] {
             if document[unknown].is_null() {
                 document[unknown] = Value::from(-1);
@@ -188,8 +191,12 @@ mod tests {
     #[test]
     fn what_we_write_reads_back_and_has_the_fields_a_jvm_expects() {
         let text = br#"{"druidNode":{"service":"s","host":"h","plaintextPort":1},"nodeType":"broker","services":{}}"#;
-        let node = DiscoveredNode::parse(text).expect("read");
+        let mut node = DiscoveredNode::parse(text).expect("read");
         let written: Value = serde_json::from_slice(&node.to_json()).expect("JSON");
+        assert!(written["druidNode"].as_object().is_some_and(|node| node["labels"].is_null()));
+        node.druid_node.labels = Some([("location".to_owned(), "rack 1".to_owned())].into());
+        let written: Value = serde_json::from_slice(&node.to_json()).unwrap_or(written);
+        assert_eq!(written["druidNode"]["labels"]["location"], "rack 1");
         assert_eq!(written["druidNode"]["port"], -1);
         assert_eq!(written["totalMemory"], -1);
         assert_eq!(DiscoveredNode::parse(&node.to_json()).expect("read").druid_node, node.druid_node);

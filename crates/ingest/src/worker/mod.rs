@@ -36,8 +36,8 @@ pub const STOPPING: &str = "the middle manager is stopping";
 pub struct WorkerConfig {
     /// `druid.worker.capacity`: tasks at a time.
     pub capacity: usize,
-    /// `druid.indexer.task.baseTaskDir`: one directory a task below it.
-    pub base_task_dir: PathBuf,
+    /// `druid.worker.baseTaskDirs`: one directory a task below one of them, never empty.
+    pub base_task_dirs: Vec<PathBuf>,
     /// Program and leading arguments of a peon, such as `["/usr/bin/ovate", "internal", "peon"]`; the task's directory
     /// is added as the last argument.
     pub peon_command: Vec<String>,
@@ -82,6 +82,8 @@ pub struct Worker {
 
 struct Entry {
     task: WorkerTask,
+    /// The task's directory.
+    dir: PathBuf,
     /// Asks the task to stop, for a reason; `None` once asked or ended.
     stop: Option<oneshot::Sender<String>>,
 }
@@ -114,14 +116,18 @@ impl Worker {
     /// A worker over its directory; tasks that were running when the last one ended are reported as failed, finished ones
     /// are reported again.
     pub async fn start(config: WorkerConfig) -> Result<Arc<Worker>> {
-        let dir = config.base_task_dir.clone();
-        let failed = |e: std::io::Error| DruidError::runtime(format!("cannot use task directory [{}]: {e}", dir.display()));
-        std::fs::create_dir_all(&dir).map_err(failed)?;
+        if config.base_task_dirs.is_empty() {
+            return Err(DruidError::invalid_input("a worker needs a task directory (druid.worker.baseTaskDirs)"));
+        }
         let worker = Worker { config, changes: watch::Sender::new(0), entries: Mutex::default() };
-        for entry in std::fs::read_dir(&dir).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.is_dir() {
-                worker.recover(&path);
+        for dir in &worker.config.base_task_dirs {
+            let failed = |e: std::io::Error| DruidError::runtime(format!("cannot use task directory [{}]: {e}", dir.display()));
+            std::fs::create_dir_all(dir).map_err(failed)?;
+            for entry in std::fs::read_dir(dir).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                if path.is_dir() {
+                    worker.recover(&path);
+                }
             }
         }
         Ok(Arc::new(worker))
@@ -148,7 +154,7 @@ impl Worker {
             }
         };
         let _ = std::fs::remove_dir_all(&files.work);
-        self.entries.lock().insert(task.id.clone(), Entry { task, stop: None });
+        self.entries.lock().insert(task.id.clone(), Entry { task, dir: dir.to_owned(), stop: None });
     }
 
     /// Starts a task. An error when no slot is free; assigning a known task again is no error.
@@ -159,6 +165,7 @@ impl Worker {
         new.status.location = TaskLocation { host: Some(self.config.host.clone()), port, tls_port: -1 };
         let (stop, stopped) = oneshot::channel();
         let id = new.id.clone();
+        let dir;
         {
             let mut entries = self.entries.lock();
             if entries.contains_key(&id) {
@@ -169,9 +176,9 @@ impl Worker {
                 let message = format!("all [{}] task slots (druid.worker.capacity) are in use", self.config.capacity);
                 return Err(DruidError::new(Persona::Operator, Category::CapacityExceeded, "general", message));
             }
-            entries.insert(id.clone(), Entry { task: new, stop: Some(stop) });
+            dir = self.directory(&entries).join(&id);
+            entries.insert(id.clone(), Entry { task: new, dir: dir.clone(), stop: Some(stop) });
         }
-        let dir = self.config.base_task_dir.join(&id);
         match self.launch(&id, &dir, task, listener, stopped) {
             Ok(()) => {
                 self.changed();
@@ -183,6 +190,13 @@ impl Worker {
                 Err(error)
             }
         }
+    }
+
+    /// The base directory with the fewest tasks, the first of them at a tie.
+    fn directory(&self, entries: &HashMap<String, Entry>) -> &Path {
+        let tasks_below = |base: &PathBuf| entries.values().filter(|entry| entry.dir.parent() == Some(base.as_path())).count();
+        let dirs = &self.config.base_task_dirs;
+        dirs.iter().min_by_key(|base| tasks_below(base)).unwrap_or(&dirs[0])
     }
 
     /// Starts the task's process or thread, and somebody who waits for its end.
@@ -263,9 +277,9 @@ impl Worker {
         if !entries.get(task_id).is_some_and(|entry| entry.task.status.state.is_complete()) {
             return;
         }
-        entries.remove(task_id);
+        let removed = entries.remove(task_id);
         drop(entries);
-        if let Err(error) = std::fs::remove_dir_all(self.config.base_task_dir.join(task_id)) {
+        if let Some(Err(error)) = removed.map(|entry| std::fs::remove_dir_all(entry.dir)) {
             tracing::warn!("cannot remove a task's directory. task={task_id} error={error}");
         }
         self.changed();
@@ -283,12 +297,18 @@ impl Worker {
 
     /// Where the task's log stands, running or finished.
     pub fn log_file(&self, task_id: &str) -> PathBuf {
-        self.config.base_task_dir.join(task_id).join("log")
+        self.dir_of(task_id).join("log")
     }
 
     /// Where the task's report stands, live or final.
     pub fn report_file(&self, task_id: &str) -> PathBuf {
-        self.config.base_task_dir.join(task_id).join("report.json")
+        self.dir_of(task_id).join("report.json")
+    }
+
+    /// The directory of a task; for one that is not known, a path where nothing is.
+    fn dir_of(&self, task_id: &str) -> PathBuf {
+        let known = self.entries.lock().get(task_id).map(|entry| entry.dir.clone());
+        known.unwrap_or_else(|| self.config.base_task_dirs[0].join(".unknown"))
     }
 }
 

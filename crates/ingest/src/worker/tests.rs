@@ -14,7 +14,7 @@ fn config(dir: &Path, script: &str, capacity: usize) -> WorkerConfig {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     WorkerConfig {
         capacity,
-        base_task_dir: dir.join("tasks"),
+        base_task_dirs: vec![dir.join("tasks")],
         peon_command: vec!["/bin/sh".into(), program.display().to_string()],
         threads: None,
         peon_env: vec![("GREETING".into(), "hello".into())],
@@ -81,4 +81,25 @@ async fn crashed_peon_and_crashed_worker_fail_the_task() {
     let b = again.tasks().into_iter().find(|t| t.id == "b").unwrap();
     assert_eq!(b.status.state, TaskState::Failed);
     assert!(again.assign(&json!({"id": "../x"})).await.is_err());
+}
+
+#[tokio::test]
+async fn tasks_go_below_the_directory_that_has_the_fewest_and_are_found_there_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let dirs = vec![dir.path().join("disk1"), dir.path().join("disk2")];
+    let config = || WorkerConfig { base_task_dirs: dirs.clone(), ..config(dir.path(), "sleep 60", 4) };
+    let worker = Worker::start(config()).await.unwrap();
+    for id in ["a", "b", "c", "d"] {
+        worker.assign(&task(id)).await.unwrap();
+    }
+    let count = |dir: &PathBuf| std::fs::read_dir(dir).unwrap().count();
+    assert_eq!(dirs.iter().map(count).collect::<Vec<_>>(), [2, 2]);
+    worker.stop().await;
+    let again = Worker::start(config()).await.unwrap();
+    assert_eq!(again.tasks().len(), 4);
+    for id in ["a", "b", "c", "d"] {
+        assert!(again.log_file(id).exists());
+        again.forget(id);
+    }
+    assert_eq!(dirs.iter().map(count).collect::<Vec<_>>(), [0, 0]);
 }

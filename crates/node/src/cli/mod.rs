@@ -88,12 +88,18 @@ impl ConfigArgs {
 
     /// Reads and checks the configuration for these roles.
     pub fn settings(&self, roles: &[NodeRole]) -> Result<Settings> {
+        self.settings_with(roles, Vec::new())
+    }
+
+    /// The same with properties of the parent process, which win over the files too.
+    pub fn settings_with(&self, roles: &[NodeRole], handed_on: Vec<(String, String)>) -> Result<Settings> {
         let split = |text: &String| {
             let (name, value) =
                 text.split_once('=').ok_or_else(|| DruidError::invalid_input(format!("-P {text}: expected NAME=VALUE")))?;
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         };
-        let overrides = self.properties.iter().map(split).collect::<Result<Vec<_>>>()?;
+        let mut overrides = handed_on;
+        overrides.extend(self.properties.iter().map(split).collect::<Result<Vec<_>>>()?);
         let conf = load_conf(self.conf.as_deref(), &overrides)?;
         std::fs::create_dir_all(&self.base_dir)
             .map_err(|e| DruidError::runtime(format!("cannot create {}: {e}", self.base_dir.display())))?;

@@ -39,7 +39,7 @@ pub struct Settings {
     /// Local deep storage (`druid.storage.storageDirectory`).
     pub storage_dir: PathBuf,
     /// Task directories (`druid.indexer.task.baseDir`).
-    pub task_dir: PathBuf,
+    pub task_dirs: Vec<PathBuf>,
     /// Segment caches with their sizes in bytes (`druid.segmentCache.locations`).
     pub cache_locations: Vec<(PathBuf, u64)>,
     /// Tasks at a time (`druid.worker.capacity`).
@@ -58,6 +58,8 @@ pub struct Settings {
     pub base_dir: PathBuf,
     /// Temporary files (`-Djava.io.tmpdir` of `jvm.config`).
     pub tmp_dir: Option<PathBuf>,
+    /// `druid.labels`, announced with every role.
+    pub labels: Option<BTreeMap<String, String>>,
     /// Properties of the command line, handed on to peons.
     pub overrides: Vec<(String, String)>,
     /// What the log says of the configuration when a server starts.
@@ -93,7 +95,7 @@ impl Settings {
             roles: ports::ports(roles, &properties)?,
             metadata: places::metadata(&properties, base_dir, &mut notices)?,
             storage_dir: path("druid.storage.storageDirectory", "var/druid/segments"),
-            task_dir: places::task_dir(&properties, base_dir, &mut notices)?,
+            task_dirs: places::task_dirs(&properties, base_dir)?,
             cache_locations: places::cache_locations(&properties, base_dir)?,
             worker_capacity: count("druid.worker.capacity", cores.max(2))?,
             processing_threads: count("druid.processing.numThreads", cores)?,
@@ -104,6 +106,7 @@ impl Settings {
             conf_dir,
             base_dir: base_dir.to_owned(),
             tmp_dir: conf.jvm.system.get("java.io.tmpdir").map(|dir| base_dir.join(dir)),
+            labels: labels(&properties)?,
             overrides: Vec::new(),
             notices,
             properties,
@@ -150,6 +153,17 @@ fn peons_own(properties: &mut Properties) -> Result<()> {
     Ok(())
 }
 
+/// A JSON object of texts.
+fn labels(properties: &Properties) -> Result<Option<BTreeMap<String, String>>> {
+    const NAME: &str = "druid.labels";
+    match properties.text(NAME, "").trim() {
+        "" => Ok(None),
+        text => serde_json::from_str(text)
+            .map(Some)
+            .map_err(|e| DruidError::invalid_input(format!("property {NAME} must be a JSON object of texts: {e}"))),
+    }
+}
+
 fn positive(properties: &Properties, name: &str, default: usize) -> Result<usize> {
     let value = properties.int(name, default as i64)?;
     usize::try_from(value)
@@ -193,6 +207,13 @@ mod tests {
         let settings = settings("druid.no.such=1\ndruid.server.http.uriCompliance=x\nother=1").expect("accepted");
         assert!(settings.notices.warnings[0].contains("druid.no.such"), "{:?}", settings.notices);
         assert!(settings.notices.infos[0].contains("druid.server.http.uriCompliance"), "{:?}", settings.notices);
+    }
+
+    #[test]
+    fn labels_are_an_object_of_texts() {
+        let labels = settings("druid.labels={\"location\":\"rack 1\"}").expect("accepted").labels.expect("labels");
+        assert_eq!(labels.into_iter().collect::<Vec<_>>(), [("location".to_owned(), "rack 1".to_owned())]);
+        assert!(settings("druid.labels=[1]").expect_err("no object").message.contains("druid.labels"));
     }
 
     #[test]

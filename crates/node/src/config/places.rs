@@ -18,15 +18,13 @@ pub fn metadata(properties: &Properties, base_dir: &Path, notices: &mut Notices)
 
 /// Where tasks have their folders: `druid.worker.baseTaskDirs`, else `druid.indexer.task.baseTaskDir`, else
 /// `druid.indexer.task.baseDir`.
-pub fn task_dir(properties: &Properties, base_dir: &Path, notices: &mut Notices) -> Result<PathBuf> {
-    const DIRS: &str = "druid.worker.baseTaskDirs";
-    let dirs = properties.list(DIRS)?;
-    if dirs.len() > 1 {
-        notices.warnings.push(format!("tasks have their folders in the first of them. property={DIRS} folder={}", dirs[0]));
+pub fn task_dirs(properties: &Properties, base_dir: &Path) -> Result<Vec<PathBuf>> {
+    let dirs = properties.list("druid.worker.baseTaskDirs")?;
+    if !dirs.is_empty() {
+        return Ok(dirs.iter().map(|dir| base_dir.join(dir)).collect());
     }
-    let named =
-        properties.text("druid.indexer.task.baseTaskDir", properties.text("druid.indexer.task.baseDir", "var/druid/task"));
-    Ok(base_dir.join(dirs.first().map_or(named, String::as_str)))
+    let base = properties.text("druid.indexer.task.baseDir", "var/druid/task");
+    Ok(vec![base_dir.join(properties.text("druid.indexer.task.baseTaskDir", base))])
 }
 
 /// A JSON list of `{"path","maxSize"}`; sizes may be numbers or texts such as `300g`.
@@ -54,8 +52,10 @@ mod tests {
 
     #[test]
     fn task_folders_are_where_druids_files_put_them() {
-        let properties = Properties::parse(r#"druid.worker.baseTaskDirs=[\"var/druid/task\"]"#).unwrap();
-        let dir = task_dir(&properties, Path::new("/base"), &mut Notices::default()).unwrap();
-        assert_eq!(dir, Path::new("/base/var/druid/task"));
+        let dirs = |text: &str| task_dirs(&Properties::parse(text).unwrap(), Path::new("/base")).unwrap();
+        assert_eq!(dirs(r#"druid.worker.baseTaskDirs=[\"var/druid/task\"]"#), [Path::new("/base/var/druid/task")]);
+        let two = dirs(r#"druid.worker.baseTaskDirs=[\"/disk1/task\", \"/disk2/task\"]"#);
+        assert_eq!(two, [Path::new("/disk1/task"), Path::new("/disk2/task")]);
+        assert_eq!(dirs("druid.indexer.task.baseDir=a\ndruid.indexer.task.baseTaskDir=b"), [Path::new("/base/b")]);
     }
 }

@@ -117,10 +117,10 @@ async fn worker(shared: &Shared, handles: &mut TaskHandles) -> Result<Arc<Worker
     command.extend(super::peon::arguments(shared));
     let config = WorkerConfig {
         capacity: settings.worker_capacity,
-        base_task_dir: settings.task_dir.clone(),
+        base_task_dirs: settings.task_dirs.clone(),
         peon_command: command,
         threads: if settings.port(NodeRole::Indexer).is_some() { Some(super::peon::threads(shared).await?) } else { None },
-        peon_env: Vec::new(),
+        peon_env: super::peon::environment(shared),
         host: settings.host.clone(),
         bind: settings.bind.clone(),
         ports: peon_ports(&settings.properties)?,

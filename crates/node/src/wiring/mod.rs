@@ -264,6 +264,7 @@ fn announcement(shared: &Shared, service: RoleService) -> DiscoveredNode {
             enable_plaintext_port: true,
             enable_tls_port: false,
             version: Some(DRUID_VERSION.to_owned()),
+            labels: shared.settings.labels.clone(),
         },
         node_type: role,
         services: service.services,

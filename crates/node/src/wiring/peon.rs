@@ -5,35 +5,47 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ovate_base::Result;
+use ovate_base::{DruidError, Result};
 use ovate_ingest::task::{HttpTaskActions, OverlordFinder, TaskActions};
 use ovate_ingest::worker::{PeonFiles, PeonServices, PeonThreads, run_peon};
 use ovate_net::{Coordination, HttpClient, NodeRole};
 use parking_lot::RwLock;
+use serde_json::json;
 
 use super::{Shared, runtime};
 use crate::cli::ConfigArgs;
 use crate::config::Settings;
 
+/// Environment variable with properties that win over the files, as a JSON list of pairs.
+const OVERRIDES: &str = "OVATE_PEON_PROPERTIES";
 /// How often the leading Overlord is looked up.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What a parent adds to its peons' command line, before the task's directory.
+/// What a parent adds to its peons' command line, before the task's directory. Everybody on the machine can read that.
 pub fn arguments(shared: &Shared) -> Vec<String> {
     let mut arguments = Vec::new();
     if let Some(dir) = &shared.settings.conf_dir {
         arguments.extend(["--conf".to_owned(), dir.display().to_string()]);
     }
     arguments.extend(["--base-dir".to_owned(), shared.settings.base_dir.display().to_string()]);
-    for (name, value) in &shared.settings.overrides {
-        arguments.extend(["-P".to_owned(), format!("{name}={value}")]);
-    }
     arguments
+}
+
+/// What a parent adds to its peons' environment, which only their user can read: properties of its own command line, passwords
+/// among them.
+pub fn environment(shared: &Shared) -> Vec<(String, String)> {
+    vec![(OVERRIDES.to_owned(), json!(shared.settings.overrides).to_string())]
+}
+
+/// The properties that the parent handed on.
+fn handed_on() -> Result<Vec<(String, String)>> {
+    let Ok(text) = std::env::var(OVERRIDES) else { return Ok(Vec::new()) };
+    serde_json::from_str(&text).map_err(|e| DruidError::invalid_input(format!("damaged environment variable {OVERRIDES}: {e}")))
 }
 
 /// Runs the task in `dir`; gives the exit status.
 pub fn run(dir: &Path, config: &ConfigArgs) -> Result<i32> {
-    let settings = config.settings(&[NodeRole::Peon])?;
+    let settings = config.settings_with(&[NodeRole::Peon], handed_on()?)?;
     runtime::server()?.block_on(async {
         let (coordination, _metadata) = super::discovery::join(&settings).await?;
         let overlord = follow_overlord(coordination).await?;

@@ -245,7 +245,10 @@ fn server_row(node: &DiscoveredNode, sizes: &BTreeMap<String, i64>, leads: Optio
         text(node.start_time.as_deref()),
         text(node.druid_node.version.as_deref()),
         Value::Null,
-        Value::Null,
+        node.druid_node
+            .labels
+            .as_ref()
+            .map_or(Value::Null, |labels| Value::from(Json::from_iter(labels.clone()).to_string().as_str())),
         Value::Long(node.available_processors.unwrap_or(-1)),
         Value::Long(node.total_memory.unwrap_or(-1)),
     ]
