@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ovate_base::{DruidError, Result};
 
-use super::{CONNECTOR, DEFAULT_FILE, TYPE};
+use super::{CONNECTOR, DEFAULT_FILE, MetadataOptions, TYPE};
 
 /// An address of a server.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,8 +145,15 @@ pub(super) fn refused(name: &str, why: &str) -> DruidError {
     DruidError::unsupported(format!("{CONNECTOR}connectURI: parameter [{name}]: {why}"))
 }
 
+/// A parameter that bounds waits: `socketTimeout` for an answer, any other for a connection. `unit_ms`: what its number counts.
+pub(super) fn bound_wait(options: &mut MetadataOptions, name: &str, value: &str, unit_ms: u64) -> Result<()> {
+    let bound = if name == "socketTimeout" { &mut options.statement_max } else { &mut options.connect_max };
+    *bound = wait(name, value, unit_ms)?.unwrap_or(*bound);
+    Ok(())
+}
+
 /// A number of seconds or milliseconds; 0 means no limit, which we do not have.
-pub(super) fn wait(name: &str, value: &str, unit_ms: u64) -> Result<Option<std::time::Duration>> {
+fn wait(name: &str, value: &str, unit_ms: u64) -> Result<Option<std::time::Duration>> {
     let number: u64 = value
         .parse()
         .map_err(|_| DruidError::invalid_input(format!("{CONNECTOR}connectURI: parameter {name}=[{value}] is not a number")))?;

@@ -52,12 +52,8 @@ fn parameter(
         "requireSSL" | "verifyServerCertificate" => connect,
         "sslMode" => connect.ssl_mode(ssl_mode(value)?),
         "serverSslCert" => connect.ssl_ca(value),
-        "connectTimeout" => {
-            options.connect_max = jdbc::wait(name, value, 1)?.unwrap_or(options.connect_max);
-            connect
-        }
-        "socketTimeout" => {
-            options.statement_max = jdbc::wait(name, value, 1)?.unwrap_or(options.statement_max);
+        "connectTimeout" | "socketTimeout" => {
+            jdbc::bound_wait(options, name, value, 1)?;
             connect
         }
         "characterEncoding" if !value.to_lowercase().starts_with("utf") => {

@@ -46,12 +46,8 @@ fn parameter(connect: PgConnectOptions, name: &str, value: &str, options: &mut M
         "sslkey" => connect.ssl_client_key(value),
         "ApplicationName" => connect.application_name(value),
         "currentSchema" => connect.options([("search_path", value)]),
-        "connectTimeout" | "loginTimeout" => {
-            options.connect_max = jdbc::wait(name, value, 1000)?.unwrap_or(options.connect_max);
-            connect
-        }
-        "socketTimeout" => {
-            options.statement_max = jdbc::wait(name, value, 1000)?.unwrap_or(options.statement_max);
+        "connectTimeout" | "loginTimeout" | "socketTimeout" => {
+            jdbc::bound_wait(options, name, value, 1000)?;
             connect
         }
         "tcpKeepAlive"
