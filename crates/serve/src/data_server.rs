@@ -2,7 +2,7 @@
 //! cannot tell them apart (decision 0002).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -109,12 +109,11 @@ impl DataServer for RemoteDataServer {
         segments: Vec<SegmentDescriptor>,
         context: &QueryContext,
     ) -> Result<Answer> {
-        let left = context.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let request = PartialRequest {
             query: query.to_json(),
             table: table.to_owned(),
             segments: segments.iter().map(SegmentDescriptor::to_json).collect(),
-            timeout_ms: left.map_or(0, |d| d.as_millis().max(1) as u64),
+            timeout_ms: context.timeout_ms_left(),
             now_ms: context.eval.now_ms,
         };
         let asked = segments;
@@ -122,7 +121,11 @@ impl DataServer for RemoteDataServer {
         let body = serde_json::to_vec(&request).map_err(|e| DruidError::runtime(format!("cannot write the query: {e}")))?;
         let post =
             self.client.raw().post(&url).header(CONTENT_TYPE, "application/json").header(ACCEPT, PARTIAL_MEDIA_TYPE).body(body);
-        let answer = post.timeout(left.unwrap_or(NO_TIMEOUT)).send().await.map_err(|e| unreachable_server(&self.name, &e))?;
+        let answer = post
+            .timeout(context.time_left().unwrap_or(NO_TIMEOUT))
+            .send()
+            .await
+            .map_err(|e| unreachable_server(&self.name, &e))?;
         if !answer.status().is_success() {
             return Err(self.refused(answer).await);
         }

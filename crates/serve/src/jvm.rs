@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -133,9 +133,7 @@ impl DataServer for JvmDataServer {
         segments: Vec<SegmentDescriptor>,
         context: &QueryContext,
     ) -> Result<Answer> {
-        let left = context.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout_ms = left.map_or(0, |d| d.as_millis().max(1) as u64);
-        let mut request = data_server_query(&query, table, segments.clone(), timeout_ms)?;
+        let mut request = data_server_query(&query, table, segments.clone(), context.timeout_ms_left())?;
         // An id of this call's own, so that cancelling one share does not touch another query.
         let id = uuid::Uuid::new_v4().to_string();
         request["context"]["subQueryId"] = json!(id);
@@ -146,7 +144,7 @@ impl DataServer for JvmDataServer {
         let cancel_url = format!("{}/druid/v2/{id}", self.url);
         let mut cancel = CancelOnDrop { client: self.client.clone(), url: cancel_url, armed: true };
         let bytes_max = query.context().long("maxScatterGatherBytes")?.map_or(ANSWER_BYTES_MAX, i64::unsigned_abs);
-        let asked = self.ask(&request, left.unwrap_or(NO_TIMEOUT), bytes_max.min(ANSWER_BYTES_MAX)).await;
+        let asked = self.ask(&request, context.time_left().unwrap_or(NO_TIMEOUT), bytes_max.min(ANSWER_BYTES_MAX)).await;
         cancel.armed = asked.as_ref().is_err_and(|e| e.category == Category::Timeout);
         let (body, header) = asked?;
         let Some(missing) = missing_segments(header.as_deref())? else {

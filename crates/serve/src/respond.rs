@@ -2,19 +2,24 @@
 //! and errors in the form that was asked for.
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, TRAILER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use ovate_base::{DruidError, Result, smile};
 use ovate_query::ResultFormat;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 
 /// Media type of Smile.
 pub const SMILE: &str = "application/x-jackson-smile";
+/// What the header `Trailer` announces.
+pub const COMPLETE_NAME: &str = "X-Druid-Response-Complete";
+const COMPLETE: HeaderName = HeaderName::from_static("x-druid-response-complete");
 /// Pieces of an answer that wait for a slow client.
 const PIECES_MAX: usize = 4;
 
@@ -70,8 +75,7 @@ where
     let Some(first) = received.recv().await else {
         return Err(failure.await.unwrap_or_else(|_| DruidError::runtime("the query's thread failed")));
     };
-    let rest = tokio_stream::once(first).chain(ReceiverStream::new(received));
-    Ok(response(format, headers, Body::from_stream(rest)))
+    Ok(response(format, headers, whole(tokio_stream::once(first).chain(ReceiverStream::new(received)))))
 }
 
 /// An answer that is all there.
@@ -90,13 +94,25 @@ pub async fn stream_of(
         Ok(bytes) => Ok(Bytes::from(bytes)),
         Err(error) => Err(std::io::Error::other(error.message)),
     });
-    Ok(response(format, headers, Body::from_stream(tokio_stream::once(Ok(Bytes::from(first))).chain(rest))))
+    Ok(response(format, headers, whole(tokio_stream::once(Ok(Bytes::from(first))).chain(rest))))
+}
+
+/// The trailer that follows a body that was sent whole.
+pub fn complete() -> HeaderMap {
+    HeaderMap::from_iter([(COMPLETE, HeaderValue::from_static("true"))])
+}
+
+/// A body of these pieces, with the trailer behind the last one; an error among them ends it before that.
+fn whole(pieces: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static) -> Body {
+    let frames = pieces.map(|piece| piece.map(Frame::data));
+    Body::new(StreamBody::new(frames.chain(tokio_stream::once(Ok(Frame::trailers(complete()))))))
 }
 
 fn response(format: ResultFormat, headers: Vec<(HeaderName, String)>, body: Body) -> Response {
     let mut response = Response::new(body);
     let target = response.headers_mut();
     target.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    target.insert(TRAILER, HeaderValue::from_static(COMPLETE_NAME));
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             target.insert(name, value);
@@ -107,6 +123,8 @@ fn response(format: ResultFormat, headers: Vec<(HeaderName, String)>, body: Body
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
     #[test]
@@ -125,6 +143,15 @@ mod tests {
     async fn errors_before_the_first_piece_are_the_answer() {
         let failed = stream(ResultFormat::Json, Vec::new(), |_| Err(DruidError::timeout("late"))).await;
         assert_eq!(failed.map(|_| ()).map_err(|e| e.http_status()), Err(504));
+    }
+
+    #[tokio::test]
+    async fn a_whole_answer_ends_with_the_trailer() {
+        let answer = stream(ResultFormat::Json, Vec::new(), |sink| sink(b"[]".to_vec())).await.expect("an answer");
+        assert_eq!(answer.headers().get("Trailer").map(HeaderValue::as_bytes), Some(COMPLETE_NAME.as_bytes()));
+        let body = answer.into_body().collect().await.expect("a body");
+        assert_eq!(body.trailers().and_then(|t| t.get(COMPLETE)).map(HeaderValue::as_bytes), Some(&b"true"[..]));
+        assert_eq!(body.to_bytes(), &b"[]"[..]);
     }
 
     #[tokio::test]

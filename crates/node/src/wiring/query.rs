@@ -68,8 +68,9 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let running: Arc<RunningQueries> = Arc::default();
     shared.running.lock().push(running.clone());
     let spill = SpillSettings::from_properties(&settings.properties)?;
-    let routes =
-        historical::routes(HistoricalState { historical, loader, lookups, budget: shared.query_budget.clone(), spill, running });
+    let (budget, default_context) = (shared.query_budget.clone(), Arc::new(query_context(&settings.properties)));
+    let state = HistoricalState { historical, loader, lookups, budget, spill, running, default_context };
+    let routes = historical::routes(state);
     let tier = settings.properties.text("druid.server.tier", "_default_tier");
     let mut services = Map::new();
     let data = json!({"type": "dataNodeService", "tier": tier, "maxSize": max_bytes, "storageSize": max_bytes,
@@ -104,7 +105,10 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let (watched, local) = (Watched::from_properties(&settings.properties)?, shared.data_servers.clone());
     let follower = Arc::new(Follower { view: view.clone(), lookups, client, discovery, watched, local });
     tokio::spawn(follower.run(shared.shutdown.clone()));
-    let mut sql = SqlEngine::new(broker.clone(), view, Arc::new(system)).with_default_context(sql_context(&settings.properties)?);
+    let default_context = Arc::new(query_context(&settings.properties));
+    let mut sql_defaults = sql_context(&settings.properties)?;
+    sql_defaults.extend(default_context.as_ref().clone());
+    let mut sql = SqlEngine::new(broker.clone(), view, Arc::new(system)).with_default_context(sql_defaults);
     if settings.properties.flag("druid.sql.extern.enabled", true)? {
         let storage = settings.storage().deep_storage()?;
         let reader = ExternalReader::new(storage, std::env::temp_dir(), settings.query_timeout_ms);
@@ -117,8 +121,9 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
         avatica: avatica(&settings.properties)?,
         address: shared.name(NodeRole::Broker),
         statements: settings.base_dir.join(settings.properties.text("druid.sql.statements.directory", "var/druid/statements")),
+        awaits_view: settings.properties.flag("druid.broker.segment.awaitInitializationOnStart", true)?,
     };
-    let routes = broker::routes(BrokerState { broker, sql, log, statements }, services);
+    let routes = broker::routes(BrokerState { broker, sql, log, statements, default_context }, services);
     let mut services = Map::new();
     services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
     Ok(RoleService { role: NodeRole::Broker, routes, services, election: None })
@@ -167,6 +172,14 @@ fn avatica(properties: &Properties) -> Result<AvaticaSettings> {
         frame_rows_max: count("druid.sql.avatica.maxRowsPerFrame", plain.frame_rows_max)?,
         idle: std::time::Duration::from_millis(idle.add_to(0, 1, &from).max(0) as u64),
     })
+}
+
+/// What `druid.query.default.context.*` gives every query's context unless it says otherwise (`DefaultQueryConfig`): JSON where
+/// it parses as that, else texts.
+fn query_context(properties: &Properties) -> Map<String, Value> {
+    let given = properties.with_prefix("druid.query.default.context.");
+    let parsed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+    given.iter().map(|(name, text)| (name.to_owned(), parsed(text))).collect()
 }
 
 /// What `druid.sql.planner.*` gives every statement's context unless it says otherwise (`PlannerConfig`).
@@ -218,6 +231,14 @@ fn until_shutdown(shared: &Shared, work: impl Future<Output = ()> + Send + 'stat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn defaults_of_the_query_context_are_json_or_texts() {
+        let text = "druid.query.default.context.timeout=5000\ndruid.query.default.context.lane=low\n\
+            druid.query.default.context.vectorize=false";
+        let context = query_context(&Properties::parse(text).unwrap());
+        assert_eq!(json!(context), json!({"timeout": 5000, "lane": "low", "vectorize": false}));
+    }
 
     #[test]
     fn planner_properties_become_keys_of_every_statements_context() {

@@ -42,6 +42,13 @@ impl Context {
         self.0.insert(name.to_owned(), value.into());
     }
 
+    /// Sets those of these parameters that are not there.
+    pub fn add_defaults(&mut self, defaults: &Map<String, Value>) {
+        for (name, value) in defaults {
+            self.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+
     /// `queryId`.
     pub fn query_id(&self) -> Option<&str> {
         self.str("queryId")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ovate_base::{Budget, DruidError, Result};
 use ovate_compute::EvalContext;
@@ -58,6 +58,16 @@ impl QueryContext {
     pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// What is left until the deadline, if there is one.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The same in milliseconds as other servers are told it: at least 1, and 0 without a deadline.
+    pub fn timeout_ms_left(&self) -> u64 {
+        self.time_left().map_or(0, |left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1))
     }
 
     /// Counting what the query does.

@@ -1,5 +1,6 @@
 //! A Broker that has just started does not know yet what should be served: whatever it answered could be silently partial.
-//! Queries wait for its first view, and are refused when that takes too long (`druid.broker.segment.awaitInitializationOnStart`).
+//! Queries wait for its first view, and are refused when that takes too long, unless
+//! `druid.broker.segment.awaitInitializationOnStart` is off.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use ovate_base::DruidError;
 use ovate_net::{ApiResult, JsonBody};
 use ovate_query::{NativeQuery, QueryRows, ResultFormat, write_by_segment, write_result};
 use ovate_sql::SqlEngine;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::avatica::{AvaticaService, AvaticaSettings};
 use super::statement::SqlStatements;
@@ -32,6 +32,8 @@ pub struct BrokerState {
     pub log: Arc<RequestLogger>,
     /// Statements that run here now.
     pub statements: Arc<SqlStatements>,
+    /// `druid.query.default.context.*`: what a query's context has unless it says otherwise.
+    pub default_context: Arc<Map<String, Value>>,
 }
 
 /// What SQL's own listeners need beside the engine.
@@ -41,6 +43,8 @@ pub struct SqlServices {
     pub address: String,
     /// Where the rows of asynchronous statements are kept.
     pub statements: std::path::PathBuf,
+    /// `druid.broker.segment.awaitInitializationOnStart`.
+    pub awaits_view: bool,
 }
 
 /// Routes of the Broker role.
@@ -50,7 +54,7 @@ pub fn routes(state: BrokerState, services: SqlServices) -> Router {
     let sql = super::sql_http::routes(state.clone())
         .merge(super::statements::routes(state.clone(), services.statements))
         .merge(super::avatica::routes(avatica));
-    Router::new()
+    let routes = Router::new()
         .route("/druid/v2", post(native))
         .route("/druid/v2/", post(native))
         .route("/druid/v2/{id}", delete(cancel_native))
@@ -61,8 +65,11 @@ pub fn routes(state: BrokerState, services: SqlServices) -> Router {
         .route("/druid/broker/v1/loadstatus", get(load_status))
         .route("/druid/broker/v1/readiness", get(readiness))
         .with_state(state)
-        .merge(sql)
-        .layer(axum::middleware::from_fn_with_state(view, super::gate::wait_for_view))
+        .merge(sql);
+    match services.awaits_view {
+        true => routes.layer(axum::middleware::from_fn_with_state(view, super::gate::wait_for_view)),
+        false => routes,
+    }
 }
 
 async fn native(State(state): State<BrokerState>, headers: HeaderMap, request: Request) -> Response {
@@ -92,6 +99,7 @@ async fn answer_native(
 ) -> Result<Response, DruidError> {
     let turn = state.broker.turn().await?;
     let mut query = NativeQuery::from_json(document)?;
+    query.context_mut().add_defaults(&state.default_context);
     let id = match query.context().query_id() {
         Some(id) => id.to_owned(),
         None => {

@@ -2,6 +2,7 @@
 //! work out, and finalises. Inner queries run first and become tables in memory.
 
 pub mod avatica;
+mod cached;
 mod follow;
 mod gate;
 mod http;
@@ -37,6 +38,7 @@ pub use select::{Balancer, Selection, TierStrategy};
 pub use server::{KnownServer, Placement};
 pub use statement::{RunningStatement, SqlStatements};
 pub use system::BrokerSystemTables;
+use view::ServedAt;
 pub use view::ServerView;
 
 use crate::cache::QueryCache;

@@ -15,6 +15,7 @@ use ovate_query::{NativeQuery, Partial, QueryContext};
 use parking_lot::Mutex;
 use tracing::info;
 
+use super::cached::SegmentCaching;
 use super::server::KnownServer;
 use super::view::Piece;
 use super::{Broker, descriptor};
@@ -62,6 +63,7 @@ struct Call<'a> {
     rounds: usize,
     gathered_bytes: &'a Mutex<u64>,
     gathered_bytes_max: u64,
+    caching: Option<&'a SegmentCaching<'a>>,
 }
 
 /// Segments to ask one server for.
@@ -95,13 +97,19 @@ impl Broker {
 
     /// The partial results of these segments.
     pub(super) async fn scatter(&self, query: &NativeQuery, located: Vec<Located>, context: &QueryContext) -> Result<Gathered> {
-        let query = Arc::new(query.clone());
+        let caching = self.segment_caching(query, context)?;
+        let mut query = query.clone();
+        if caching.as_ref().is_some_and(|caching| caching.allowed.writes) {
+            // One level of caches is enough.
+            query.context_mut().set("populateCache", false);
+        }
+        let query = Arc::new(query);
         let limit = query.context().long("maxScatterGatherBytes")?.map_or(u64::MAX, i64::unsigned_abs);
         let retries = query.context().long("numRetriesOnMissingSegments")?.unwrap_or(0).clamp(0, ROUNDS_MAX) as usize;
         let gathered_bytes = Mutex::new(0);
         let one_table = located.len() == 1;
         let work = located.into_iter().map(|Located { table, pieces, absent }| {
-            let (query, gathered_bytes) = (query.clone(), &gathered_bytes);
+            let (query, gathered_bytes, caching) = (query.clone(), &gathered_bytes, caching.as_ref());
             async move {
                 let call = Call {
                     query,
@@ -112,8 +120,14 @@ impl Broker {
                     rounds: ROUNDS.max(retries + 1),
                     gathered_bytes,
                     gathered_bytes_max: limit.min(self.settings.gathered_bytes_max),
+                    caching,
                 };
-                let mut gathered = self.gather(&call, pieces, 0).await?;
+                let mut gathered = Gathered::default();
+                let pieces = match caching {
+                    Some(caching) => caching.take(pieces, context, &mut gathered).await?,
+                    None => pieces,
+                };
+                gathered.add(self.gather(&call, pieces, 0).await?);
                 gathered.missing.extend(absent.into_iter().map(|id| {
                     let descriptor = id.descriptor();
                     (id, descriptor)
@@ -197,22 +211,20 @@ impl Broker {
     /// One server's answer; what it does not cover goes on to others.
     async fn ask(&self, call: &Call<'_>, share: Share, round: usize, alone: bool) -> Result<Gathered> {
         let Share { server, mut pieces } = share;
-        let segments: Vec<SegmentDescriptor> = pieces.iter().map(piece_descriptor).collect();
         let answer = {
             let _counted = server.begin();
-            let context = call.context.clone().with_alone(alone);
-            server.server.run(call.query.clone(), call.table, segments, &context).await
+            call.answer(&server, &pieces, alone).await
         };
         let mut gathered = Gathered::default();
         match answer {
-            Ok(Answer { mut partial, missing, bytes }) => {
+            Ok((mut partials, missing, bytes)) => {
                 let taken = self.account(call, bytes)?;
-                match (&mut partial, taken) {
+                match (&mut partials[..], taken) {
                     // Given back as soon as the groups are merged or on disk.
-                    (Some(Partial::Groups(groups)), Some(taken)) => groups.memory = Held::of(taken),
+                    ([Partial::Groups(groups)], Some(taken)) => groups.memory = Held::of(taken),
                     (_, taken) => gathered.reservations.extend(taken),
                 }
-                gathered.partials.extend(partial);
+                gathered.partials.extend(partials);
                 pieces.retain(|piece| missing.contains(&piece_descriptor(piece)));
             }
             Err(error) => {
@@ -310,7 +322,28 @@ impl Broker {
     }
 }
 
-fn piece_descriptor(piece: &Piece) -> SegmentDescriptor {
+/// Partial results, the segments that the server does not have, and the bytes on the wire.
+type Answered = (Vec<Partial>, Vec<SegmentDescriptor>, u64);
+
+impl Call<'_> {
+    /// A server's answer over these pieces; piece by piece where the cache wants to keep it. `alone`: nothing else of the query
+    /// runs meanwhile.
+    fn answer<'a>(&'a self, server: &'a KnownServer, pieces: &'a [Piece], alone: bool) -> Boxed<'a, Answered> {
+        Box::pin(async move {
+            if let Some(caching) = self.caching.filter(|caching| caching.keeps(server)) {
+                let context = self.context.clone().with_alone(alone && pieces.len() == 1);
+                return caching.fill(server, &self.query, self.table, pieces, &context).await;
+            }
+            let segments: Vec<SegmentDescriptor> = pieces.iter().map(piece_descriptor).collect();
+            let context = self.context.clone().with_alone(alone);
+            let Answer { partial, missing, bytes } =
+                server.server.run(self.query.clone(), self.table, segments, &context).await?;
+            Ok((partial.into_iter().collect(), missing, bytes))
+        })
+    }
+}
+
+pub(super) fn piece_descriptor(piece: &Piece) -> SegmentDescriptor {
     descriptor(&piece.served.segment, piece.interval)
 }
 

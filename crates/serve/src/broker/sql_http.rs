@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
@@ -24,10 +24,8 @@ use super::statement::{StopWhenDropped, identify, timeout_ms, within};
 use crate::clock::now_ms;
 use crate::data_server::{PROFILE_HEADER, RESPONSE_CONTEXT_HEADER, response_context};
 use crate::request_log::RequestLine;
+use crate::respond;
 use crate::work::apart;
-
-/// The trailer that follows a body that was sent whole.
-const COMPLETE: HeaderName = HeaderName::from_static("x-druid-response-complete");
 
 /// Routes of SQL over HTTP.
 pub fn routes(state: BrokerState) -> Router {
@@ -101,14 +99,12 @@ async fn answer(state: &BrokerState, mut request: SqlRequest, id: &str) -> Resul
 
 fn body_of(answer: SqlResponse) -> Response {
     use http_body::Frame;
-    let mut trailer = HeaderMap::new();
-    trailer.insert(COMPLETE, HeaderValue::from_static("true"));
-    let frames = answer.body.into_iter().map(Frame::data).chain([Frame::trailers(trailer)]);
+    let frames = answer.body.into_iter().map(Frame::data).chain([Frame::trailers(respond::complete())]);
     let frames = frames.map(Ok::<Frame<Bytes>, std::convert::Infallible>);
     let mut response = Response::new(Body::new(StreamBody::new(futures::stream::iter(frames))));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    headers.insert("Trailer", HeaderValue::from_static("X-Druid-Response-Complete"));
+    headers.insert("Trailer", HeaderValue::from_static(respond::COMPLETE_NAME));
     headers.insert(RESPONSE_CONTEXT_HEADER, HeaderValue::from_static("{}"));
     if answer.header_included {
         headers.insert("X-Druid-SQL-Header-Included", HeaderValue::from_static("yes"));

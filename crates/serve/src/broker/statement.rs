@@ -127,7 +127,8 @@ pub(crate) fn identify(request: &mut SqlRequest) -> String {
 
 /// Milliseconds that a statement may take; 0 for ever.
 pub(super) fn timeout_ms(state: &BrokerState, request: &SqlRequest) -> u64 {
-    let asked = request.context.get("timeout").and_then(|t| t.as_u64().or_else(|| t.as_str().and_then(|t| t.parse().ok())));
+    let given = request.context.get("timeout").or_else(|| state.default_context.get("timeout"));
+    let asked = given.and_then(|t| t.as_u64().or_else(|| t.as_str().and_then(|t| t.parse().ok())));
     asked.unwrap_or(state.broker.timeout_ms())
 }
 

@@ -21,7 +21,7 @@ pub use local::LocalCache;
 pub use memcached::MemcachedCache;
 pub use redis::RedisCache;
 
-/// Entries being written behind a query's back; beyond that they are dropped.
+/// Queries whose entries are being written behind their backs; beyond that they are dropped.
 const WRITES_MAX: usize = 64;
 
 /// Values by key.
@@ -139,16 +139,24 @@ impl QueryCache {
 
     /// Keeps a value of at most `bytes_max`, without anybody waiting for it.
     pub fn put_later(&self, key: CacheKey, value: Vec<u8>, bytes_max: usize) {
-        if value.len() > bytes_max {
+        self.put_all_later(vec![(key, value)], bytes_max);
+    }
+
+    /// The same with many values, which take one place among the writes.
+    pub fn put_all_later(&self, mut entries: Vec<(CacheKey, Vec<u8>)>, bytes_max: usize) {
+        entries.retain(|(_, value)| value.len() <= bytes_max);
+        if entries.is_empty() {
             return;
         }
         let Ok(permit) = self.writes.clone().try_acquire_owned() else {
-            self.counters.dropped_writes.fetch_add(1, Ordering::Relaxed);
+            self.counters.dropped_writes.fetch_add(entries.len() as u64, Ordering::Relaxed);
             return;
         };
         let cache = self.cache.clone();
         tokio::spawn(async move {
-            cache.put(&key, Bytes::from(value)).await;
+            for (key, value) in entries {
+                cache.put(&key, Bytes::from(value)).await;
+            }
             drop(permit);
         });
     }

@@ -79,9 +79,8 @@ impl Historical {
             Ok::<_, DruidError>((merged, entries))
         };
         let (merged, entries) = compute(alone, work).await??;
-        for (at, bytes) in entries {
-            cache.put_later(keys[at], bytes, cache.settings.entry_bytes_max);
-        }
+        let entries = entries.into_iter().map(|(at, bytes)| (keys[at], bytes)).collect();
+        cache.put_all_later(entries, cache.settings.entry_bytes_max);
         Ok(merged)
     }
 }

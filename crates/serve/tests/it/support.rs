@@ -74,5 +74,6 @@ pub fn historical(segments: Arc<ServedSegments>, dir: &Path) -> Router {
         budget: Budget::new("druid.ovate.memory", 1 << 30),
         spill: ovate_serve::spill::SpillSettings::off(),
         running: Arc::default(),
+        default_context: Arc::default(),
     })
 }

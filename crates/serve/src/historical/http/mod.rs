@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use ovate_base::{Budget, Result};
 use ovate_compute::EvalContext;
 use ovate_query::{NativeQuery, QueryContext};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Historical, SegmentLoader};
 use crate::lookup::LookupStore;
@@ -34,6 +34,8 @@ pub struct HistoricalState {
     pub spill: SpillSettings,
     /// Queries of other servers, to be cancelled.
     pub running: Arc<RunningQueries>,
+    /// `druid.query.default.context.*`, for queries that come in Druid's own protocol.
+    pub default_context: Arc<Map<String, Value>>,
 }
 
 /// Routes of the Historical role.

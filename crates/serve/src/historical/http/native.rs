@@ -34,7 +34,8 @@ pub(super) async fn cancel(State(state): State<HistoricalState>, Path(id): Path<
 }
 
 async fn answer(state: &HistoricalState, document: &Value, format: ovate_query::ResultFormat) -> Result<Response> {
-    let query = NativeQuery::from_json(document)?;
+    let mut query = NativeQuery::from_json(document)?;
+    query.context_mut().add_defaults(&state.default_context);
     let table = query.data_source().table_names().into_iter().next().unwrap_or_default();
     let (query, segments) = match query.base().segments.segments.clone() {
         Some(segments) => (query, segments),
