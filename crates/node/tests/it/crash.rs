@@ -108,6 +108,8 @@ async fn masters_and_workers_killed_in_the_middle_of_loads_lose_and_double_nothi
     let mut pauses = Pauses(seed);
     let mut settings = ClusterSettings::page(crate::binary::ovate());
     settings.properties.push(("druid.worker.capacity".to_owned(), "4".to_owned()));
+    // Supervising tasks that are started over must not take all slots, or none is left for what they supervise.
+    settings.properties.push(("druid.indexer.runner.parallelIndexTaskSlotRatio".to_owned(), "0.5".to_owned()));
     let mut cluster = Cluster::start(settings).await;
     let killable: Vec<usize> =
         [("master1", "overlord"), ("master2", "overlord"), ("data1", "middleManager"), ("data2", "middleManager")]

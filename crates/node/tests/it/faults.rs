@@ -54,14 +54,19 @@ async fn queries_go_on_while_zookeeper_postgresql_and_masters_are_away() {
     }
     cluster.spawn_all().await;
     let mut faults = Faults::begin(cluster).await;
-    faults.service_away("ZooKeeper killed for 8 s", || zookeeper.kill()).await;
+    faults.service_away(&format!("ZooKeeper killed for {:?}", away_for()), || zookeeper.kill()).await;
     zookeeper.up().expect("ZooKeeper starts again");
     faults.works_again().await;
-    faults.service_away("PostgreSQL killed for 8 s", || database.kill()).await;
+    faults.service_away(&format!("PostgreSQL killed for {:?}", away_for()), || database.kill()).await;
     database.spawn().expect("PostgreSQL starts again");
     faults.works_again().await;
     faults.leading_master_killed().await;
     faults.data_server_killed().await;
+}
+
+/// How long ZooKeeper or the metadata store is away: longer than its session timeout, or as many seconds as `OVATE_AWAY_S` says.
+fn away_for() -> Duration {
+    Duration::from_secs(std::env::var("OVATE_AWAY_S").ok().and_then(|s| s.parse().ok()).unwrap_or(8))
 }
 
 struct Faults {
@@ -148,7 +153,7 @@ impl Faults {
         tokio::time::sleep(STEADY).await;
         let at = Instant::now();
         away();
-        tokio::time::sleep(Duration::from_secs(8)).await;
+        tokio::time::sleep(away_for()).await;
         let outcome = self.judge(fault, load, at).await;
         assert_eq!(outcome.failed, 0, "{outcome:?}\n{}", self.cluster.logs());
     }
