@@ -43,6 +43,28 @@ impl HttpClient {
         parse(&bytes, url)
     }
 
+    /// GET of JSON that the server gives a tag (`ETag`), with the tag of what is known already: `None` while that is still the
+    /// answer.
+    pub async fn get_if_changed<T: DeserializeOwned>(
+        &self,
+        url: &str,
+        known: Option<&str>,
+        deadline: Duration,
+    ) -> Result<Option<(T, Option<String>)>> {
+        let mut request = self.inner.get(url).timeout(deadline);
+        if let Some(known) = known {
+            request = request.header(reqwest::header::IF_NONE_MATCH, known);
+        }
+        let answer = request.send().await.map_err(|e| transport_error(url, &e))?;
+        let status = answer.status().as_u16();
+        if status == 304 {
+            return Ok(None);
+        }
+        let tag = answer.headers().get(reqwest::header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let bytes = answer.bytes().await.map_err(|e| transport_error(url, &e))?;
+        if status >= 400 { Err(remote_error(url, status, &bytes)) } else { Ok(Some((parse(&bytes, url)?, tag))) }
+    }
+
     /// GET, the body as text.
     pub async fn get_text(&self, url: &str, deadline: Duration) -> Result<String> {
         let bytes = self.send(self.inner.get(url), url, deadline).await?;
@@ -118,6 +140,26 @@ mod tests {
         assert_eq!(error.message, "too many rows, raise maxRows");
         assert_eq!(error.legacy, Some("Resource limit exceeded"));
         assert_eq!(error.http_status(), 400);
+    }
+
+    #[tokio::test]
+    async fn what_has_not_changed_is_not_sent_again() {
+        use axum::http::{HeaderMap, StatusCode, header};
+        use axum::response::IntoResponse;
+        let answer = async |headers: HeaderMap| match headers.get(header::IF_NONE_MATCH) {
+            Some(tag) if tag == "\"1\"" => StatusCode::NOT_MODIFIED.into_response(),
+            _ => ([(header::ETAG, "\"1\"")], "[7]").into_response(),
+        };
+        let server = crate::server::BoundServer::bind("127.0.0.1", 0).await.expect("a port");
+        let url = format!("http://{}/list", server.address);
+        let stop = tokio::sync::watch::channel(false).0;
+        tokio::spawn(server.serve(axum::Router::new().route("/list", axum::routing::get(answer)), stop.subscribe()));
+        let (client, deadline) = (HttpClient::new().expect("a client"), Duration::from_secs(10));
+        let first = client.get_if_changed::<Vec<i64>>(&url, None, deadline).await.expect("an answer");
+        assert_eq!(first, Some((vec![7], Some("\"1\"".to_owned()))));
+        assert_eq!(client.get_if_changed::<Vec<i64>>(&url, Some("\"1\""), deadline).await.expect("an answer"), None);
+        assert!(client.get_if_changed::<Vec<i64>>(&url, Some("\"0\""), deadline).await.expect("an answer").is_some());
+        stop.send_replace(true);
     }
 
     #[test]

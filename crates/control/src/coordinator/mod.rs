@@ -58,6 +58,8 @@ pub struct Coordinator {
 /// What a leader has in memory.
 pub(crate) struct Term {
     store: MetadataStore,
+    /// Tells this term's versions of its view from those of other terms.
+    tag: u64,
     began: Instant,
     view: RwLock<SegmentView>,
     rules: RwLock<BTreeMap<String, Vec<Rule>>>,
@@ -275,6 +277,7 @@ impl Office for Coordinator {
         view.replace(store.all_used_segments().await?);
         info!(segments = view.len(), "the coordinator leads");
         let term = Arc::new(Term {
+            tag: rand::random(),
             began: Instant::now(),
             view: RwLock::new(view),
             rules: RwLock::new(read_rules(&store).await?),

@@ -22,6 +22,8 @@ pub struct SegmentView {
     ids: HashMap<SegmentId, UsedSegment>,
     /// The newest change seen.
     updated: Option<String>,
+    /// Grows whenever a used segment is added, removed or replaced.
+    version: u64,
 }
 
 /// A change may become visible this long after the time in its row, because its transaction was slow.
@@ -30,9 +32,17 @@ const LATE_MS: i64 = 60_000;
 impl SegmentView {
     /// Starts over from all used segments.
     pub fn replace(&mut self, changes: Vec<SegmentChange>) {
-        let updated = self.updated.take();
-        *self = SegmentView { updated, ..SegmentView::default() };
+        let before = std::mem::take(self);
+        self.updated = before.updated;
         self.apply(changes);
+        let same = |(id, used): (&SegmentId, &UsedSegment)| before.ids.get(id).is_some_and(|old| same_content(old, used));
+        let changed = self.ids.len() != before.ids.len() || !self.ids.iter().all(same);
+        self.version = before.version + u64::from(changed);
+    }
+
+    /// The same number means the same used segments, within a life of this view.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// Applies rows that were added or marked; gives how many made a difference.
@@ -45,6 +55,7 @@ impl SegmentView {
             let id = change.segment.id();
             differences += usize::from(if change.used { self.add(id, change) } else { self.remove(&id) });
         }
+        self.version += u64::from(differences > 0);
         differences
     }
 
@@ -123,6 +134,12 @@ impl SegmentView {
     }
 }
 
+/// What may change of a segment that stays used: where it is, and what it is a part of.
+fn same_content(a: &UsedSegment, b: &UsedSegment) -> bool {
+    let (a, b) = (&a.segment, &b.segment);
+    a.load_spec == b.load_spec && a.size == b.size && a.shard_spec == b.shard_spec
+}
+
 /// Count, sizes and time range of some segments, as the API shows them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Summary {
@@ -140,5 +157,44 @@ impl Summary {
             summary.interval = Some(summary.interval.map_or(segment.interval, |all| all.cover(&segment.interval)));
         }
         summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ovate_base::ShardSpec;
+
+    use super::*;
+
+    fn change(day: i64, used: bool) -> SegmentChange {
+        let interval = Interval { start: day * 86_400_000, end: (day + 1) * 86_400_000 };
+        let segment =
+            DataSegment::new(SegmentId::new("t", interval, "v", 0), ShardSpec::Numbered { partition_num: 0, partitions: 1 });
+        SegmentChange { segment, used, updated: format_iso(day), created: format_iso(day) }
+    }
+
+    #[test]
+    fn the_version_grows_with_changes_alone() {
+        let mut view = SegmentView::default();
+        let mut versions = vec![view.version()];
+        let mut step = |view: &SegmentView| {
+            let grown = view.version() > *versions.last().unwrap_or(&0);
+            versions.push(view.version());
+            grown
+        };
+        view.replace(vec![change(1, true), change(2, true)]);
+        assert!(step(&view));
+        view.replace(vec![change(2, true), change(1, true)]);
+        assert!(!step(&view), "a full poll that finds the same");
+        view.apply(vec![change(2, true)]);
+        assert!(!step(&view), "known already");
+        view.apply(vec![change(2, false)]);
+        assert!(step(&view));
+        view.replace(vec![change(2, true)]);
+        assert!(step(&view), "as many, but others");
+        let mut moved = change(2, true);
+        moved.segment.load_spec = Some(serde_json::json!({"type": "local", "path": "/elsewhere"}));
+        view.replace(vec![moved]);
+        assert!(step(&view), "the same segment elsewhere");
     }
 }

@@ -256,9 +256,9 @@ impl Follower {
     }
 
     async fn follow_coordinator(self: Arc<Self>) {
-        let mut reported = None;
+        let (mut reported, mut known) = (None, None);
         loop {
-            if let Err(error) = self.refresh().await {
+            if let Err(error) = self.refresh(&mut known).await {
                 let text = error.to_string();
                 // Said once until it changes: a coordinator may be away for long, and queries go on.
                 if reported.as_ref() != Some(&text) {
@@ -272,12 +272,13 @@ impl Follower {
         }
     }
 
-    async fn refresh(&self) -> Result<()> {
+    /// `known`: the Coordinator's tag of the used segments that we have.
+    async fn refresh(&self, known: &mut Option<String>) -> Result<()> {
         // Any Coordinator answers or leads to the one that does; one that is gone is still listed for a while.
         let nodes = self.discovery.nodes(NodeRole::Coordinator).await?;
         let mut outcome = Ok(());
         for node in nodes {
-            outcome = self.refresh_from(&node.druid_node.url()).await;
+            outcome = self.refresh_from(&node.druid_node.url(), known).await;
             if outcome.is_ok() {
                 break;
             }
@@ -285,11 +286,15 @@ impl Follower {
         outcome
     }
 
-    async fn refresh_from(&self, base: &str) -> Result<()> {
+    async fn refresh_from(&self, base: &str, known: &mut Option<String>) -> Result<()> {
         let url = format!("{base}/druid/coordinator/v1/metadata/segments");
-        let mut segments: Vec<DataSegment> = self.client.get_json(&url, Duration::from_secs(60)).await?;
-        segments.retain(|segment| self.watched.has_table(&segment.data_source));
-        self.view.set_wanted(segments);
+        let changed = self.client.get_if_changed(&url, known.as_deref(), Duration::from_secs(60)).await?;
+        if let Some((segments, tag)) = changed {
+            let mut segments: Vec<DataSegment> = segments;
+            segments.retain(|segment| self.watched.has_table(&segment.data_source));
+            self.view.set_wanted(segments);
+            *known = tag;
+        }
         self.lookups.refresh(&self.client, base).await
     }
 }

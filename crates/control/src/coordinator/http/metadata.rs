@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -138,7 +138,12 @@ async fn bootstrap(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Jso
 }
 
 /// The stream that Brokers read. With `includeOvershadowedStatus` hidden segments are in it, and replication factors.
-async fn all_segments(State(coordinator): State<Arc<Coordinator>>, request: axum::extract::RawQuery) -> ApiResult<Response> {
+/// Without, a Broker that has this very list already is told so (`If-None-Match`).
+async fn all_segments(
+    State(coordinator): State<Arc<Coordinator>>,
+    headers: HeaderMap,
+    request: axum::extract::RawQuery,
+) -> ApiResult<Response> {
     // `datasources` may stand several times, so the query is read by hand.
     let query = request.0.unwrap_or_default();
     let pairs: Vec<(String, String)> = query.split('&').filter(|pair| !pair.is_empty()).map(decode_pair).collect();
@@ -148,6 +153,10 @@ async fn all_segments(State(coordinator): State<Arc<Coordinator>>, request: axum
     let term = coordinator.term()?;
     let with_status = has("includeOvershadowedStatus");
     let (view, plan) = (term.view.read(), term.plan.read());
+    let tag = format!("\"{:x}-{:x}\"", term.tag, view.version());
+    if !with_status && headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
     let mut body = Vec::with_capacity(view.len() * 512 + 2);
     body.push(b'[');
     for (used, overshadowed) in view.all() {
@@ -165,7 +174,12 @@ async fn all_segments(State(coordinator): State<Arc<Coordinator>>, request: axum
         serde_json::to_writer(&mut body, &document).expect("writing to memory does not fail");
     }
     body.push(b']');
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    let mut answer = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+    // State changes without a change of the segments.
+    if let (false, Ok(tag)) = (with_status, HeaderValue::from_str(&tag)) {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(answer)
 }
 
 /// `SegmentStatusInCluster`: the segment's properties after its state.
