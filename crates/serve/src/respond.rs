@@ -75,7 +75,7 @@ where
     let Some(first) = received.recv().await else {
         return Err(failure.await.unwrap_or_else(|_| DruidError::runtime("the query's thread failed")));
     };
-    Ok(response(format, headers, whole(tokio_stream::once(first).chain(ReceiverStream::new(received)))))
+    Ok(streamed(format, headers, tokio_stream::once(first).chain(ReceiverStream::new(received))))
 }
 
 /// An answer that is all there.
@@ -94,7 +94,7 @@ pub async fn stream_of(
         Ok(bytes) => Ok(Bytes::from(bytes)),
         Err(error) => Err(std::io::Error::other(error.message)),
     });
-    Ok(response(format, headers, whole(tokio_stream::once(Ok(Bytes::from(first))).chain(rest))))
+    Ok(streamed(format, headers, tokio_stream::once(Ok(Bytes::from(first))).chain(rest)))
 }
 
 /// The trailer that follows a body that was sent whole.
@@ -102,17 +102,23 @@ pub fn complete() -> HeaderMap {
     HeaderMap::from_iter([(COMPLETE, HeaderValue::from_static("true"))])
 }
 
-/// A body of these pieces, with the trailer behind the last one; an error among them ends it before that.
-fn whole(pieces: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static) -> Body {
+/// An answer of these pieces, with the trailer behind the last one; an error among them ends it before that.
+fn streamed(
+    format: ResultFormat,
+    headers: Vec<(HeaderName, String)>,
+    pieces: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+) -> Response {
     let frames = pieces.map(|piece| piece.map(Frame::data));
-    Body::new(StreamBody::new(frames.chain(tokio_stream::once(Ok(Frame::trailers(complete()))))))
+    let body = StreamBody::new(frames.chain(tokio_stream::once(Ok(Frame::trailers(complete())))));
+    let mut response = response(format, headers, Body::new(body));
+    response.headers_mut().insert(TRAILER, HeaderValue::from_static(COMPLETE_NAME));
+    response
 }
 
 fn response(format: ResultFormat, headers: Vec<(HeaderName, String)>, body: Body) -> Response {
     let mut response = Response::new(body);
     let target = response.headers_mut();
     target.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    target.insert(TRAILER, HeaderValue::from_static(COMPLETE_NAME));
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             target.insert(name, value);
