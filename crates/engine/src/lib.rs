@@ -1,10 +1,12 @@
 //! `engine`: what runs a planned statement above native queries - the traits that the broker implements, relations in
-//! memory, and the operators (join, window, sort, set operations, unnest) that work on them. Knows no SQL text and no HTTP.
+//! memory, and the operators (join, window, sort, set operations, unnest) that work on them; and the lookups that a process has
+//! loaded, kept up with the Coordinator. Knows no SQL text and serves no HTTP.
 
 pub mod catalog;
 pub mod codes;
 pub mod join;
 pub mod keys;
+pub mod lookup;
 pub mod operator;
 pub mod parallel;
 pub mod relation;

@@ -36,6 +36,7 @@ async fn run(tasks: &[Value], dir: &Path, threads: usize) -> Outcome {
             }
         };
         let env = TaskEnv {
+            lookups: Default::default(),
             work_dir: dir.join("work"),
             actions: actions.clone(),
             storage: Arc::new(LocalDeepStorage::new(dir.join("deep"), false)),

@@ -27,6 +27,8 @@ impl HttpClient {
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
             .tcp_nodelay(true)
             .no_proxy()
+            // Answers between servers are not compressed, and those that the Router passes on stay as they are.
+            .no_gzip()
             .build()
             .map_err(|e| DruidError::runtime(format!("cannot build the HTTP client: {e}")))?;
         Ok(HttpClient { inner })

@@ -1,106 +1,161 @@
-//! The lookups that this process has loaded (LKP): fetched from the Coordinator, handed to every query as one snapshot.
+//! Lookups over HTTP at a server that loads them: what is loaded, with its contents (`/druid/v1/lookups/introspect`), and pushes
+//! of a Coordinator (`/druid/listen/v1/lookups`, `LookupListeningResource`), in JSON or Smile.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use ovate_base::{DruidError, Result};
-use ovate_compute::LookupMap;
-use ovate_net::{Discovery, HttpClient, NodeRole};
-use serde_json::Value;
-use tracing::{debug, warn};
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use ovate_base::DruidError;
+use ovate_net::{ApiError, ApiResult, JsonBody};
+use serde_json::{Map, Value, json};
 
-/// How often the Coordinator is asked.
-const REFRESH: Duration = Duration::from_secs(1);
-/// Longest wait for its answer.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub use ovate_engine::lookup::{LookupState, LookupStore};
 
-/// Lookups by name; replaced whole, so a query sees one state throughout.
-#[derive(Default)]
-pub struct LookupStore {
-    maps: ArcSwap<HashMap<String, LookupMap>>,
-    versions: parking_lot::Mutex<HashMap<String, String>>,
+use crate::respond;
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Shared {
+    store: Arc<LookupStore>,
+    client: ovate_net::HttpClient,
 }
 
-impl LookupStore {
-    /// The lookups now.
-    pub fn snapshot(&self) -> Arc<HashMap<String, LookupMap>> {
-        self.maps.load_full()
+/// Routes of a server with lookups; `client` reads namespaces that are pushed.
+pub fn routes(store: Arc<LookupStore>, client: ovate_net::HttpClient) -> Router {
+    Router::new()
+        .route("/druid/listen/v1/lookups", get(all).post(push_many))
+        .route("/druid/listen/v1/lookups/updates", post(updates))
+        .route("/druid/listen/v1/lookups/{id}", get(one).post(push_one).delete(drop_one))
+        .route("/druid/v1/lookups/introspect/{id}", get(introspect))
+        .route("/druid/v1/lookups/introspect/{id}/{part}", get(part))
+        .with_state(Shared { store, client })
+}
+
+impl Shared {
+    /// Reads what was pushed and is not written out, without keeping the pusher waiting.
+    fn read(&self) {
+        let (store, client) = (self.store.clone(), self.client.clone());
+        tokio::spawn(async move { store.read_due(&client).await });
     }
 
-    /// Version texts of exactly these maps; `None` when they are not the present ones any more.
-    pub fn versions_of(&self, maps: &Arc<HashMap<String, LookupMap>>) -> Option<BTreeMap<String, String>> {
-        let versions = self.versions.lock();
-        Arc::ptr_eq(&self.maps.load_full(), maps).then(|| versions.iter().map(|(name, v)| (name.clone(), v.clone())).collect())
-    }
-
-    /// Version texts by name.
-    pub fn versions(&self) -> HashMap<String, String> {
-        self.versions.lock().clone()
-    }
-
-    /// Takes over a tier's configuration: `name -> {version, lookupExtractorFactory}`. Lookups of a type that is not
-    /// supported are left out and reported.
-    pub fn replace(&self, config: &Value) -> Vec<DruidError> {
-        let (mut maps, mut versions, mut errors) = (HashMap::new(), HashMap::new(), Vec::new());
-        for (name, entry) in config.as_object().into_iter().flatten() {
-            match read_map(name, &entry["lookupExtractorFactory"]) {
-                Ok(map) => {
-                    maps.insert(name.clone(), map);
-                    versions.insert(name.clone(), entry["version"].as_str().unwrap_or_default().to_owned());
-                }
-                Err(error) => errors.push(error),
-            }
-        }
-        // Under the lock, so that whoever reads versions sees those of the maps.
-        let mut known = self.versions.lock();
-        if *known != versions || self.maps.load().len() != maps.len() {
-            self.maps.store(Arc::new(maps));
-            *known = versions;
-        }
-        errors
+    fn apply(&self, updates: &Map<String, Value>, drops: &[String]) -> Result<(), DruidError> {
+        let errors = self.store.apply(updates, drops);
+        self.read();
+        errors.into_iter().next().map_or(Ok(()), Err)
     }
 }
 
-impl LookupStore {
-    /// Takes over what the Coordinator at `url` has for the default tier.
-    pub async fn refresh(&self, client: &HttpClient, url: &str) -> Result<()> {
-        let url = format!("{url}/druid/coordinator/v1/lookups/config/__default?detailed=true");
-        match client.get_json::<Value>(&url, DEADLINE).await {
-            Ok(config) => {
-                self.replace(&config).iter().for_each(|error| warn!("cannot load a lookup. error={error}"));
-                Ok(())
-            }
-            // Lookups were never set up, or the tier has none.
-            Err(error) if error.http_status() == 404 => Ok(()),
-            Err(error) => Err(error),
-        }
+/// `{"current":{…},"toLoad":{…},"toDrop":[]}`: what is loaded, and what is to be.
+fn state(store: &LookupStore) -> Value {
+    let (mut current, mut to_load) = (Map::new(), Map::new());
+    for (name, known) in store.states() {
+        let list = if known.map.is_some() { &mut current } else { &mut to_load };
+        list.insert(name, document(&known));
     }
+    json!({"current": current, "toLoad": to_load, "toDrop": []})
+}
 
-    /// Keeps up with the Coordinator, whichever it is, for ever.
-    pub async fn follow(self: Arc<Self>, client: HttpClient, discovery: Arc<dyn Discovery>) {
-        loop {
-            if let Ok(nodes) = discovery.nodes(NodeRole::Coordinator).await
-                && let Some(node) = nodes.first()
-                && let Err(error) = self.refresh(&client, &node.druid_node.url()).await
-            {
-                debug!("cannot refresh lookups, trying again. error={error}");
-            }
-            tokio::time::sleep(REFRESH).await;
-        }
+fn document(known: &LookupState) -> Value {
+    json!({"version": known.version, "lookupExtractorFactory": known.factory})
+}
+
+fn absent(name: &str) -> ApiError {
+    ApiError(DruidError::not_found(format!("lookup [{name}] is not loaded here")))
+}
+
+async fn all(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    respond::document(respond::wanted_format(&headers), StatusCode::OK, &state(&shared.store))
+}
+
+async fn updates(State(shared): State<Shared>, headers: HeaderMap, JsonBody(body): JsonBody<Value>) -> ApiResult<Response> {
+    let empty = Map::new();
+    let load = body["toLoad"].as_object().unwrap_or(&empty);
+    let drops: Vec<String> =
+        body["toDrop"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    shared.apply(load, &drops)?;
+    Ok(respond::document(respond::wanted_format(&headers), StatusCode::ACCEPTED, &state(&shared.store)))
+}
+
+async fn push_many(State(shared): State<Shared>, JsonBody(given): JsonBody<Map<String, Value>>) -> ApiResult<Response> {
+    shared.apply(&given, &[])?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"status": "accepted", "failedUpdates": {}}))).into_response())
+}
+
+async fn push_one(State(shared): State<Shared>, Path(id): Path<String>, JsonBody(given): JsonBody<Value>) -> ApiResult<Response> {
+    shared.apply(&Map::from_iter([(id, given)]), &[])?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"status": "accepted"}))).into_response())
+}
+
+async fn one(State(shared): State<Shared>, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+    shared.store.states().get(&id).map(|known| Json(document(known))).ok_or_else(|| absent(&id))
+}
+
+async fn drop_one(State(shared): State<Shared>, Path(id): Path<String>) -> ApiResult<Response> {
+    if !shared.store.remove(&id) {
+        return Err(absent(&id));
+    }
+    Ok((StatusCode::ACCEPTED, Json(json!({"status": "accepted"}))).into_response())
+}
+
+async fn introspect(State(shared): State<Shared>, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+    match shared.store.snapshot().get(&id) {
+        Some(map) => Ok(Json(map.iter().map(|(key, value)| (key.clone(), json!(value))).collect())),
+        None => Err(absent(&id)),
     }
 }
 
-/// Reads a `map` lookup (`MapLookupExtractorFactory`).
-fn read_map(name: &str, factory: &Value) -> Result<LookupMap> {
-    let kind = factory["type"].as_str().unwrap_or_default();
-    if kind != "map" {
-        return Err(DruidError::unsupported(format!("lookup [{name}] of type [{kind}]; supported: map")));
+async fn part(State(shared): State<Shared>, Path((id, part)): Path<(String, String)>) -> ApiResult<Json<Value>> {
+    let states = shared.store.states();
+    let known = states.get(&id).ok_or_else(|| absent(&id))?;
+    let map = known.map.as_ref().ok_or_else(|| absent(&id))?;
+    match part.as_str() {
+        "keys" => Ok(Json(map.keys().map(|key| json!(key)).collect())),
+        "values" => Ok(Json(map.values().map(|value| json!(value)).collect())),
+        "version" => Ok(Json(json!({"version": known.cache_version}))),
+        other => Err(ApiError(DruidError::not_found(format!("a lookup has keys, values and version, and no [{other}]")))),
     }
-    let Some(entries) = factory["map"].as_object() else {
-        return Err(DruidError::invalid_input(format!("lookup [{name}] has no map")));
-    };
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    Ok(Arc::new(entries.iter().map(|(key, value)| (key.clone(), text(value))).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn ask(routes: &Router, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let answer =
+            routes.clone().oneshot(request.body(Body::from(body.to_string())).expect("a request")).await.expect("an answer");
+        let status = answer.status().as_u16();
+        let bytes = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    #[tokio::test]
+    async fn a_pushed_lookup_is_listed_inspected_and_dropped() {
+        let routes = routes(Arc::default(), ovate_net::HttpClient::new().expect("a client"));
+        let m = json!({"version": "v1", "lookupExtractorFactory": {"type": "map", "map": {"a": "b"}}});
+        let (status, state) =
+            ask(&routes, "POST", "/druid/listen/v1/lookups/updates", json!({"current": {}, "toLoad": {"m": m}, "toDrop": []}))
+                .await;
+        assert_eq!((status, &state["current"]["m"]), (202, &m));
+        let get = async |path: &str| ask(&routes, "GET", path, Value::Null).await;
+        assert_eq!(get("/druid/v1/lookups/introspect/m").await, (200, json!({"a": "b"})));
+        assert_eq!(get("/druid/v1/lookups/introspect/m/keys").await, (200, json!(["a"])));
+        assert_eq!(get("/druid/v1/lookups/introspect/m/values").await, (200, json!(["b"])));
+        assert_eq!(get("/druid/v1/lookups/introspect/m/version").await, (200, json!({"version": "v1"})));
+        assert_eq!(get("/druid/v1/lookups/introspect/other").await.0, 404);
+        assert_eq!(get("/druid/listen/v1/lookups/m").await, (200, m.clone()));
+        let bad = json!({"version": "v1", "lookupExtractorFactory": {"type": "nothing"}});
+        assert_eq!(ask(&routes, "POST", "/druid/listen/v1/lookups/x", bad).await.0, 501);
+        let body = json!({"toLoad": {}, "toDrop": ["m", "x"]});
+        let (_, state) = ask(&routes, "POST", "/druid/listen/v1/lookups/updates", body).await;
+        assert_eq!(state, json!({"current": {}, "toLoad": {}, "toDrop": []}));
+        assert_eq!(ask(&routes, "DELETE", "/druid/listen/v1/lookups/m", Value::Null).await.0, 404);
+    }
 }

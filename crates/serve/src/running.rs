@@ -15,6 +15,7 @@ pub struct RunningQueries {
 }
 
 /// One of them.
+#[derive(Clone)]
 struct Running {
     stop: Arc<AtomicBool>,
     missing: Arc<Mutex<Vec<SegmentDescriptor>>>,
@@ -38,17 +39,68 @@ impl Registration<'_> {
     }
 }
 
+/// The same for a query that goes on while its answer is on the way.
+pub struct OwnedRegistration {
+    running: Arc<RunningQueries>,
+    id: String,
+    listed: Running,
+}
+
+impl OwnedRegistration {
+    /// Turns true when the query is cancelled.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        self.listed.stop.clone()
+    }
+
+    /// Segments that the answer lacks so far.
+    pub fn missing(&self) -> Vec<SegmentDescriptor> {
+        self.listed.missing.lock().clone()
+    }
+
+    /// What the queries with this id did.
+    pub fn profile(&self) -> &Profile {
+        &self.listed.profile
+    }
+}
+
+impl Drop for OwnedRegistration {
+    fn drop(&mut self) {
+        self.running.unlist(&self.id, &self.listed.stop);
+    }
+}
+
 impl RunningQueries {
     /// Lists a query until the registration is dropped.
     pub fn register(&self, id: &str) -> Registration<'_> {
-        let (stop, missing) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let Running { stop, missing, profile } = self.list(id);
+        Registration { running: self, id: id.to_owned(), stop, missing, profile }
+    }
+
+    /// The same, not bound to a place.
+    pub fn register_owned(self: &Arc<Self>, id: &str) -> OwnedRegistration {
+        OwnedRegistration { running: self.clone(), id: id.to_owned(), listed: self.list(id) }
+    }
+
+    fn list(&self, id: &str) -> Running {
         let mut queries = self.queries.lock();
         let list = queries.entry(id.to_owned()).or_default();
         // A statement and the native queries it is planned into share one.
         let profile = list.first().map_or_else(Arc::default, |first| first.profile.clone());
-        list.push(Running { stop: stop.clone(), missing: Arc::clone(&missing), profile: profile.clone() });
-        drop(queries);
-        Registration { running: self, id: id.to_owned(), stop, missing, profile }
+        let running = Running { stop: Arc::default(), missing: Arc::default(), profile };
+        list.push(running.clone());
+        running
+    }
+
+    fn unlist(&self, id: &str, stop: &Arc<AtomicBool>) {
+        // A client that went away drops its request: whatever still works for it stops too.
+        stop.store(true, Ordering::Relaxed);
+        let mut queries = self.queries.lock();
+        if let Some(list) = queries.get_mut(id) {
+            list.retain(|query| !Arc::ptr_eq(&query.stop, stop));
+            if list.is_empty() {
+                queries.remove(id);
+            }
+        }
     }
 
     /// How many there are.
@@ -76,15 +128,7 @@ impl RunningQueries {
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        // A client that went away drops its request: whatever still works for it stops too.
-        self.stop.store(true, Ordering::Relaxed);
-        let mut queries = self.running.queries.lock();
-        if let Some(list) = queries.get_mut(&self.id) {
-            list.retain(|query| !Arc::ptr_eq(&query.stop, &self.stop));
-            if list.is_empty() {
-                queries.remove(&self.id);
-            }
-        }
+        self.running.unlist(&self.id, &self.stop);
     }
 }
 

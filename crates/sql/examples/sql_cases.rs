@@ -93,6 +93,7 @@ async fn load(tasks: &str, dir: &Path) -> Outcome<()> {
             }
         };
         let env = TaskEnv {
+            lookups: Default::default(),
             work_dir: dir.join("work"),
             actions: state,
             storage: Arc::new(LocalDeepStorage::new(dir.join("deep"), false)),

@@ -11,6 +11,7 @@ use ovate_base::{DruidError, Result};
 use ovate_compute::EvalContext;
 use ovate_engine::{Catalog, CatalogSnapshot, NativeRunner, Relation};
 use serde_json::{Map, Value as Json};
+use tokio::sync::mpsc;
 
 use crate::bind::{Session, bind};
 use crate::exec::Executor;
@@ -21,7 +22,7 @@ use crate::parse::parse_statement;
 use crate::plan::Rel;
 use crate::prepare::SqlPrepared;
 use crate::request::{ResultFormat, SqlRequest, SqlResponse};
-use crate::result::{Style, write};
+use crate::result::{ResultWriter, Style, send, write};
 use crate::system::SystemTables;
 use crate::types::{Field, SqlType};
 
@@ -93,12 +94,7 @@ impl SqlEngine {
 
     /// Parses, plans, runs and writes one statement. `now_ms` is the clock, for CURRENT_TIMESTAMP.
     pub async fn execute(&self, request: SqlRequest, now_ms: i64) -> Result<SqlResponse> {
-        let mut request = request;
-        if request.result_format == ResultFormat::default() && !request.header {
-            // Header flags without `header` mean nothing to Druid either.
-            request.types_header = false;
-            request.sql_types_header = false;
-        }
+        let mut request = without_idle_flags(request);
         let (fields, rows, style) = self.rows(&mut request, now_ms).await?;
         let count = rows.rows;
         let body: Vec<Bytes> = write(&request, &fields, &rows, &style);
@@ -109,6 +105,38 @@ impl SqlEngine {
             body,
             rows: count,
         })
+    }
+
+    /// Runs one statement and sends its answer piece by piece as it is written: the rows of a plain scan while they are read, others
+    /// once they are there. Waits for whoever takes the pieces. Gives the answer's bytes.
+    pub async fn execute_into(&self, request: SqlRequest, now_ms: i64, out: &mpsc::Sender<Bytes>) -> Result<u64> {
+        let mut request = without_idle_flags(request);
+        let (planned, session) = self.planned(&mut request, now_ms)?;
+        let style = style(&request, &session);
+        let executor = self.executor(&request, &session);
+        if planned.explain {
+            let (fields, rows) = executor.explain(&planned.rel)?;
+            return send(write(&request, &fields, &rows, &style), out).await;
+        }
+        let rel = outer_limited(&planned.rel, &request.context);
+        let mut writer = ResultWriter::new(&request, &planned.rel.fields, &style);
+        let (sender, mut parts) = mpsc::channel(1);
+        let running = async {
+            let outcome = executor.stream(&rel, &sender).await;
+            drop(sender);
+            outcome
+        };
+        let writing = async {
+            let (mut bytes, mut count) = (0, 0);
+            while let Some(part) = parts.recv().await {
+                count += part.rows;
+                bytes += writer.part(&part, out).await?;
+            }
+            Ok((bytes, count))
+        };
+        let ((), (bytes, count)) = futures::future::try_join(running, writing).await?;
+        planned.rows_before.store(count, Ordering::Relaxed);
+        Ok(bytes + send(writer.finish(), out).await?)
     }
 
     /// Runs one statement and gives its rows, for JDBC and for tests.
@@ -139,6 +167,20 @@ impl SqlEngine {
     }
 
     async fn rows(&self, request: &mut SqlRequest, now_ms: i64) -> Result<(Vec<Field>, Relation, Style)> {
+        let (planned, session) = self.planned(request, now_ms)?;
+        let style = style(request, &session);
+        let executor = self.executor(request, &session);
+        if planned.explain {
+            let (fields, rows) = executor.explain(&planned.rel)?;
+            return Ok((fields, rows, style));
+        }
+        let rows = executor.statement(&outer_limited(&planned.rel, &request.context)).await?;
+        planned.rows_before.store(rows.rows, Ordering::Relaxed);
+        Ok((planned.rel.fields.to_vec(), rows, style))
+    }
+
+    /// The statement's plan, made or found.
+    fn planned(&self, request: &mut SqlRequest, now_ms: i64) -> Result<(Arc<Planned>, Session)> {
         if request.query.trim().is_empty() {
             return Err(DruidError::invalid_sql("Empty query"));
         }
@@ -162,15 +204,7 @@ impl SqlEngine {
                 (planned, session)
             }
         };
-        let style = Style { zone: session.zone.clone(), stringify_arrays: flag(&request.context, "sqlStringifyArrays", true) };
-        let executor = self.executor(request, &session);
-        if planned.explain {
-            let (fields, rows) = executor.explain(&planned.rel)?;
-            return Ok((fields, rows, style));
-        }
-        let rows = executor.statement(&outer_limited(&planned.rel, &request.context)).await?;
-        planned.rows_before.store(rows.rows, Ordering::Relaxed);
-        Ok((planned.rel.fields.to_vec(), rows, style))
+        Ok((planned, session))
     }
 
     fn session(&self, request: &SqlRequest, catalog: Arc<CatalogSnapshot>, now_ms: i64) -> Result<Session> {
@@ -188,6 +222,7 @@ impl SqlEngine {
         Ok(Session {
             catalog,
             lookups: self.catalog.lookups(),
+            system: self.system.tables(),
             zone,
             now_ms,
             parameters: request.parameters.clone(),
@@ -217,6 +252,19 @@ impl SqlEngine {
             counts: &self.counts,
         }
     }
+}
+
+/// Header flags without `header` mean nothing to Druid either.
+fn without_idle_flags(mut request: SqlRequest) -> SqlRequest {
+    if request.result_format == ResultFormat::default() && !request.header {
+        request.types_header = false;
+        request.sql_types_header = false;
+    }
+    request
+}
+
+fn style(request: &SqlRequest, session: &Session) -> Style {
+    Style { zone: session.zone.clone(), stringify_arrays: flag(&request.context, "sqlStringifyArrays", true) }
 }
 
 /// A number that clients may send as text.

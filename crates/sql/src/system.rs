@@ -13,6 +13,7 @@ pub enum SystemTable {
     Tasks,
     Supervisors,
     ServerProperties,
+    Queries,
 }
 
 use ColumnType::{Long, String as Str};
@@ -93,9 +94,22 @@ const SUPERVISORS: &[(&str, ColumnType)] = &[
 const SERVER_PROPERTIES: &[(&str, ColumnType)] =
     &[("server", Str), ("service_name", Str), ("node_roles", Str), ("property", Str), ("value", Str), ("error_message", Str)];
 
+const QUERIES: &[(&str, ColumnType)] = &[("id", Str), ("engine", Str), ("state", Str), ("info", Str)];
+
 impl SystemTable {
     /// All of them.
-    pub const ALL: [SystemTable; 6] = [
+    pub const ALL: [SystemTable; 7] = [
+        SystemTable::Segments,
+        SystemTable::Servers,
+        SystemTable::ServerSegments,
+        SystemTable::Tasks,
+        SystemTable::Supervisors,
+        SystemTable::ServerProperties,
+        SystemTable::Queries,
+    ];
+
+    /// Those that are there unless a setting says otherwise.
+    pub const USUAL: &'static [SystemTable] = &[
         SystemTable::Segments,
         SystemTable::Servers,
         SystemTable::ServerSegments,
@@ -113,6 +127,7 @@ impl SystemTable {
             SystemTable::Tasks => "tasks",
             SystemTable::Supervisors => "supervisors",
             SystemTable::ServerProperties => "server_properties",
+            SystemTable::Queries => "queries",
         }
     }
 
@@ -125,6 +140,7 @@ impl SystemTable {
             SystemTable::Tasks => TASKS,
             SystemTable::Supervisors => SUPERVISORS,
             SystemTable::ServerProperties => SERVER_PROPERTIES,
+            SystemTable::Queries => QUERIES,
         }
     }
 }
@@ -159,6 +175,11 @@ impl SystemScan {
 /// Fetches the rows of system tables; implemented by the server room (`SystemSchema`).
 #[async_trait]
 pub trait SystemTables: Send + Sync {
+    /// Which tables there are.
+    fn tables(&self) -> &'static [SystemTable] {
+        SystemTable::USUAL
+    }
+
     /// The rows now, each with one value for each of `table.columns()`; columns that are not read may be null.
     async fn fetch(&self, table: SystemTable, scan: &SystemScan) -> Result<Vec<Vec<Value>>>;
 }

@@ -197,7 +197,7 @@ pub(crate) async fn read(sent: reqwest::Result<reqwest::Response>) -> Result<Val
 
 /// Ports that nobody listens on now; all are held until all are found. They lie below those that the system gives to
 /// outgoing connections, which would take one in the moment before the server does.
-pub(crate) fn free_ports(count: usize) -> Vec<u16> {
+pub fn free_ports(count: usize) -> Vec<u16> {
     let mut held: Vec<TcpListener> = Vec::new();
     let mut tries = 0;
     while held.len() < count && tries < 10_000 {

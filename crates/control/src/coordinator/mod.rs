@@ -7,6 +7,7 @@ mod dynamic;
 mod http;
 mod inventory;
 mod kill;
+mod lookup_nodes;
 mod plan;
 mod rules;
 mod segments;
@@ -296,6 +297,7 @@ impl Office for Coordinator {
             () = self.compact_forever(term) => {}
             () = self.kill_forever(term) => {}
             () = self.clean_forever(term) => {}
+            () = self.push_lookups_forever() => {}
         }
     }
 

@@ -23,6 +23,8 @@ pub struct CoordinatorSettings {
     pub cleanups: Vec<Cleanup>,
     /// `druid.coordinator.kill.*`; `None` when it is off.
     pub kill: Option<KillSettings>,
+    /// `druid.manager.lookups.period`: between two looks at what servers have loaded.
+    pub lookups_period: Duration,
 }
 
 /// When unused segments are deleted for good (CCO-03).
@@ -47,6 +49,7 @@ impl Default for CoordinatorSettings {
             strategy: Strategy::Cost,
             cleanups: Vec::new(),
             kill: None,
+            lookups_period: Duration::from_secs(30),
         }
     }
 }
@@ -66,6 +69,7 @@ impl CoordinatorSettings {
             strategy: Strategy::parse(properties.text("druid.coordinator.balancer.strategy", "cost").trim())?,
             cleanups: Cleanup::from_properties(properties)?,
             kill: kill.transpose()?,
+            lookups_period: Duration::from_millis(millis("druid.manager.lookups.period", 30_000)?.unsigned_abs()),
             ..CoordinatorSettings::default()
         })
     }

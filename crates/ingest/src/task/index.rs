@@ -370,7 +370,7 @@ impl Run<'_> {
     fn collect(&self, input: &Input) -> Result<Collector> {
         self.reports.state(IngestionState::DeterminePartitions);
         let feed = |_| CollectFeed {
-            maker: RowMaker::new(&self.specs.schema, self.now_ms),
+            maker: RowMaker::new(&self.specs.schema, self.now_ms).with_lookups(self.env.lookups.clone()),
             collector: self.collector(),
             meter: &self.meter,
         };
@@ -401,7 +401,7 @@ impl Run<'_> {
         let feeds = (0..threads).map(|number| {
             let dir = self.env.work_dir.join(format!("sink-{number}"));
             IndexFeed {
-                maker: RowMaker::new(&self.specs.schema, self.now_ms),
+                maker: RowMaker::new(&self.specs.schema, self.now_ms).with_lookups(self.env.lookups.clone()),
                 sink: Sink::new(schema.clone(), tuning.index_spec.clone(), limits.clone(), &dir),
                 assignment,
                 claims,

@@ -15,12 +15,14 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ovate_base::{DruidError, Result};
+use ovate_compute::LookupMap;
 use ovate_store::deep::DeepStorage;
 use serde_json::Value;
 
@@ -70,6 +72,8 @@ pub struct TaskEnv {
     pub report_file: Option<PathBuf>,
     /// Where subtasks report and users look, while the task supervises others.
     pub chat: parallel::Chat,
+    /// Lookups that its expressions may use.
+    pub lookups: Arc<HashMap<String, LookupMap>>,
 }
 
 /// How a task ended.

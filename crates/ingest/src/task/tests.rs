@@ -26,6 +26,7 @@ impl World {
     async fn run(&self, task: Value) -> TaskOutcome {
         let spec = TaskSpec::from_json(&task, 0, 7).unwrap_or_else(|e| panic!("{e}"));
         let env = TaskEnv {
+            lookups: Default::default(),
             work_dir: self.dir.path().join("work"),
             actions: self.actions.clone(),
             storage: Arc::new(LocalDeepStorage::new(self.dir.path().join("deep"), false)),

@@ -7,12 +7,12 @@ mod rows;
 mod tests;
 mod vectors;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ovate_base::time::TimestampFormat;
 use ovate_base::{Interval, Result};
-use ovate_compute::{EvalContext, Value};
+use ovate_compute::{EvalContext, LookupMap, Value};
 use ovate_segment::incremental::Discovery;
 
 pub use rows::{event, numeric_bools};
@@ -56,6 +56,12 @@ impl RowMaker {
             context: EvalContext::at(now_ms),
             named: (schema.dimensions.discovery() != Discovery::Off).then(|| schema.named_columns()),
         }
+    }
+
+    /// With these lookups for its expressions.
+    pub fn with_lookups(mut self, lookups: Arc<HashMap<String, LookupMap>>) -> RowMaker {
+        self.context.lookups = lookups;
+        self
     }
 
     /// Works on one batch. Records without a readable time join the batch's bad ones.

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-pub use peon::{PeonFiles, PeonServices, run_peon};
+pub use peon::{Lookups, LookupsLoader, PeonFiles, PeonServices, run_peon};
 pub(crate) use process::now_ms;
 pub use thread::PeonThreads;
 

@@ -1,5 +1,6 @@
 //! The peon: one task in a process of its own. Dies with its parent, writes report and status before it exits.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
@@ -7,7 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use ovate_base::{DruidError, Result};
+use ovate_compute::LookupMap;
 use ovate_store::deep::DeepStorage;
 use serde_json::Value;
 
@@ -53,7 +56,15 @@ pub struct PeonServices {
     pub storage: Arc<dyn DeepStorage>,
     pub threads: usize,
     pub memory_bytes: usize,
+    /// Loads the lookups; called for tasks that name one.
+    pub lookups: LookupsLoader,
 }
+
+/// Lookups by name.
+pub type Lookups = Arc<HashMap<String, LookupMap>>;
+
+/// Loads all lookups of the task's tier.
+pub type LookupsLoader = Arc<dyn Fn() -> BoxFuture<'static, Result<Lookups>> + Send + Sync>;
 
 /// Exit status of a peon whose parent has gone.
 const PARENT_GONE: i32 = 3;
@@ -86,7 +97,19 @@ pub async fn run_task_in(files: &PeonFiles, services: PeonServices, listener: Op
     if let Some(listener) = listener {
         serve_chat(listener, chat::ChatState { task_id: spec.id.clone(), chat: chat.clone(), report: files.report.clone() })?;
     }
+    let lookups = if names_lookup(&json) {
+        match (services.lookups)().await {
+            Ok(lookups) => lookups,
+            Err(error) => {
+                let message = format!("cannot load lookups: {}", error.message);
+                return write_status(&files.status, &TaskStatus::failed(&spec.id, 0, &message));
+            }
+        }
+    } else {
+        Lookups::default()
+    };
     let env = TaskEnv {
+        lookups,
         chat,
         work_dir: files.work.clone(),
         actions: (services.actions)(&spec),
@@ -107,6 +130,16 @@ pub async fn run_task_in(files: &PeonFiles, services: PeonServices, listener: Op
     write_status(&files.status, &outcome.status)?;
     let _ = std::fs::remove_dir_all(&files.work);
     Ok(())
+}
+
+/// True when an expression or an extraction function of the task may use a lookup (`lookupLoadingMode` ONLY_REQUIRED).
+fn names_lookup(task: &Value) -> bool {
+    match task {
+        Value::String(text) => text.contains("lookup(") || text == "registeredLookup",
+        Value::Array(items) => items.iter().any(names_lookup),
+        Value::Object(fields) => fields.values().any(names_lookup),
+        _ => false,
+    }
 }
 
 fn read_task(file: &Path) -> Result<Value> {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ovate_base::{DruidError, Result};
+use ovate_engine::lookup::{DEFAULT_TIER, LookupStore};
 use ovate_ingest::task::{HttpTaskActions, OverlordFinder, TaskActions};
-use ovate_ingest::worker::{PeonFiles, PeonServices, PeonThreads, run_peon};
-use ovate_net::{Coordination, HttpClient, NodeRole};
+use ovate_ingest::worker::{Lookups, PeonFiles, PeonServices, PeonThreads, run_peon};
+use ovate_net::{Coordination, Discovery, HttpClient, NodeRole};
 use parking_lot::RwLock;
 use serde_json::json;
 
@@ -48,21 +49,43 @@ pub fn run(dir: &Path, config: &ConfigArgs) -> Result<i32> {
     let settings = config.settings_with(&[NodeRole::Peon], handed_on()?)?;
     runtime::server()?.block_on(async {
         let (coordination, _metadata) = super::discovery::join(&settings).await?;
-        let overlord = follow_overlord(coordination).await?;
-        let services = services(&settings, overlord, settings.task_memory_bytes)?;
+        let overlord = follow_overlord(coordination.clone()).await?;
+        let services = services(&settings, coordination, overlord, settings.task_memory_bytes)?;
         run_peon(&PeonFiles::in_dir(dir), services).await
     })
 }
 
 /// What one task is given besides its files.
-fn services(settings: &Settings, overlord: OverlordFinder, memory_bytes: u64) -> Result<PeonServices> {
+fn services(
+    settings: &Settings,
+    discovery: Arc<dyn Coordination>,
+    overlord: OverlordFinder,
+    memory_bytes: u64,
+) -> Result<PeonServices> {
     let client = HttpClient::new()?;
+    let tier = settings.properties.text("druid.lookup.lookupTier", DEFAULT_TIER).to_owned();
+    let reader = client.clone();
     Ok(PeonServices {
         actions: Box::new(move |task| -> Arc<dyn TaskActions> { Arc::new(HttpTaskActions::new(client, overlord, task)) }),
         storage: settings.storage().deep_storage()?,
         threads: settings.processing_threads,
         memory_bytes: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
+        lookups: Arc::new(move || Box::pin(load_lookups(reader.clone(), discovery.clone(), tier.clone()))),
     })
+}
+
+/// All lookups of a tier, loaded; the first that cannot be is the error.
+async fn load_lookups(client: HttpClient, discovery: Arc<dyn Coordination>, tier: String) -> Result<Lookups> {
+    let store = LookupStore::of_tier(&tier);
+    let discovery: Arc<dyn Discovery> = discovery;
+    store.refresh_from(&client, discovery.as_ref()).await?;
+    store.read_due(&client).await;
+    for (name, known) in store.states() {
+        if let Some(error) = known.error.filter(|_| known.map.is_none()) {
+            return Err(DruidError::runtime(format!("lookup [{name}]: {error}")));
+        }
+    }
+    Ok(store.snapshot())
 }
 
 /// What makes tasks threads of this process. Together they may hold `druid.worker.globalIngestionHeapLimitBytes`, in equal
@@ -72,8 +95,9 @@ pub async fn threads(shared: &Shared) -> Result<PeonThreads> {
     let half = settings.query_memory_bytes;
     let together = settings.properties.bytes("druid.worker.globalIngestionHeapLimitBytes", half)?;
     let share = together / settings.worker_capacity.max(1) as u64;
-    let overlord = follow_overlord(shared.coordination.clone()).await?;
-    Ok(PeonThreads(Arc::new(move || services(&settings, overlord.clone(), share))))
+    let coordination = shared.coordination.clone();
+    let overlord = follow_overlord(coordination.clone()).await?;
+    Ok(PeonThreads(Arc::new(move || services(&settings, coordination.clone(), overlord.clone(), share))))
 }
 
 /// Keeps looking who leads; the first look is over when this returns.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use ovate_base::time::{Period, Zone};
-use ovate_base::{Budget, Properties, Result};
+use ovate_base::{Budget, DruidError, Properties, Result};
+use ovate_engine::lookup::DEFAULT_TIER;
 use ovate_net::{LeaderSelector, NodeRole};
 use ovate_serve::broker::avatica::AvaticaSettings;
 use ovate_serve::broker::{
@@ -15,8 +16,10 @@ use ovate_serve::broker::{
 };
 use ovate_serve::cache::{self, CacheSettings, QueryCache};
 use ovate_serve::data_server::DataServer;
+use ovate_serve::flight::FlightListener;
 use ovate_serve::historical::{self, Historical, HistoricalState, LoadSettings, SegmentLoader, ServedSegments};
-use ovate_serve::lookup::LookupStore;
+use ovate_serve::lookup::{self, LookupStore};
+use ovate_serve::postgres::PostgresListener;
 use ovate_serve::request_log::RequestLogger;
 use ovate_serve::router::Backends;
 use ovate_serve::running::RunningQueries;
@@ -28,6 +31,7 @@ use serde_json::{Map, Value, json};
 
 use super::external::ExternalReader;
 use super::{RoleService, Shared};
+use crate::config::Settings;
 
 pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let settings = &shared.settings;
@@ -55,7 +59,7 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     ovate_segment::read::set_decoded_cache_bytes(usize::try_from(decoded).unwrap_or(usize::MAX));
     loader.bootstrap().await?;
     let name = shared.name(NodeRole::Historical);
-    let lookups = Arc::new(LookupStore::default());
+    let lookups = Arc::new(LookupStore::of_tier(lookup_tier(settings)));
     let mut historical = Historical::new(name.clone(), segments, settings.processing_threads);
     if let Some(cache) = query_cache(shared, "druid.historical.cache")? {
         historical = historical.with_cache(cache, lookups.clone());
@@ -68,21 +72,22 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let running: Arc<RunningQueries> = Arc::default();
     shared.running.lock().push(running.clone());
     let spill = SpillSettings::from_properties(&settings.properties)?;
+    let pushed = lookup::routes(lookups.clone(), shared.client.clone());
     let (budget, default_context) = (shared.query_budget.clone(), Arc::new(query_context(&settings.properties)));
     let state = HistoricalState { historical, loader, lookups, budget, spill, running, default_context };
-    let routes = historical::routes(state);
+    let routes = historical::routes(state).merge(pushed);
     let tier = settings.properties.text("druid.server.tier", "_default_tier");
     let mut services = Map::new();
     let data = json!({"type": "dataNodeService", "tier": tier, "maxSize": max_bytes, "storageSize": max_bytes,
         "serverType": "historical", "priority": settings.properties.int("druid.server.priority", 0)?});
     services.insert("dataNodeService".to_owned(), data);
-    services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
+    services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": lookup_tier(settings)}));
     Ok(RoleService { role: NodeRole::Historical, routes, services, election: None })
 }
 
 pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let settings = &shared.settings;
-    let lookups = Arc::new(LookupStore::default());
+    let lookups = Arc::new(LookupStore::of_tier(lookup_tier(settings)));
     let view = Arc::new(ServerView::new(lookups.clone()));
     let limits = BrokerSettings {
         timeout_ms: settings.query_timeout_ms,
@@ -101,9 +106,13 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let broker = Arc::new(Broker::new(view.clone(), lookups.clone(), limits, scheduler, cache));
     shared.running.lock().push(broker.running.clone());
     let (client, discovery) = (shared.client.clone(), shared.discovery.clone());
-    let system = BrokerSystemTables { view: view.clone(), client: client.clone(), discovery: discovery.clone() };
+    let statements: Arc<SqlStatements> = Arc::default();
+    let shown = settings.properties.flag("druid.sql.planner.enableSysQueriesTable", false)?;
+    let queries = shown.then(|| (statements.clone(), shared.name(NodeRole::Broker)));
+    let system = BrokerSystemTables { view: view.clone(), client: client.clone(), discovery: discovery.clone(), queries };
     let (watched, local) = (Watched::from_properties(&settings.properties)?, shared.data_servers.clone());
-    let follower = Arc::new(Follower { view: view.clone(), lookups, client, discovery, watched, local });
+    tokio::spawn(until_shutdown(shared, lookups.clone().read_forever(client.clone())));
+    let follower = Arc::new(Follower { view: view.clone(), lookups: lookups.clone(), client, discovery, watched, local });
     tokio::spawn(follower.run(shared.shutdown.clone()));
     let default_context = Arc::new(query_context(&settings.properties));
     let mut sql_defaults = sql_context(&settings.properties)?;
@@ -116,16 +125,17 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     }
     let sql = Arc::new(sql);
     let log = Arc::new(RequestLogger::from_properties(&settings.properties)?);
-    let statements: Arc<SqlStatements> = Arc::default();
     let services = SqlServices {
         avatica: avatica(&settings.properties)?,
         address: shared.name(NodeRole::Broker),
         statements: settings.base_dir.join(settings.properties.text("druid.sql.statements.directory", "var/druid/statements")),
         awaits_view: settings.properties.flag("druid.broker.segment.awaitInitializationOnStart", true)?,
     };
-    let routes = broker::routes(BrokerState { broker, sql, log, statements, default_context }, services);
+    let state = BrokerState { broker, sql, log, statements, default_context };
+    listeners(shared, &state).await?;
+    let routes = broker::routes(state, services).merge(lookup::routes(lookups.clone(), shared.client.clone()));
     let mut services = Map::new();
-    services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": "__default"}));
+    services.insert("lookupNodeService".to_owned(), json!({"type": "lookupNodeService", "lookupTier": lookup_tier(settings)}));
     Ok(RoleService { role: NodeRole::Broker, routes, services, election: None })
 }
 
@@ -137,6 +147,31 @@ fn subquery_bytes(properties: &Properties, budget: &Budget) -> Result<Option<u64
         "auto" => Ok(Some(budget.limit_bytes() / 10)),
         _ => properties.bytes(NAME, 0).map(Some),
     }
+}
+
+/// `druid.lookup.lookupTier`.
+fn lookup_tier(settings: &Settings) -> &str {
+    settings.properties.text("druid.lookup.lookupTier", DEFAULT_TIER)
+}
+
+/// Starts the Broker's other listeners, those whose port is set.
+async fn listeners(shared: &Arc<Shared>, state: &BrokerState) -> Result<()> {
+    let settings = &shared.settings;
+    let port = |name: &str| -> Result<Option<u16>> {
+        match settings.properties.int(name, 0)? {
+            0 => Ok(None),
+            port => u16::try_from(port).map(Some).map_err(|_| DruidError::invalid_input(format!("{name} is not a port: {port}"))),
+        }
+    };
+    if let Some(port) = port("druid.ovate.flight.port")? {
+        let listener = FlightListener::bind(&settings.bind, port, state.clone()).await?;
+        tokio::spawn(listener.serve(shared.shutdown.clone()));
+    }
+    if let Some(port) = port("druid.ovate.postgres.port")? {
+        let listener = PostgresListener::bind(&settings.bind, port, state.clone()).await?;
+        tokio::spawn(listener.serve(shared.shutdown.clone()));
+    }
+    Ok(())
 }
 
 /// Druid's default of `druid.server.http.numThreads`.

@@ -7,6 +7,7 @@ mod crash;
 mod faults;
 mod join;
 mod journey;
+mod lookups;
 mod masters;
 mod migration;
 mod mixed;

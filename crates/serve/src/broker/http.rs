@@ -14,6 +14,7 @@ use ovate_net::{ApiResult, JsonBody};
 use ovate_query::{NativeQuery, QueryRows, ResultFormat, write_by_segment, write_result};
 use ovate_sql::SqlEngine;
 use serde_json::{Map, Value, json};
+use tower_http::compression::CompressionLayer;
 
 use super::avatica::{AvaticaService, AvaticaSettings};
 use super::statement::SqlStatements;
@@ -66,9 +67,11 @@ pub fn routes(state: BrokerState, services: SqlServices) -> Router {
         .route("/druid/broker/v1/readiness", get(readiness))
         .with_state(state)
         .merge(sql);
+    // For clients that accept it, as Druid's servers do.
+    let packing = CompressionLayer::new().gzip(true);
     match services.awaits_view {
-        true => routes.layer(axum::middleware::from_fn_with_state(view, super::gate::wait_for_view)),
-        false => routes,
+        true => routes.layer(axum::middleware::from_fn_with_state(view, super::gate::wait_for_view)).layer(packing),
+        false => routes.layer(packing),
     }
 }
 

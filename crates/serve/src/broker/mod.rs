@@ -29,7 +29,7 @@ use ovate_compute::EvalContext;
 use ovate_engine::NativeRunner;
 use ovate_query::document::Context;
 use ovate_query::{DataSource, NativeQuery, QueryContext, QueryRows, QuerySegments, SegmentRows};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 pub use follow::{Follower, Watched};
 pub use http::{BrokerState, SqlServices, routes};
@@ -180,6 +180,10 @@ impl NativeRunner for Broker {
     fn context(&self, eval: EvalContext) -> QueryContext {
         let spill = self.settings.spill.of_query(&Context::default()).ok().flatten();
         QueryContext::new(eval).with_budget(self.settings.budget.clone()).with_spill(spill)
+    }
+
+    async fn stream(&self, query: NativeQuery, parts: mpsc::Sender<QueryRows>) -> Result<()> {
+        self.stream_rows(query, parts).await
     }
 }
 

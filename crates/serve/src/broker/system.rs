@@ -12,7 +12,8 @@ use ovate_net::{DiscoveredNode, Discovery, HttpClient, NodeRole};
 use ovate_sql::{SystemScan, SystemTable, SystemTables};
 use serde_json::Value as Json;
 
-use super::view::ServerView;
+use super::statement::{RunningStatement, SqlStatements};
+use super::view::{ServedAt, ServerView};
 
 /// Longest wait for another role's answer.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -33,10 +34,16 @@ pub struct BrokerSystemTables {
     pub view: Arc<ServerView>,
     pub client: HttpClient,
     pub discovery: Arc<dyn Discovery>,
+    /// Statements that run here, and the name of this server, when there is `sys.queries`.
+    pub queries: Option<(Arc<SqlStatements>, String)>,
 }
 
 #[async_trait]
 impl SystemTables for BrokerSystemTables {
+    fn tables(&self) -> &'static [SystemTable] {
+        if self.queries.is_some() { &SystemTable::ALL } else { SystemTable::USUAL }
+    }
+
     async fn fetch(&self, table: SystemTable, scan: &SystemScan) -> Result<Vec<Vec<Value>>> {
         match table {
             SystemTable::Segments => self.segments(scan).await,
@@ -45,6 +52,7 @@ impl SystemTables for BrokerSystemTables {
             SystemTable::Tasks => self.tasks().await,
             SystemTable::Supervisors => self.supervisors().await,
             SystemTable::ServerProperties => self.properties(scan).await,
+            SystemTable::Queries => self.queries().await,
         }
     }
 }
@@ -68,8 +76,11 @@ impl BrokerSystemTables {
             None => Vec::new(),
         };
         let wanted = |name: &str| scan.admits(DATASOURCE, name);
-        let all = self.view.all_served().into_iter().filter(|served| wanted(&served.segment.data_source));
-        let mut served: BTreeMap<String, _> = all.map(|served| (served.segment.id().to_string(), served)).collect();
+        let all: Vec<ServedAt> = match scan.texts(DATASOURCE) {
+            Some(names) => names.iter().flat_map(|name| self.view.served_of(name)).collect(),
+            None => self.view.all_served(),
+        };
+        let mut served: BTreeMap<String, _> = all.into_iter().map(|served| (served.segment.id().to_string(), served)).collect();
         let mut rows = Vec::with_capacity(published.len());
         for document in &published {
             if document["dataSource"].as_str().is_some_and(|name| !wanted(name)) {
@@ -89,6 +100,29 @@ impl BrokerSystemTables {
             rows.push(segment_row(scan, &at.segment, at.servers.len() as i64, count, false, false, true, false, None));
         }
         Ok(rows)
+    }
+
+    /// Statements that run at any Broker; one that does not answer is left out.
+    async fn queries(&self) -> Result<Vec<Vec<Value>>> {
+        let Some((own, name)) = &self.queries else { return Ok(Vec::new()) };
+        let mut list: Vec<Json> = own.list().iter().map(RunningStatement::info).collect();
+        for node in self.discovery.nodes(NodeRole::Broker).await? {
+            if node.druid_node.host_and_port() == *name {
+                continue;
+            }
+            let url = format!("{}/druid/v2/sql/queries?selfOnly", node.druid_node.url());
+            if let Ok(Json::Object(mut answer)) = self.client.get_json::<Json>(&url, DEADLINE).await
+                && let Some(Json::Array(queries)) = answer.remove("queries")
+            {
+                list.extend(queries);
+            }
+        }
+        let text = |value: &Json| value.as_str().map_or(Value::Null, Value::from);
+        let row = |info: &Json| {
+            let shown = info.to_string();
+            vec![text(&info["sqlQueryId"]), text(&info["engine"]), text(&info["state"]), Value::from(shown.as_str())]
+        };
+        Ok(list.iter().map(row).collect())
     }
 
     async fn servers(&self) -> Result<Vec<Vec<Value>>> {

@@ -245,6 +245,13 @@ impl ServerView {
         (dimensions, metrics)
     }
 
+    /// Every announced segment of one datasource.
+    pub fn served_of(&self, table: &str) -> Vec<ServedAt> {
+        let state = self.state.read();
+        let served = state.tables.get(table).into_iter().flat_map(|table| table.served.iter());
+        served.map(|(_, _, chunk)| chunk.object.clone()).collect()
+    }
+
     /// Every announced segment.
     pub fn all_served(&self) -> Vec<ServedAt> {
         let state = self.state.read();

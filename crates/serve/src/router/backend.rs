@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use tower::ServiceExt;
 
 use super::proxy;
+use super::spread::rendezvous;
 
 /// One place to send a request to.
 pub enum Backend {
@@ -96,6 +97,24 @@ impl Backends {
         // Nobody tells of a leader yet; any node of the role answers that as well as we could.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % nodes.len();
         Ok(Backend::Remote(self.client.clone(), nodes[turn].druid_node.url()))
+    }
+
+    /// The node of a role that a key belongs to; without a key, or when none is announced, as [`Self::choose`].
+    pub async fn choose_by(&self, role: NodeRole, key: Option<&str>) -> Result<Backend> {
+        let urls: Vec<String> = self.discovery.nodes(role).await?.iter().map(|node| node.druid_node.url()).collect();
+        match key.and_then(|key| rendezvous(&urls, key)) {
+            Some(url) if urls.len() > 1 => Ok(Backend::Remote(self.client.clone(), url.clone())),
+            _ => self.choose(role).await,
+        }
+    }
+
+    /// Every node of a role.
+    pub async fn every(&self, role: NodeRole) -> Result<Vec<Backend>> {
+        let nodes = self.discovery.nodes(role).await?;
+        if nodes.len() < 2 {
+            return Ok(vec![self.choose(role).await?]);
+        }
+        Ok(nodes.iter().map(|node| Backend::Remote(self.client.clone(), node.druid_node.url())).collect())
     }
 
     /// The leader that the first node to answer names; asked for again when the answer is old.

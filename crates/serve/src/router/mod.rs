@@ -3,8 +3,10 @@
 
 mod backend;
 mod proxy;
+mod spread;
 
 pub use backend::{Backend, Backends};
+use spread::Way;
 
 use std::sync::Arc;
 
@@ -38,7 +40,11 @@ async fn brokers(State(backends): State<Arc<Backends>>) -> ApiResult<Json<Value>
 }
 
 async fn to_broker(State(backends): State<Arc<Backends>>, request: Request) -> Response {
-    forward(&backends, NodeRole::Broker, request).await
+    match spread::way(request.method(), request.uri().path()) {
+        Way::Any => forward(&backends, NodeRole::Broker, request).await,
+        Way::Connection { is_protobuf } => spread::by_connection(&backends, is_protobuf, request).await,
+        Way::Known => spread::until_known(&backends, request).await,
+    }
 }
 
 async fn to_coordinator(State(backends): State<Arc<Backends>>, request: Request) -> Response {

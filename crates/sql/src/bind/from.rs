@@ -8,7 +8,6 @@ use super::query::{Block, rename_columns};
 use super::{Binder, Scope, error_at};
 use crate::parse::ast::*;
 use crate::plan::{InfoTable, Rel, RelJoin, RelKind, Rex};
-use crate::system::SystemTable;
 use crate::types::{Field, SqlType};
 
 impl Binder<'_> {
@@ -223,7 +222,7 @@ impl Binder<'_> {
                 let fields = [Field::new("k", SqlType::Varchar), Field::new("v", SqlType::Varchar)];
                 Rel::new(RelKind::Lookup { name: last.value.clone() }, fields)
             }),
-            "sys" => SystemTable::ALL.into_iter().find(|t| t.name() == last.value).map(|table| {
+            "sys" => self.session.system.iter().copied().find(|t| t.name() == last.value).map(|table| {
                 let fields: Vec<Field> = table.columns().iter().map(|(n, t)| Field::new(n, SqlType::of_native(t))).collect();
                 Rel::new(RelKind::System(table), fields)
             }),

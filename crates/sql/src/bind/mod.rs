@@ -24,6 +24,7 @@ use ovate_engine::CatalogSnapshot;
 use crate::parse::ast::{Pos, Query};
 use crate::plan::Rel;
 use crate::request::SqlParameter;
+use crate::system::SystemTable;
 
 pub(crate) use literal::parse_date_literal;
 pub(crate) use metadata::INFO_TABLES;
@@ -33,6 +34,8 @@ use scope::Scope;
 pub struct Session {
     pub catalog: Arc<CatalogSnapshot>,
     pub lookups: Arc<HashMap<String, LookupMap>>,
+    /// The tables of schema `sys`.
+    pub system: &'static [SystemTable],
     pub zone: Zone,
     pub now_ms: i64,
     pub parameters: Vec<SqlParameter>,

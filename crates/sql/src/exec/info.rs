@@ -7,7 +7,6 @@ use crate::bind::INFO_TABLES;
 use crate::functions::{AGGREGATES, ALIASES, FUNCTIONS, WINDOW_FUNCTIONS, find};
 use crate::plan::InfoTable;
 use crate::signature::forms;
-use crate::system::SystemTable;
 use crate::types::SqlType;
 
 const CATALOG: &str = "druid";
@@ -58,7 +57,7 @@ impl Executor<'_> {
         for name in self.eval.lookups.keys() {
             out.push(row("lookup", name, "TABLE", "YES", "YES"));
         }
-        for table in SystemTable::ALL {
+        for table in self.system.tables() {
             out.push(row("sys", table.name(), "SYSTEM_TABLE", "NO", "NO"));
         }
         out
@@ -81,7 +80,7 @@ impl Executor<'_> {
             out.push(column_row("lookup", name, "k", 0, &SqlType::Varchar));
             out.push(column_row("lookup", name, "v", 1, &SqlType::Varchar));
         }
-        for table in SystemTable::ALL {
+        for table in self.system.tables() {
             for (i, (column, t)) in table.columns().iter().enumerate() {
                 out.push(column_row("sys", table.name(), column, i, &SqlType::of_native(t)));
             }

@@ -23,6 +23,7 @@ use ovate_engine::sort::{SortColumn, sorted_rows};
 use ovate_engine::{CatalogSnapshot, NativeRunner, Relation};
 use ovate_query::{NativeQuery, SegmentRef};
 use serde_json::{Value as Json, json};
+use tokio::sync::mpsc;
 
 use crate::external::ExternalTables;
 use crate::native::expr::ExprWriter;
@@ -55,6 +56,30 @@ impl Executor<'_> {
             let rel = self.optimise(&rel);
             self.run(&rel).await
         })
+    }
+
+    /// The same, but a plain scan of a datasource is handed on part by part as it is read.
+    pub async fn stream(&self, rel: &Rel, parts: &mpsc::Sender<Relation>) -> Result<()> {
+        let gone = |_| DruidError::cancelled("nobody wants the rows any more");
+        if is_plain_scan(rel) {
+            let ready = self.optimise(rel);
+            let stage = Stage::of(&ready);
+            if let (Base::Table(names), None) = (&stage.base, &stage.aggregate) {
+                let planned = plan(&stage, table_source(names), &self.settings)?;
+                if is_scan(&planned) && !planned.nothing && planned.sort_after.is_none() {
+                    let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
+                    let (sender, mut received) = mpsc::channel(1);
+                    let taking = async {
+                        while let Some(rows) = received.recv().await {
+                            parts.send(outputs(&stage, &planned, rows)?).await.map_err(gone)?;
+                        }
+                        Ok(())
+                    };
+                    return futures::future::try_join(self.runner.stream(query, sender), taking).await.map(|_| ());
+                }
+            }
+        }
+        parts.send(self.statement(rel).await?).await.map_err(gone)
     }
 
     /// The plan made ready for stages.
@@ -260,6 +285,21 @@ fn empty(stage: &Stage) -> Relation {
 }
 
 /// A constant column of the type that SQL gives it.
+/// True for filters, projections and limits over one datasource, without subqueries and order.
+fn is_plain_scan(rel: &Rel) -> bool {
+    let here = match &rel.kind {
+        RelKind::Table { .. } => return true,
+        RelKind::Filter { .. } | RelKind::Project { .. } => true,
+        RelKind::Sort { keys, .. } => keys.is_empty(),
+        _ => false,
+    };
+    let mut subquery = false;
+    for rex in rel.exprs() {
+        rex.visit(&mut |node| subquery |= matches!(node, Rex::Subquery { .. }));
+    }
+    here && !subquery && rel.children().into_iter().all(is_plain_scan)
+}
+
 fn constant(value: &Value, sql_type: &SqlType, rows: usize) -> Vector {
     match (value, sql_type.native()) {
         (Value::Null, t) => Vector::from_values(&t, vec![Value::Null; rows]),

@@ -4,8 +4,10 @@ mod cell;
 
 use bytes::Bytes;
 use ovate_base::time::Zone;
+use ovate_base::{DruidError, Result};
 use ovate_engine::Relation;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::request::{ResultFormat, SqlRequest};
 use crate::types::{Field, SqlType};
@@ -24,26 +26,78 @@ pub struct Style {
 
 /// Writes a whole answer.
 pub fn write(request: &SqlRequest, fields: &[Field], rows: &Relation, style: &Style) -> Vec<Bytes> {
-    let mut writer = Writer { format: request.result_format, out: Vec::with_capacity(4096), chunks: Vec::new(), first: true };
-    writer.start();
-    if request.header {
-        writer.header(request, fields);
-    }
-    let mut cells: Vec<CellWriter<'_>> =
-        fields.iter().zip(&rows.columns).map(|(field, column)| CellWriter::new(&field.sql_type, column, style)).collect();
-    let names: Vec<Vec<u8>> = fields
-        .iter()
-        .map(|field| {
-            let mut name = Vec::new();
-            json_text(&field.name, &mut name);
-            name.push(b':');
-            name
-        })
-        .collect();
+    let mut writer = ResultWriter::new(request, fields, style);
+    let mut cells = writer.cells(rows);
     for row in 0..rows.rows {
-        writer.row(row, &mut cells, &names);
+        writer.writer.row(row, &mut cells, &writer.names);
     }
+    drop(cells);
     writer.finish()
+}
+
+/// Writes an answer whose rows come in parts.
+pub struct ResultWriter<'a> {
+    writer: Writer,
+    fields: &'a [Field],
+    style: &'a Style,
+    names: Vec<Vec<u8>>,
+}
+
+impl<'a> ResultWriter<'a> {
+    /// The beginning, with the header rows that the request wants.
+    pub fn new(request: &SqlRequest, fields: &'a [Field], style: &'a Style) -> Self {
+        let mut writer = Writer { format: request.result_format, out: Vec::with_capacity(4096), chunks: Vec::new(), first: true };
+        writer.start();
+        if request.header {
+            writer.header(request, fields);
+        }
+        let names: Vec<Vec<u8>> = fields
+            .iter()
+            .map(|field| {
+                let mut name = Vec::new();
+                json_text(&field.name, &mut name);
+                name.push(b':');
+                name
+            })
+            .collect();
+        ResultWriter { writer, fields, style, names }
+    }
+
+    fn cells<'c>(&self, rows: &'c Relation) -> Vec<CellWriter<'c>>
+    where
+        'a: 'c,
+    {
+        let columns = self.fields.iter().zip(&rows.columns);
+        columns.map(|(field, column)| CellWriter::new(&field.sql_type, column, self.style)).collect()
+    }
+
+    /// Writes a part's rows; chunks go out as they are full. Gives their bytes.
+    pub async fn part(&mut self, rows: &Relation, out: &mpsc::Sender<Bytes>) -> Result<u64> {
+        let mut bytes = 0;
+        let mut cells = self.cells(rows);
+        for row in 0..rows.rows {
+            self.writer.row(row, &mut cells, &self.names);
+            if !self.writer.chunks.is_empty() {
+                bytes += send(self.writer.chunks.drain(..), out).await?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The last chunks.
+    pub fn finish(self) -> Vec<Bytes> {
+        self.writer.finish()
+    }
+}
+
+/// Sends chunks on, however long the client takes for them; gives their bytes.
+pub async fn send(chunks: impl IntoIterator<Item = Bytes>, out: &mpsc::Sender<Bytes>) -> Result<u64> {
+    let mut bytes = 0;
+    for chunk in chunks {
+        bytes += chunk.len() as u64;
+        out.send(chunk).await.map_err(|_| DruidError::cancelled("the client is gone"))?;
+    }
+    Ok(bytes)
 }
 
 struct Writer {

@@ -14,6 +14,7 @@ use ovate_store::meta::AuditInfo;
 use serde_json::{Map, Value, json};
 
 use super::super::Coordinator;
+use super::super::lookup_nodes::{status, versions_only};
 use super::Params;
 use crate::http::{audit_info, flag};
 
@@ -31,10 +32,16 @@ pub(super) fn routes() -> Router<Arc<Coordinator>> {
         .route("/lookups/config/all", get(all))
         .route("/lookups/config/{tier}", get(tier).delete(delete_tier))
         .route("/lookups/config/{tier}/{id}", get(one).post(update_one).delete(delete_one))
+        .route("/lookups/status", get(status_of_all))
+        .route("/lookups/status/{tier}", get(status_of_tier))
+        .route("/lookups/status/{tier}/{id}", get(status_of_one))
+        .route("/lookups/nodeStatus", get(nodes_of_all))
+        .route("/lookups/nodeStatus/{tier}", get(nodes_of_tier))
+        .route("/lookups/nodeStatus/{tier}/{node}", get(one_node))
 }
 
 impl Coordinator {
-    async fn lookups(&self) -> Result<Option<Tiers>> {
+    pub(in crate::coordinator) async fn lookups(&self) -> Result<Option<Tiers>> {
         match self.term()?.store.config_json(LOOKUPS).await? {
             Some(Value::Object(tiers)) => Ok(Some(tiers)),
             Some(_) => Err(DruidError::runtime("metadata store: lookupsConfig is not an object")),
@@ -61,6 +68,88 @@ impl Coordinator {
             }
         }
         Err(DruidError::conflict("lookupsConfig is being changed by others; try again"))
+    }
+}
+
+/// Whether the lookups of every tier are loaded; `detailed` names the servers that have not yet.
+async fn status_of_all(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> ApiResult<Response> {
+    let Some(tiers) = coordinator.lookups().await? else { return Ok(no_lookups("No lookups found")) };
+    let states = coordinator.lookup_states(coordinator.lookup_nodes().await?).await;
+    let detailed = flag(&params, "detailed");
+    let of_tier = |(tier, lookups): (&String, &Value)| {
+        let found = status(tier, lookups.as_object().unwrap_or(&Map::new()), &states, detailed);
+        (tier.clone(), Value::Object(found))
+    };
+    Ok(Json(Value::Object(tiers.iter().map(of_tier).collect())).into_response())
+}
+
+async fn status_of_tier(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(tier): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Response> {
+    let found = coordinator.lookups().await?.and_then(|mut tiers| tiers.remove(&tier));
+    let Some(Value::Object(lookups)) = found else { return Ok(no_lookups(&format!("Tier [{tier}] not found"))) };
+    let states = coordinator.lookup_states(coordinator.lookup_nodes().await?).await;
+    Ok(Json(Value::Object(status(&tier, &lookups, &states, flag(&params, "detailed")))).into_response())
+}
+
+async fn status_of_one(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path((tier, id)): Path<(String, String)>,
+    Query(params): Params,
+) -> ApiResult<Response> {
+    let spec = coordinator.lookups().await?.and_then(|tiers| tiers.get(&tier)?.get(&id).cloned());
+    let Some(spec) = spec else { return Ok(no_lookups(&format!("Lookup [{id}] not found for tier [{tier}]"))) };
+    let states = coordinator.lookup_states(coordinator.lookup_nodes().await?).await;
+    let mut found = status(&tier, &Map::from_iter([(id.clone(), spec)]), &states, flag(&params, "detailed"));
+    Ok(Json(found.remove(&id).unwrap_or_default()).into_response())
+}
+
+/// What every server says, by tier and name; without contents with `detailed=false`.
+async fn nodes_of_all(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> ApiResult<Response> {
+    let mut tiers: Tiers = Map::new();
+    if !flag(&params, "discover") {
+        for tier in coordinator.lookups().await?.unwrap_or_default().keys() {
+            tiers.insert(tier.clone(), json!({}));
+        }
+    }
+    for (node, state) in coordinator.lookup_states(coordinator.lookup_nodes().await?).await {
+        if flag(&params, "discover") || tiers.contains_key(&node.tier) {
+            let tier = tiers.entry(node.tier).or_insert_with(|| json!({}));
+            tier[node.name] = shown(&state, &params);
+        }
+    }
+    Ok(Json(Value::Object(tiers)).into_response())
+}
+
+async fn nodes_of_tier(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(tier): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Response> {
+    let nodes: Vec<_> = coordinator.lookup_nodes().await?.into_iter().filter(|node| node.tier == tier).collect();
+    let states = coordinator.lookup_states(nodes).await;
+    let states: Tiers = states.into_iter().map(|(node, state)| (node.name, shown(&state, &params))).collect();
+    Ok(Json(Value::Object(states)).into_response())
+}
+
+async fn one_node(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path((tier, name)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    let nodes = coordinator.lookup_nodes().await?;
+    let nodes: Vec<_> = nodes.into_iter().filter(|node| node.tier == tier && node.name == name).collect();
+    Ok(match coordinator.lookup_states(nodes).await.pop() {
+        Some((_, state)) => Json(state).into_response(),
+        None => no_lookups(&format!("Node [{name}] not found for tier [{tier}]")),
+    })
+}
+
+fn shown(state: &Value, params: &std::collections::HashMap<String, String>) -> Value {
+    match params.get("detailed").map(String::as_str) {
+        Some("false") => versions_only(state),
+        _ => state.clone(),
     }
 }
 

@@ -48,6 +48,7 @@ impl Door {
 
     fn env(&self, name: &str, chat: Chat) -> TaskEnv {
         TaskEnv {
+            lookups: Default::default(),
             work_dir: self.0.dir.path().join("work").join(name),
             actions: Arc::new(self.clone()),
             storage: Arc::new(LocalDeepStorage::new(self.0.dir.path().join("deep"), false)),

@@ -1,6 +1,8 @@
 //! Clients that people have, unmodified, against a running server: each is a program beside this file that asserts what it
 //! sees; here it is started and must say that all its parts passed. `bin/install-clients` brings the packages.
 
+mod http;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -95,4 +97,77 @@ async fn plywood_introspects_and_computes_over_native_queries_and_sql() {
     let mut node = Command::new("node");
     node.env("NODE_PATH", ready.with_file_name("node_modules")).arg(beside("plywood_client.js"));
     passes(node.arg(format!("{host}:{port}")), "2 parts passed").await;
+}
+
+/// Runs `psql` and gives what it printed, without headings and alignment.
+async fn psql(address: &[String; 2], input: &str) -> Result<String, String> {
+    let mut psql = Command::new("psql");
+    let [host, port] = address;
+    psql.args(["-X", "-A", "-t", "-h", host, "-p", port, "-U", "alice", "-d", "druid", "-v", "VERBOSITY=verbose", "-c", input]);
+    run_client(psql.env("PGPASSWORD", "any").stdin(Stdio::null()), MINUTE).await
+}
+
+/// A server with the listener `property` on a port that is free now; gives `host` and `port`.
+async fn listening(property: &str) -> (Sandbox, [String; 2]) {
+    let port = ovate_testkit::sandbox::free_ports(1)[0].to_string();
+    (server(&[(property, port.clone())]).await, ["127.0.0.1".to_owned(), port])
+}
+
+#[tokio::test]
+async fn psql_queries_describes_lists_and_fails_with_sqlstates() {
+    if run_client(Command::new("psql").arg("--version").stdin(Stdio::null()), MINUTE).await.is_err() {
+        return skip("psql_queries_describes_lists_and_fails_with_sqlstates", "psql is not installed");
+    }
+    let (_sandbox, at) = listening("druid.ovate.postgres.port").await;
+    let mut transcript = String::new();
+    let mut ask = async |input: &str| {
+        let answer = psql(&at, input).await.unwrap_or_else(|error| error);
+        transcript += &format!("druid=> {input}\n{answer}\n");
+        answer
+    };
+    assert_eq!(ask("SELECT lang, COUNT(*) FROM t GROUP BY 1 ORDER BY 1").await, "de|333\nen|334\nfr|333\n");
+    assert_eq!(ask("SELECT __time, score FROM t WHERE added = 3").await, "2024-01-01 00:00:03+00|1.5\n");
+    let described = ask("\\d t").await;
+    let columns = "__time|timestamp with time zone||not null|\npage|text|||\nlang|text|||\nadded|bigint|||\nscore|double precision|||\ntags|text|||\n";
+    assert_eq!(described, columns);
+    assert_eq!(ask("\\dt").await, "druid|t|table|alice\n");
+    assert!(ask("\\dn").await.contains("druid|alice\n"));
+    assert!(ask("\\l").await.starts_with("druid|alice|UTF8|"));
+    assert!(ask("\\dv sys.*").await.contains("sys|segments|view|alice\n"));
+    assert!(ask("\\d+ sys.segments").await.contains("segment_id|text|"));
+    assert!(ask("\\du").await.contains("alice"));
+    for command in ["\\df", "\\di", "\\dT", "\\dx", "\\dp", "\\ds", "\\dm", "\\db", "\\dS pg_class", "\\dt+ *.*", "\\conninfo"] {
+        let answer = ask(command).await;
+        assert!(!answer.contains("ERROR:  42") && !answer.contains("0A000"), "{command}: {answer}");
+    }
+    assert!(ask("SELECT 1 FROM absent").await.contains("ERROR:  42P01"));
+    assert!(ask("SELECT nothing FROM t").await.contains("ERROR:  42703"));
+    assert!(ask("SELECT FROM WHERE").await.contains("ERROR:  42601"));
+    assert!(ask("INSERT INTO t SELECT * FROM t").await.contains("ERROR:  "));
+    assert_eq!(ask("BEGIN; SELECT COUNT(*)::int FROM t; COMMIT").await, "BEGIN\n1000\nCOMMIT\n");
+    // What Grafana's macros become.
+    let time_series = "SELECT floor(extract(epoch from __time)/86400)*86400 AS \"time\", lang AS metric, COUNT(*) AS value FROM t \
+        WHERE __time BETWEEN '2024-01-01T00:00:00Z' AND '2024-01-02T00:00:00Z' GROUP BY 1, 2 ORDER BY 1, 2";
+    assert_eq!(ask(time_series).await, "1704067200|en|334\n");
+    println!("{transcript}");
+}
+
+#[tokio::test]
+async fn psycopg_prepares_binds_streams_and_cancels() {
+    let python = match client("psycopg/bin/python") {
+        Ok(python) => python,
+        Err(reason) => return skip("psycopg_prepares_binds_streams_and_cancels", &reason),
+    };
+    let (_sandbox, [host, port]) = listening("druid.ovate.postgres.port").await;
+    passes(Command::new(&python).arg(beside("psycopg_client.py")).args([&host, &port]), "6 parts passed").await;
+}
+
+#[tokio::test]
+async fn adbcs_flight_sql_driver_queries_binds_describes_and_cancels() {
+    let python = match client("adbc/bin/python") {
+        Ok(python) => python,
+        Err(reason) => return skip("adbcs_flight_sql_driver_queries_binds_describes_and_cancels", &reason),
+    };
+    let (_sandbox, [host, port]) = listening("druid.ovate.flight.port").await;
+    passes(Command::new(&python).arg(beside("adbc_client.py")).args([&host, &port]), "6 parts passed").await;
 }

@@ -30,6 +30,17 @@ pub fn routes(service: Arc<AvaticaService>) -> Router {
         .with_state(service)
 }
 
+/// The connection that a request of either form is for, by which a Router keeps it at one Broker.
+pub fn connection_id(is_protobuf: bool, body: &[u8], header: Option<&[u8]>) -> Option<String> {
+    let request = match (is_protobuf, body.is_empty()) {
+        (true, _) => proto::request_json(body).ok()?,
+        (false, false) => serde_json::from_slice(body).ok()?,
+        (false, true) => serde_json::from_slice(header?).ok()?,
+    };
+    let id = request["connectionId"].as_str().or(request["statementHandle"]["connectionId"].as_str());
+    id.map(str::to_owned)
+}
+
 fn status(failed: bool) -> StatusCode {
     if failed { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK }
 }

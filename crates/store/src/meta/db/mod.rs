@@ -261,6 +261,11 @@ impl MetadataStore {
         Statement { store: self, sql: self.dialect().render(text, &self.tables), args: Vec::new() }
     }
 
+    /// A statement in the database's own words.
+    pub(super) fn raw(&self, sql: String) -> Statement<'_> {
+        Statement { store: self, sql, args: Vec::new() }
+    }
+
     /// The number in the only cell of a statement's answer.
     pub(super) async fn count_of(&self, statement: Statement<'_>) -> Result<i64> {
         statement.one().await?.map_or(Ok(0), |row| row.get(0))
