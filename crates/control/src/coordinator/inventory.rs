@@ -86,8 +86,10 @@ impl Inventory {
         self.servers().into_iter().filter(|server| server.state.lock().served.contains_key(id)).collect()
     }
 
-    /// Follows all servers until dropped.
+    /// Follows all servers until dropped. What an earlier run knew is forgotten: nobody followed the servers since, and what it
+    /// had asked of them was an earlier term's wish.
     pub async fn run(&self) {
+        self.servers.lock().clear();
         let mut followers = JoinSet::new();
         let mut changes = self.discovery.changes();
         loop {

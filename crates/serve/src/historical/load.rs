@@ -137,7 +137,13 @@ impl SegmentLoader {
 
     async fn change_one(self: &Arc<Self>, request: &Value) -> Result<()> {
         match request["action"].as_str() {
-            Some("load") => self.load(DataSegment::from_json(request)?).await,
+            // In a task of its own: a Coordinator that hangs up, as one that lost its office does, must not leave half of it.
+            Some("load") => {
+                let (loader, segment) = (self.clone(), DataSegment::from_json(request)?);
+                let id = segment.id();
+                let loaded = tokio::spawn(async move { loader.load(segment).await }).await;
+                loaded.map_err(|e| DruidError::runtime(format!("loading segment [{id}] failed: {e}")))?
+            }
             Some("drop") => self.drop_segment(DataSegment::from_json(request)?).await,
             Some("noop") => Ok(()),
             other => Err(DruidError::invalid_input(format!("unknown change request action [{}]", other.unwrap_or("null")))),
