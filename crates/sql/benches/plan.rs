@@ -21,7 +21,7 @@ struct Empty(Arc<CatalogSnapshot>);
 impl NativeRunner for Empty {
     async fn run(&self, query: NativeQuery) -> Result<QueryRows> {
         black_box(query);
-        Ok(QueryRows { signature: Vec::new(), batches: Vec::new(), extra: Default::default() })
+        Ok(QueryRows { signature: Vec::new(), batches: Vec::new(), extra: Default::default(), memory: Default::default() })
     }
 }
 
