@@ -170,7 +170,7 @@ impl Mixed {
     fn start(&self, role: &'static str, more: &[(&str, &str)]) -> Ours {
         let base = self.druid.dir().join("ovate");
         std::fs::create_dir_all(&base).expect("a folder");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = ovate_testkit::sandbox::free_ports(1)[0];
         let log = base.join(format!("{role}.log"));
         let out = std::fs::File::options().create(true).append(true).open(&log).expect("a log");
         let mut command = Command::new(crate::binary::ovate());

@@ -32,7 +32,7 @@ async fn roles_in_processes_of_their_own_answer_the_same() {
 async fn an_indexer_runs_tasks_as_threads_of_its_own() {
     let mut settings = SandboxSettings::single(crate::binary::ovate());
     settings.processes = vec![vec!["coordinator", "overlord", "historical", "broker", "router"], vec!["indexer"]];
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+    let port = ovate_testkit::sandbox::free_ports(1)[0];
     settings.properties.push(("druid.indexer.plaintextPort".to_owned(), port.to_string()));
     let sandbox = Sandbox::start(settings).await;
     let id = sandbox.submit(&inline("t", &rows(1000, 4), false)).await.expect("a task id");

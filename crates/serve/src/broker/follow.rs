@@ -288,12 +288,16 @@ impl Follower {
 
     async fn refresh_from(&self, base: &str, known: &mut Option<String>) -> Result<()> {
         let url = format!("{base}/druid/coordinator/v1/metadata/segments");
+        let list = self.view.begin_list();
         let changed = self.client.get_if_changed(&url, known.as_deref(), Duration::from_secs(60)).await?;
-        if let Some((segments, tag)) = changed {
-            let mut segments: Vec<DataSegment> = segments;
-            segments.retain(|segment| self.watched.has_table(&segment.data_source));
-            self.view.set_wanted(segments);
-            *known = tag;
+        match changed {
+            Some((segments, tag)) => {
+                let mut segments: Vec<DataSegment> = segments;
+                segments.retain(|segment| self.watched.has_table(&segment.data_source));
+                self.view.set_wanted(segments, list);
+                *known = tag;
+            }
+            None => self.view.keep_wanted(list),
         }
         self.lookups.refresh(&self.client, base).await
     }

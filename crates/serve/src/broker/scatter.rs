@@ -288,16 +288,19 @@ impl Broker {
         loop {
             let mut found = false;
             for piece in &mut pieces {
-                if let Some(now) = self.view.find(call.table, &piece.served.segment) {
-                    piece.served = now;
-                    let tried = call.tried.lock();
-                    let asked = tried.get(&piece_descriptor(piece));
-                    let fresh = |s: &Arc<KnownServer>| asked.is_none_or(|asked| !asked.iter().any(|name| name == s.name()));
-                    found |= piece.served.servers.iter().any(fresh);
-                }
+                let Some(now) = self.view.find(call.table, &piece.served.segment) else { continue };
+                let known = piece.served.latest();
+                let mut tried = call.tried.lock();
+                let asked = tried.entry(piece_descriptor(piece)).or_default();
+                // Who has announced the segment anew since is asked again: it may have been moved to and fro.
+                asked.retain(|name| now.announcement(name).is_some_and(|number| number <= known));
+                found |= now.servers.iter().any(|server| !asked.iter().any(|name| name == server.name()));
+                drop(tried);
+                piece.served = now;
             }
             if found {
-                return self.gather(call, pieces, round + 1).await;
+                // Somebody fresh is asked in this round, which counts.
+                return self.gather(call, pieces, round).await;
             }
             let changed = tokio::time::timeout_at(end, changes.changed()).await;
             if !matches!(changed, Ok(Ok(()))) {

@@ -13,6 +13,7 @@ use ovate_engine::{Catalog, CatalogSnapshot};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use tokio::sync::watch;
+use tracing::debug;
 
 use super::schema;
 use super::server::KnownServer;
@@ -25,6 +26,27 @@ pub struct ServedAt {
     pub segment: Arc<DataSegment>,
     pub schema: Arc<SegmentSchema>,
     pub servers: Vec<Arc<KnownServer>>,
+    /// For each server the number of its announcement; later ones have larger numbers.
+    pub announcements: Vec<u64>,
+}
+
+impl ServedAt {
+    /// The number of the latest announcement that a query could know of.
+    pub fn latest(&self) -> u64 {
+        self.announcements.iter().copied().max().unwrap_or(0)
+    }
+
+    /// The number of a server's announcement; `None` where it announces the segment no more.
+    pub fn announcement(&self, server: &str) -> Option<u64> {
+        self.servers.iter().position(|other| other.name() == server).and_then(|at| self.announcements.get(at)).copied()
+    }
+
+    fn withdraw(&mut self, server: &str) {
+        while let Some(at) = self.servers.iter().position(|other| other.name() == server) {
+            self.servers.remove(at);
+            self.announcements.remove(at);
+        }
+    }
 }
 
 /// Everything known of one table.
@@ -40,6 +62,16 @@ struct State {
     tables: BTreeMap<String, TableView>,
     /// Used segments that were announced at some time, or were used when this broker started: they must be there.
     expected: HashSet<SegmentId>,
+    /// Announced, and in no list of used segments that was asked for since: may be used or not. With the number of lists
+    /// that had been asked for by then.
+    unsure: HashMap<SegmentId, u64>,
+    /// Those of `unsure` that nobody serves any more, such as a new segment that is moved: until the next list tells, they
+    /// are expected.
+    withdrawn: HashMap<SegmentId, u64>,
+    /// How many lists of used segments were asked for.
+    lists: u64,
+    /// How many announcements there were.
+    announcements: u64,
     wanted_known: bool,
     catalog_version: u64,
     catalog: Option<Arc<CatalogSnapshot>>,
@@ -79,24 +111,33 @@ impl ServerView {
     /// A server announces segments, with their columns.
     pub fn add(&self, server: &Arc<KnownServer>, segments: Vec<(DataSegment, SegmentSchema)>) {
         let mut state = self.state.write();
+        state.announcements += 1;
+        let number = state.announcements;
         for (segment, schema) in segments {
             let id = segment.id();
+            debug!("announced. server={} segment={id}", server.name());
             let partition = segment.shard_spec.partition_num();
             let table = state.tables.entry(segment.data_source.to_string()).or_default();
             match table.served.find_mut(segment.interval, &segment.version, partition) {
                 Some(known) => {
-                    known.servers.retain(|other| other.name() != server.name());
+                    known.withdraw(server.name());
                     known.servers.push(server.clone());
+                    known.announcements.push(number);
                 }
                 None => {
                     let (interval, version, shard) = (segment.interval, segment.version.clone(), segment.shard_spec.clone());
-                    let served = ServedAt { segment: Arc::new(segment), schema: Arc::new(schema), servers: vec![server.clone()] };
+                    let (segment, schema) = (Arc::new(segment), Arc::new(schema));
+                    let served = ServedAt { segment, schema, servers: vec![server.clone()], announcements: vec![number] };
                     table.served.add(interval, version, shard, served);
                 }
             }
             let used = table.wanted.find(id.interval, &id.version, partition).is_some();
+            state.withdrawn.remove(&id);
             if used {
                 state.expected.insert(id);
+            } else {
+                let lists = state.lists;
+                state.unsure.insert(id, lists);
             }
         }
         self.changed(&mut state);
@@ -106,6 +147,7 @@ impl ServerView {
     pub fn remove(&self, server: &str, segments: &[DataSegment]) {
         let mut state = self.state.write();
         for segment in segments {
+            debug!("withdrawn. server={server} segment={}", segment.id());
             drop_from(
                 &mut state,
                 server,
@@ -144,8 +186,23 @@ impl ServerView {
         self.changed(&mut state);
     }
 
-    /// Takes over the whole set of used segments.
-    pub fn set_wanted(&self, segments: Vec<DataSegment>) {
+    /// Says that the used segments are about to be asked for; the number goes with the answer.
+    pub fn begin_list(&self) -> u64 {
+        let mut state = self.state.write();
+        state.lists += 1;
+        state.lists
+    }
+
+    /// The used segments are still those of the last [`ServerView::set_wanted`]. `list`: from [`ServerView::begin_list`].
+    pub fn keep_wanted(&self, list: u64) {
+        let mut state = self.state.write();
+        if settle(&mut state, list) {
+            self.changed(&mut state);
+        }
+    }
+
+    /// Takes over the whole set of used segments. `list`: from [`ServerView::begin_list`].
+    pub fn set_wanted(&self, segments: Vec<DataSegment>, list: u64) {
         let mut state = self.state.write();
         let first = !state.wanted_known;
         state.wanted_known = true;
@@ -159,14 +216,14 @@ impl ServerView {
             let served = table.served.find(id.interval, &id.version, id.partition).is_some();
             let (interval, version, shard) = (segment.interval, segment.version.clone(), segment.shard_spec.clone());
             table.wanted.add(interval, version, shard, Arc::new(segment));
-            if first || served {
+            if first || served || state.withdrawn.contains_key(&id) {
                 state.expected.insert(id.clone());
             }
             used.insert(id);
         }
         state.expected.retain(|id| used.contains(id));
         state.tables.retain(|_, table| !table.served.is_empty() || !table.wanted.is_empty());
-        if first {
+        if settle(&mut state, list) || first {
             self.changed(&mut state);
         }
     }
@@ -199,9 +256,15 @@ impl ServerView {
     /// The visible segments of a table in these intervals, and those that should be served and are not.
     pub fn pieces(&self, table: &str, intervals: &[Interval]) -> (Vec<Piece>, Vec<SegmentId>) {
         let state = self.state.read();
-        let Some(view) = state.tables.get(table) else { return (Vec::new(), Vec::new()) };
         let mut missing = Vec::new();
         let mut pieces = Vec::new();
+        for id in state.withdrawn.keys() {
+            let asked = id.data_source.as_ref() == table && intervals.iter().any(|interval| interval.overlaps(&id.interval));
+            if asked && !state.expected.contains(id) {
+                missing.push(id.clone());
+            }
+        }
+        let Some(view) = state.tables.get(table) else { return (pieces, missing) };
         for interval in intervals {
             for holder in view.wanted.lookup(*interval) {
                 for chunk in holder.chunks {
@@ -262,10 +325,22 @@ impl ServerView {
 fn drop_from(state: &mut State, server: &str, table: &str, interval: Interval, version: &str, partition: i32) {
     let Some(view) = state.tables.get_mut(table) else { return };
     let Some(known) = view.served.find_mut(interval, version, partition) else { return };
-    known.servers.retain(|other| other.name() != server);
+    known.withdraw(server);
     if known.servers.is_empty() {
+        let id = known.segment.id();
         view.served.remove(interval, version, partition);
+        if let Some(lists) = state.unsure.remove(&id) {
+            state.withdrawn.insert(id, lists);
+        }
     }
+}
+
+/// What was announced before this list was asked for is in it, or is not used. True when queries may have waited for it.
+fn settle(state: &mut State, list: u64) -> bool {
+    let withdrawn = state.withdrawn.len();
+    state.unsure.retain(|_, lists| *lists >= list);
+    state.withdrawn.retain(|_, lists| *lists >= list);
+    state.withdrawn.len() != withdrawn
 }
 
 impl Catalog for ServerView {
@@ -287,5 +362,65 @@ impl Catalog for ServerView {
 
     fn lookups(&self) -> Arc<HashMap<String, LookupMap>> {
         self.lookups.snapshot()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::server::Placement;
+    use super::*;
+    use crate::data_server::RemoteDataServer;
+
+    const DAY: i64 = 86_400_000;
+
+    fn server(name: &str) -> Arc<KnownServer> {
+        let client = ovate_net::HttpClient::new().expect("a client");
+        let remote = RemoteDataServer::new(client, name.to_owned(), format!("http://{name}"));
+        let placement = Placement { tier: "t".to_owned(), priority: 0, server_type: "historical".to_owned() };
+        Arc::new(KnownServer::new(Arc::new(remote), placement))
+    }
+
+    fn segment() -> DataSegment {
+        let id = SegmentId::new("t", Interval { start: 0, end: DAY }, "v", 0);
+        DataSegment::new(id, ShardSpec::Numbered { partition_num: 0, partitions: 1 })
+    }
+
+    fn announced(view: &ServerView, server: &Arc<KnownServer>) {
+        view.add(server, vec![(segment(), SegmentSchema { rows: 1, columns: Vec::new() })]);
+    }
+
+    fn missing(view: &ServerView) -> usize {
+        view.pieces("t", &[Interval { start: 0, end: 2 * DAY }]).1.len()
+    }
+
+    #[test]
+    fn a_new_segment_that_moves_before_the_used_ones_were_listed_again_is_missed() {
+        let (view, a) = (ServerView::new(Arc::default()), server("a:1"));
+        view.set_wanted(Vec::new(), view.begin_list());
+        let old_list = view.begin_list();
+        announced(&view, &a);
+        view.remove("a:1", &[segment()]);
+        assert_eq!(missing(&view), 1, "nobody has said that it is not used");
+        view.set_wanted(Vec::new(), old_list);
+        assert_eq!(missing(&view), 1, "this list is older than the announcement");
+        let list = view.begin_list();
+        view.set_wanted(vec![segment()], list);
+        assert_eq!(missing(&view), 1, "it is used and must be there");
+        announced(&view, &a);
+        assert_eq!(missing(&view), 0);
+    }
+
+    #[test]
+    fn a_withdrawn_segment_that_is_not_used_is_not_missed() {
+        let (view, a) = (ServerView::new(Arc::default()), server("a:1"));
+        view.set_wanted(Vec::new(), view.begin_list());
+        announced(&view, &a);
+        view.remove("a:1", &[segment()]);
+        view.keep_wanted(view.begin_list());
+        assert_eq!(missing(&view), 0, "the list, which has not changed, does not have it");
+        announced(&view, &a);
+        view.keep_wanted(view.begin_list());
+        view.remove("a:1", &[segment()]);
+        assert_eq!(missing(&view), 0);
     }
 }

@@ -14,7 +14,7 @@ use ovate_store::deep::DeepStorage;
 use ovate_store::local::SegmentCache;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::accelerate::Accelerators;
 use super::served::{ServedSegment, ServedSegments};
@@ -136,6 +136,7 @@ impl SegmentLoader {
     }
 
     async fn change_one(self: &Arc<Self>, request: &Value) -> Result<()> {
+        debug!("asked to {} a segment. segment={} version={}", request["action"], request["identifier"], request["version"]);
         match request["action"].as_str() {
             // In a task of its own: a Coordinator that hangs up, as one that lost its office does, must not leave half of it.
             Some("load") => {

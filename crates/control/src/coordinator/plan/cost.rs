@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ovate_base::{DataSegment, Interval};
+use ovate_base::{DataSegment, Interval, SegmentId};
 
 use super::super::dynamic::Strategy;
 use super::ServerSnapshot;
@@ -42,7 +42,9 @@ struct Field {
 }
 
 impl Costs {
-    pub fn new(servers: &[ServerSnapshot]) -> Costs {
+    /// Copies that are about to leave, by a drop or at the end of a move (`moving`: segments and the servers that they leave),
+    /// cost nothing any more: counted, they would drive others away, which would come back in the next round.
+    pub fn new(servers: &[ServerSnapshot], moving: &HashMap<SegmentId, String>) -> Costs {
         let segments = || servers.iter().flat_map(|server| server.served.values().chain(server.loading.values()));
         // Intervals without a beginning or an end say nothing about time.
         const FAR: i64 = 200 * 366 * 86_400_000;
@@ -63,7 +65,20 @@ impl Costs {
         for (at, server) in servers.iter().enumerate() {
             costs.servers.push(Load::default());
             costs.fullness.push((0, server.max_bytes));
-            for segment in server.served.values().chain(server.loading.values()) {
+            let elsewhere = |id: &SegmentId| {
+                servers
+                    .iter()
+                    .any(|other| other.name != server.name && (other.served.contains_key(id) || other.loading.contains_key(id)))
+            };
+            let leaves = |id: &SegmentId| {
+                server.dropping.contains(id) || moving.get(id).is_some_and(|from| *from == server.name && elsewhere(id))
+            };
+            for (id, segment) in server.served.iter() {
+                if !leaves(id) {
+                    costs.add(at, segment);
+                }
+            }
+            for segment in server.loading.values() {
                 costs.add(at, segment);
             }
         }

@@ -119,8 +119,8 @@ impl<'a> Places<'a> {
 
     /// What placing segments costs on each server; made when first asked for.
     pub fn costs(&mut self) -> &mut Costs {
-        let servers = &self.snapshot.servers;
-        self.costs.get_or_insert_with(|| Costs::new(servers))
+        let Snapshot { servers, moving, .. } = self.snapshot;
+        self.costs.get_or_insert_with(|| Costs::new(servers, moving))
     }
 
     /// Loads missing copies on servers of a tier (all tiers: `None`), or drops surplus ones.
