@@ -23,6 +23,8 @@ struct World {
     dir: tempfile::TempDir,
     memory: MemoryActions,
     locks: Mutex<HashMap<String, Value>>,
+    /// One request for a lock at a time, as in the Overlord.
+    acquiring: tokio::sync::Mutex<()>,
     chat: Chat,
     statuses: Mutex<HashMap<String, TaskStatus>>,
     submitted: Mutex<Vec<Value>>,
@@ -39,6 +41,7 @@ impl Door {
             dir: tempfile::tempdir().unwrap(),
             memory: MemoryActions::default(),
             locks: Mutex::default(),
+            acquiring: tokio::sync::Mutex::default(),
             chat: Chat::default(),
             statuses: Mutex::default(),
             submitted: Mutex::default(),
@@ -106,6 +109,7 @@ impl TaskActions for Door {
     async fn submit(&self, action: TaskAction) -> Result<Value> {
         if let TaskAction::LockAcquire { interval, .. } = &action {
             let key = interval.to_string();
+            let _acquiring = self.0.acquiring.lock().await;
             if let Some(lock) = self.0.locks.lock().get(&key) {
                 return Ok(lock.clone());
             }
