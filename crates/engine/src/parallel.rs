@@ -1,10 +1,7 @@
 //! Work over rows in memory on several threads: pieces are taken one after the other by whoever is free, results come in
 //! the order of the pieces.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use ovate_base::{DruidError, Result};
-use parking_lot::Mutex;
+pub use ovate_query::on_threads;
 
 /// Below this many values, threads cost more than they bring.
 const WORTH_THREADS: usize = 200_000;
@@ -14,40 +11,10 @@ pub fn threads_for(values: usize) -> usize {
     if values < WORTH_THREADS { 1 } else { std::thread::available_parallelism().map_or(1, |n| n.get()).min(16) }
 }
 
-/// Does `count` pieces of work; the first error ends it.
-pub fn on_threads<T: Send>(count: usize, threads: usize, work: &(dyn Fn(usize) -> Result<T> + Sync)) -> Result<Vec<T>> {
-    if threads <= 1 || count <= 1 {
-        return (0..count).map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
-    let worker = || -> Result<()> {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(slot) = results.get(at) else { return Ok(()) };
-            match work(at) {
-                Ok(result) => *slot.lock() = Some(result),
-                Err(error) => {
-                    next.store(count, Ordering::Relaxed);
-                    return Err(error);
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(worker)).collect();
-        let mut outcome = worker();
-        for handle in others {
-            let joined = handle.join().unwrap_or_else(|_| Err(DruidError::runtime("a query thread panicked")));
-            outcome = outcome.and(joined);
-        }
-        outcome
-    })?;
-    Ok(results.into_iter().filter_map(Mutex::into_inner).collect())
-}
-
 #[cfg(test)]
 mod tests {
+    use ovate_base::DruidError;
+
     use super::*;
 
     #[test]

@@ -21,7 +21,7 @@ pub use context::QueryContext;
 pub(crate) use cursor::Selection;
 pub(crate) use grouped::GroupedPlan;
 pub(crate) use parallel::spill_all;
-pub use parallel::{run_each, run_segments};
+pub use parallel::{on_threads, run_each, run_segments};
 pub use profile::Profile;
 pub(crate) use profile::Stage;
 pub use segment_ref::{SegmentMeta, SegmentRef};

@@ -105,7 +105,7 @@ fn first_rows(
 }
 
 /// Does `count` pieces of work on some threads; results in the order of the pieces. The first error ends it.
-pub(super) fn on_threads<T: Send>(count: usize, threads: usize, work: &(dyn Fn(usize) -> Result<T> + Sync)) -> Result<Vec<T>> {
+pub fn on_threads<T: Send>(count: usize, threads: usize, work: &(dyn Fn(usize) -> Result<T> + Sync)) -> Result<Vec<T>> {
     if threads <= 1 || count <= 1 {
         return (0..count).map(work).collect();
     }
@@ -127,7 +127,7 @@ pub(super) fn on_threads<T: Send>(count: usize, threads: usize, work: &(dyn Fn(u
         }
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
+        let others: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(worker)).collect();
         let mut outcome = worker();
         for handle in others {
             let joined = handle.join().unwrap_or_else(|_| Err(DruidError::runtime("a query thread panicked")));
