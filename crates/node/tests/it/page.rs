@@ -12,12 +12,18 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The program that starts the services beside a cluster, where cargo builds it: beside `ovate`.
+fn test_service() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_ovate")).with_file_name("ovate-test-service")
+}
+
 /// Runs the demo with options; its rows must be answered as they are computed beside it.
 fn demo(options: &[&str]) {
     let demo = Command::new(root().join("bin/cluster-demo"))
         .args(["--rows", "60000"])
         .args(options)
         .env("OVATE_BIN", crate::binary::ovate())
+        .env("OVATE_TEST_SERVICE", test_service()) // the binary under test is a link in a folder of its own
         .stdin(Stdio::null())
         .output()
         .expect("the script runs");
@@ -33,9 +39,8 @@ fn the_demo_does_the_page_by_the_scripts_from_the_conf_tree() {
 
 /// Whether the servers beside a cluster can be had: the program that starts them, and what `bin/test` installs.
 fn servers_beside(test: &str, files: &[&str]) -> bool {
-    let tool = Path::new(env!("CARGO_BIN_EXE_ovate")).with_file_name("ovate-test-service");
     let services = ovate_testkit::services::services_dir();
-    let missing = files.iter().map(|file| services.join(file)).chain([tool]).find(|file| !file.exists());
+    let missing = files.iter().map(|file| services.join(file)).chain([test_service()]).find(|file| !file.exists());
     match missing {
         Some(file) => skip(test, &format!("no {}", file.display())),
         None => return true,
