@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use crate::types::ColumnType;
 
+mod complex;
 mod java;
 
 pub use java::{double_to_text, float_to_text, parse_double, parse_long};
@@ -72,6 +73,7 @@ impl Value {
             Value::String(text) => text_to_long(text),
             Value::Array(elements) if elements.len() == 1 => elements[0].as_long(),
             Value::Json(json) if !json.is_array() && !json.is_object() => json_scalar(json).as_long(),
+            Value::Complex(name, bytes) => complex::as_long(name, bytes),
             _ => None,
         }
     }
@@ -85,6 +87,7 @@ impl Value {
             Value::String(text) => parse_double(text),
             Value::Array(elements) if elements.len() == 1 => elements[0].as_double(),
             Value::Json(json) if !json.is_array() && !json.is_object() => json_scalar(json).as_double(),
+            Value::Complex(name, bytes) => complex::as_double(name, bytes),
             _ => None,
         }
     }

@@ -40,6 +40,11 @@ fn specs() -> Vec<Json> {
         field("KllDoublesSketch", "d"),
         field("doubleMean", "d"),
         field("Bitmap64ExactCountBuild", "l"),
+        field("spectatorHistogram", "l"),
+        json!({"type": "histogram", "name": "x", "fieldName": "d", "breaks": [-10, 0, 1000]}),
+        field("compressedBigDecimalSum", "l"),
+        field("compressedBigDecimalMin", "d"),
+        field("compressedBigDecimalMax", "s"),
         field("timeMin", "l"),
         field("timeMax", "l"),
         json!({"type": "filtered", "filter": filter, "aggregator": field("longSum", "l")}),
@@ -138,6 +143,10 @@ fn damaged_sketches_do_not_panic() {
         json!({"type": "approxHistogram", "name": "x", "fieldName": "d", "resolution": 10}),
         json!({"type": "fixedBucketsHistogram", "name": "x", "fieldName": "d", "lowerLimit": 0, "upperLimit": 100}),
         json!({"type": "bloom", "name": "x", "field": "s", "maxNumEntries": 10}),
+        json!({"type": "momentSketch", "name": "x", "fieldName": "d", "k": 8}),
+        field("spectatorHistogram", "l"),
+        field("compressedBigDecimalSum", "l"),
+        json!({"type": "histogram", "name": "x", "fieldName": "d", "breaks": [0, 10]}),
     ];
     let mut panics = Vec::new();
     let mut seed = 1u64;

@@ -65,6 +65,8 @@ pub(crate) fn number_of<T: Number>(value: &Value) -> Option<T> {
         Value::Float(value) => Some(T::from_double(f64::from(*value))),
         Value::Double(value) => Some(T::from_double(*value)),
         Value::String(text) => parse(text),
+        // Histograms and decimals that are numbers too.
+        Value::Complex(..) => value.as_double().map(T::from_double),
         _ => None,
     }
 }

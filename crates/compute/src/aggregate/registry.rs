@@ -5,9 +5,9 @@ use serde_json::Value as Json;
 
 use super::json::Fields;
 use super::{
-    AggregatorSpec, any, bitmap64, bloom, cardinality, count, dd_sketch, distinct_count, filtered, first_last, grouping,
-    histogram, hll_sketch, hyper_unique, lambda, mean, quantiles_sketch, simple, single_value, t_digest, theta_sketch,
-    time_extreme, tuple_sketch, variance,
+    AggregatorSpec, any, bitmap64, bloom, break_histogram, cardinality, count, dd_sketch, decimal, distinct_count, filtered,
+    first_last, grouping, histogram, hll_sketch, hyper_unique, lambda, mean, moments, quantiles_sketch, simple, single_value,
+    spectator, t_digest, theta_sketch, time_extreme, tuple_sketch, variance,
 };
 
 type Parse = fn(&Fields<'_>) -> Result<AggregatorSpec>;
@@ -46,6 +46,7 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("varianceFold", variance::parse),
     ("hyperUnique", hyper_unique::parse),
     ("cardinality", cardinality::parse),
+    ("histogram", break_histogram::parse),
     ("approxHistogram", histogram::parse_approximate),
     ("approxHistogramFold", histogram::parse_approximate),
     ("fixedBucketsHistogram", histogram::parse_fixed),
@@ -54,6 +55,14 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("Bitmap64ExactCountMerge", bitmap64::parse),
     ("ddSketch", dd_sketch::parse),
     ("tDigestSketch", t_digest::parse),
+    ("momentSketch", moments::parse),
+    ("momentSketchMerge", moments::parse),
+    ("spectatorHistogram", spectator::parse),
+    ("spectatorHistogramTimer", spectator::parse),
+    ("spectatorHistogramDistribution", spectator::parse),
+    ("compressedBigDecimalSum", decimal::parse),
+    ("compressedBigDecimalMin", decimal::parse),
+    ("compressedBigDecimalMax", decimal::parse),
     ("distinctCount", distinct_count::parse),
     ("timeMin", time_extreme::parse),
     ("timeMax", time_extreme::parse),
@@ -70,7 +79,7 @@ const REGISTRY: &[(&str, Parse)] = &[
 ];
 
 /// Aggregators of Druid that this build does not have; they answer "unsupported" instead of "unknown".
-const UNSUPPORTED: &[&str] = &["javascript", "histogram"];
+const UNSUPPORTED: &[&str] = &["javascript"];
 
 pub(super) fn from_json(json: &Json) -> Result<AggregatorSpec> {
     let fields = Fields::new("aggregator", json)?;

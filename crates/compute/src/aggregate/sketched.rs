@@ -44,9 +44,17 @@ pub(crate) trait SketchKind: Clone + Send + Sync + 'static {
     fn null(&self) -> Option<Self::Item> {
         None
     }
-    /// True when text values are sketches in base64.
+    /// True when text values are sketches: in base64, or as [`SketchKind::text_sketch`] reads them.
     fn text_is_sketch(&self) -> bool {
         false
+    }
+    /// The bytes of a sketch that is written as text.
+    fn text_sketch(&self, text: &str) -> Result<Option<Vec<u8>>> {
+        decode_base64(text).map(Some)
+    }
+    /// The bytes of a sketch that is written as a document; `None`: documents are left out.
+    fn json_sketch(&self, _json: &Json) -> Result<Option<Vec<u8>>> {
+        Ok(None)
     }
     /// The place beside a column where the items of its dictionary are kept, for kinds whose items cost much.
     fn derived_kind(&self) -> Option<DerivedKind> {
@@ -237,12 +245,17 @@ fn add_numbers<K: SketchKind, T: Copy>(
 fn add_value<K: SketchKind>(kind: &K, states: &mut [Option<K::State>], value: &Value, group: usize) -> Result<()> {
     let item = match value {
         Value::Null => kind.null(),
-        Value::Json(_) => None,
+        Value::Json(json) => {
+            if let Some(bytes) = kind.json_sketch(json)? {
+                kind.merge(slot(kind, states, group)?, &bytes)?;
+            }
+            None
+        }
         Value::Long(value) => kind.long(*value),
         Value::Float(value) => kind.float(*value),
         Value::Double(value) => kind.double(*value),
-        Value::String(_) if kind.text_is_sketch() => {
-            if let Some(bytes) = sketch_bytes(value)? {
+        Value::String(text) if kind.text_is_sketch() => {
+            if let Some(bytes) = kind.text_sketch(text)? {
                 kind.merge(slot(kind, states, group)?, &bytes)?;
             }
             None
@@ -394,16 +407,17 @@ impl<K: SketchKind> Aggregator for SketchState<K> {
     }
 }
 
+fn decode_base64(text: &str) -> Result<Vec<u8>> {
+    let decoded = base64::engine::general_purpose::STANDARD.decode(text.as_bytes());
+    decoded.map_err(|_| DruidError::invalid_input(format!("not a sketch in base64: {text:.40}")))
+}
+
 /// The bytes of a sketch: complex values as they are, text as base64, null none.
 pub(crate) fn sketch_bytes(value: &Value) -> Result<Option<Cow<'_, [u8]>>> {
     match value {
         Value::Null => Ok(None),
         Value::Complex(_, bytes) => Ok(Some(Cow::Borrowed(bytes))),
-        Value::String(text) => {
-            let decoded = base64::engine::general_purpose::STANDARD.decode(text.as_bytes());
-            let decoded = decoded.map_err(|_| DruidError::invalid_input(format!("not a sketch in base64: {text:.40}")))?;
-            Ok(Some(Cow::Owned(decoded)))
-        }
+        Value::String(text) => decode_base64(text).map(|bytes| Some(Cow::Owned(bytes))),
         other => Err(DruidError::runtime(format!("expected a sketch, got {other:?}"))),
     }
 }

@@ -9,10 +9,12 @@ mod extremes;
 mod field;
 mod histogram;
 mod hll;
+mod moments;
 mod quantiles;
 mod registry;
 mod sketched;
 mod spec;
+mod spectator;
 mod stats;
 mod t_test;
 #[cfg(test)]

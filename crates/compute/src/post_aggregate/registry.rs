@@ -4,8 +4,8 @@ use ovate_base::{DruidError, Result};
 use serde_json::Value as Json;
 
 use super::{
-    PostAggregatorSpec, arithmetic, bitmap64, contributed, expression, extremes, field, histogram, hll, quantiles, stats, t_test,
-    theta, tuple, ztest,
+    PostAggregatorSpec, arithmetic, bitmap64, contributed, expression, extremes, field, histogram, hll, moments, quantiles,
+    spectator, stats, t_test, theta, tuple, ztest,
 };
 use crate::aggregate::json::Fields;
 
@@ -49,6 +49,12 @@ const REGISTRY: &[(&str, Parse)] = &[
     ("quantilesFromTDigestSketch", contributed::parse),
     ("quantileFromDDSketch", contributed::parse),
     ("quantilesFromDDSketch", contributed::parse),
+    ("momentSketchSolveQuantiles", moments::parse),
+    ("momentSketchMin", moments::parse),
+    ("momentSketchMax", moments::parse),
+    ("percentileSpectatorHistogram", spectator::parse),
+    ("percentilesSpectatorHistogram", spectator::parse),
+    ("countSpectatorHistogram", spectator::parse),
     ("bitmap64ExactCount", bitmap64::parse),
     ("quantile", histogram::parse),
     ("quantiles", histogram::parse),

@@ -3,16 +3,20 @@
 
 pub mod approximate_histogram;
 pub mod bitmap64;
+pub mod breaks;
 pub mod dd_sketch;
+pub mod decimal;
 pub mod distinct;
 pub mod fixed_buckets;
 pub mod hll;
 pub mod hyperloglog;
 pub mod kll;
+pub mod moments;
 pub mod murmur3;
 pub mod pair;
 pub mod quantiles;
 pub mod sorted_view;
+pub mod spectator;
 pub mod t_digest;
 pub mod theta;
 pub mod tuple;

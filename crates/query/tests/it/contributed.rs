@@ -51,6 +51,10 @@ fn stored_sketches_of_contributed_extensions_are_read_and_written_alike() {
     check("complex_contrib_ddSketch", "dd", of("ddSketch", "dd"), true);
     check("complex_contrib_tDigestSketch", "tdigest", of("tDigestSketch", "tdigest"), true);
     check("complex_contrib_Bitmap64ExactCountBuild", "exact", of("Bitmap64ExactCountMerge", "exact"), true);
+    let moments = json!({"type": "momentSketchMerge", "name": "moments", "k": 10});
+    check("complex_contrib_momentSketch", "moments", moments, true);
+    let decimals = json!({"type": "compressedBigDecimalSum", "name": "a", "fieldName": "big", "size": 4});
+    check("complex_contrib_compressedBigDecimalSum", "big", decimals, true);
 }
 
 #[test]
@@ -78,4 +82,55 @@ fn spatial_filters_find_the_points_of_a_spatial_dimension_that_druid_wrote() {
     let (_, batch) = rows.into_one_batch();
     assert!(wanted > 0 && wanted < points.len() as i64);
     assert!(batch.columns.iter().any(|column| column.value(0) == Value::Long(wanted)), "{wanted} points");
+}
+
+/// One value of a query without dimensions over a golden segment.
+fn one_row(case: &str, aggregations: Json, posts: Json) -> Option<Json> {
+    let source: Arc<dyn ColumnSource> = Arc::new(Segment::open(&folder(case)?).unwrap());
+    let query = NativeQuery::from_json(&json!({"queryType": "groupBy", "dataSource": "t", "intervals": "2000/3000",
+        "granularity": "all", "dimensions": [], "aggregations": aggregations, "postAggregations": posts}))
+    .unwrap();
+    let context = QueryContext::new(EvalContext::at(0));
+    let segment = SegmentRef::new("s", query.intervals().to_vec(), source);
+    let rows = finalize(&query, run_segment(&query, &segment, &context).unwrap(), &context).unwrap();
+    let mut out = Vec::new();
+    ovate_query::write_json(&query, &rows, &mut out).unwrap();
+    Some(serde_json::from_slice::<Json>(&out).unwrap()[0]["event"].take())
+}
+
+#[test]
+fn histograms_of_spectator_give_counts_and_percentiles() {
+    let case = "complex_contrib_spectatorHistogram";
+    let field = json!({"type": "fieldAccess", "fieldName": "h"});
+    let aggregations = json!([{"type": "spectatorHistogram", "name": "h", "fieldName": "spectator"},
+        {"type": "longSum", "name": "sum", "fieldName": "spectator"}]);
+    let posts = json!([{"type": "countSpectatorHistogram", "name": "n", "field": field},
+        {"type": "percentileSpectatorHistogram", "name": "p", "field": field, "percentile": 50},
+        {"type": "percentilesSpectatorHistogram", "name": "ps", "field": field, "percentiles": [25, 99]}]);
+    let Some(row) = one_row(case, aggregations, posts) else { return };
+    let counts: i64 = row["h"].as_object().unwrap().values().map(|count| count.as_i64().unwrap()).sum();
+    assert!(counts > 100 && row["n"] == json!(counts) && row["sum"] == json!(counts), "{row}");
+    let (low, middle, high) = (row["ps"][0].as_f64(), row["p"].as_f64(), row["ps"][1].as_f64());
+    assert!(low < middle && middle < high, "{row}");
+}
+
+#[test]
+fn quantiles_are_solved_from_stored_moments_and_decimals_are_added_exactly() {
+    let field = json!({"type": "fieldAccess", "fieldName": "m"});
+    let posts = json!([{"type": "momentSketchSolveQuantiles", "name": "q", "field": field, "fractions": [0.1, 0.5, 0.9]},
+        {"type": "momentSketchMin", "name": "min", "field": field}, {"type": "momentSketchMax", "name": "max", "field": field}]);
+    let moments = json!([{"type": "momentSketchMerge", "name": "m", "fieldName": "moments", "k": 10}]);
+    let Some(row) = one_row("complex_contrib_momentSketch", moments, posts) else { return };
+    let values: Vec<f64> =
+        [&row["min"], &row["q"][0], &row["q"][1], &row["q"][2], &row["max"]].map(|v| v.as_f64().unwrap()).into();
+    assert!(values.is_sorted() && values[0] < values[4], "{row}");
+    let decimal = |kind: &str, name: &str| json!({"type": kind, "name": name, "fieldName": "big", "size": 4});
+    let aggregations = json!([
+        decimal("compressedBigDecimalSum", "sum"),
+        decimal("compressedBigDecimalMin", "min"),
+        decimal("compressedBigDecimalMax", "max")
+    ]);
+    let row = one_row("complex_contrib_compressedBigDecimalSum", aggregations, json!([])).expect("the fixture is there");
+    let texts = [&row["sum"], &row["min"], &row["max"]].map(|value| value.as_str().unwrap().to_owned());
+    assert_eq!(texts, ["15057988.250000000", "32403.250000000", "9994454.000000000"]);
 }

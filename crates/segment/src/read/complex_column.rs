@@ -39,7 +39,7 @@ impl ComplexColumn {
     pub(crate) fn read(cursor: &mut Cursor, part: &PartContext<'_>, type_name: &str) -> Result<Self> {
         let container = match (cursor.peek(), PairKind::from_type(type_name)) {
             // These two contributed types begin like a list but are something else.
-            _ if type_name == "spectatorHistogram" => Container::Histograms(Histograms::read(cursor, part.rows)?),
+            _ if type_name.starts_with("spectatorHistogram") => Container::Histograms(Histograms::read(cursor, part.rows)?),
             _ if type_name == "compressedBigDecimal" => Container::Decimals(Decimals::read(cursor, part)?),
             (Some(1 | 2), _) => {
                 let list = GenericIndexed::read(cursor, part.files)?;

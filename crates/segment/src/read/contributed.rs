@@ -4,7 +4,7 @@
 //! compressed integers, several a row. A value is given as Druid gives it: scale and magnitude, `i32le` each, least first.
 //!
 //! `spectatorHistogram` (`SpectatorHistogramIndexed`): `01`, a flag, `i32be` byte count; in it `i32be` rows, a sized set of the
-//! rows that have a value (bit by bit, lowest first), `i32be` end of each of those, and the values.
+//! rows that have a value (bit by bit, lowest first; nothing where all have one), `i32be` end of each of those, and the values.
 
 use std::sync::Arc;
 
@@ -72,6 +72,8 @@ pub(crate) struct Histograms {
     values: Bytes,
     /// Number of rows with a value before each 64th row.
     ranks: Vec<u32>,
+    /// Every row has a value, and `present` is left out.
+    full: bool,
 }
 
 impl Histograms {
@@ -91,8 +93,9 @@ impl Histograms {
             ranks.push(met);
             met += eight.iter().map(|byte| byte.count_ones()).sum::<u32>();
         }
-        let ends = body.take((met as usize).saturating_mul(4))?;
-        Ok(Histograms { rows: count, present, ends, values: body.rest(), ranks })
+        let full = present.is_empty() && body.remaining() > 0;
+        let ends = body.take((if full { count } else { met } as usize).saturating_mul(4))?;
+        Ok(Histograms { rows: count, present, ends, values: body.rest(), ranks, full })
     }
 
     /// The value of a row.
@@ -101,9 +104,14 @@ impl Histograms {
             return Err(damaged(format!("row is missing. row={row}")));
         }
         let at = row as usize / 8;
-        let Some(byte) = self.present.get(at).filter(|byte| *byte >> (row % 8) & 1 == 1) else { return Ok(None) };
-        let before: u32 = self.present[at / 8 * 8..at].iter().map(|byte| byte.count_ones()).sum();
-        let rank = self.ranks[at / 8] + before + (byte & ((1u16 << (row % 8)) - 1) as u8).count_ones();
+        let rank = match self.present.get(at).filter(|byte| *byte >> (row % 8) & 1 == 1) {
+            _ if self.full => row,
+            None => return Ok(None),
+            Some(byte) => {
+                let before: u32 = self.present[at / 8 * 8..at].iter().map(|byte| byte.count_ones()).sum();
+                self.ranks[at / 8] + before + (byte & ((1u16 << (row % 8)) - 1) as u8).count_ones()
+            }
+        };
         let end = |rank: u32| {
             let at = 4 * rank as usize;
             let bytes = self.ends.get(at..at + 4).ok_or_else(|| damaged("end of a histogram is missing"))?;

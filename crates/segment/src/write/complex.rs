@@ -19,6 +19,9 @@ pub(crate) fn encode(name: &str, column: &ComplexColumn, spec: &IndexSpec) -> Re
         super::pairs::put_pairs(&column.type_name, &column.rows, &mut out)?;
         return Ok(EncodedColumn { files: vec![(name.to_owned(), out)], null_only: false });
     }
+    if super::contributed::put(&column.type_name, &column.rows, &mut out)? {
+        return Ok(EncodedColumn { files: vec![(name.to_owned(), out)], null_only: false });
+    }
     if let Some(compression) = spec.complex_compression {
         return encode_blocks(name, column, compression, spec.roaring_runs, out);
     }

@@ -5,6 +5,7 @@ mod bitmaps;
 mod column;
 mod complex;
 mod compress;
+mod contributed;
 pub mod data;
 mod front_coded;
 mod indexed;

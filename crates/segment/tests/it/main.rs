@@ -1,5 +1,6 @@
 //! Tests of the segment room against files that Druid wrote (`shared/fixtures/druid`).
 
+mod contributed;
 mod druid_reader;
 mod golden;
 mod mutation;
