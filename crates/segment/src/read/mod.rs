@@ -6,6 +6,7 @@ mod bitmap;
 mod blob;
 mod blocks;
 mod cache;
+mod clusters;
 mod complex_column;
 mod compression;
 mod constant_column;

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ovate_base::{Interval, Result};
-use ovate_compute::ColumnType;
 use ovate_compute::column::{Column, ColumnCapabilities, ColumnSource, Projection};
 use ovate_compute::virtual_column::PathPart;
+use ovate_compute::{ColumnType, Value};
 use parking_lot::RwLock;
 use serde_json::Value as Json;
 
 use super::accelerator::Accelerator;
+use super::clusters::{self, Clustering};
 use super::complex_column::ComplexColumn;
 use super::constant_column::ConstantLong;
 use super::cursor::{At, Cursor, Place, damaged};
@@ -52,6 +53,8 @@ struct Table {
     interval: Interval,
     metadata: SegmentMetadata,
     time_sorted: bool,
+    /// The groups that the rows stand in, each a table of its own without the clustering columns.
+    clusters: Vec<(Table, HashMap<String, Value>)>,
     /// The base table of a projection, whose dictionaries it shares.
     parent: Option<Arc<Table>>,
     opened: RwLock<HashMap<String, Opened>>,
@@ -133,6 +136,7 @@ impl Segment {
             interval: index.interval,
             time_sorted: metadata.is_time_sorted(),
             metadata,
+            clusters: Vec::new(),
             parent: None,
             opened: RwLock::default(),
             accelerator: RwLock::default(),
@@ -145,16 +149,19 @@ impl Segment {
             container.files.check_against(digests);
         }
         let base = container.base;
-        let columns = base.dimensions.iter().chain(&base.metrics).cloned();
+        let columns = with_time(base.dimensions.iter().chain(&base.metrics).cloned());
+        let (files, descriptors) = (Arc::new(container.files), Arc::new(container.descriptors));
+        let clusters = base.clustering.map(|clustering| cluster_tables(name, &files, &descriptors, &columns, clustering));
         Ok(Segment(Arc::new(Table {
             name: name.into(),
-            files: Arc::new(container.files),
+            files,
             size_bytes: container.size_bytes,
             row_count: base.row_count,
             prefix: v10::BASE_PREFIX.to_owned(),
-            descriptors: Some(Arc::new(container.descriptors)),
+            descriptors: Some(descriptors),
             time: Time::Stored(TIME.to_owned()),
-            columns: with_time(columns),
+            columns,
+            clusters: clusters.unwrap_or_default(),
             dimensions: base.dimensions,
             interval: container.interval,
             time_sorted: container.metadata.is_time_sorted(),
@@ -203,7 +210,8 @@ impl Segment {
 
     /// Bytes that a column takes in the segment, its parts included; 0 for a column that is not stored.
     pub fn column_size_bytes(&self, column: &str) -> u64 {
-        self.0.files.column_bytes(&self.0.internal_name(column))
+        let clusters = self.0.clusters.iter().map(|(table, _)| self.0.files.column_bytes(&table.internal_name(column)));
+        self.0.files.column_bytes(&self.0.internal_name(column)) + clusters.sum::<u64>()
     }
 
     /// Dimensions in order.
@@ -259,6 +267,7 @@ impl Segment {
             interval: base.interval,
             time_sorted: schema.is_time_sorted(),
             metadata: SegmentMetadata { aggregators: Some(schema.aggregators), rollup: Some(true), ..Default::default() },
+            clusters: Vec::new(),
             parent: Some(base.clone()),
             opened: RwLock::default(),
             accelerator: RwLock::default(),
@@ -284,7 +293,8 @@ impl Table {
     /// A column whose rows are to be read.
     fn checked(&self, name: &str) -> Result<Option<Opened>> {
         let place = || Place::new(&self.name, name);
-        for table in std::iter::successors(Some(self), |table| table.parent.as_deref()) {
+        let parents = std::iter::successors(Some(self), |table| table.parent.as_deref());
+        for table in parents.chain(self.clusters.iter().map(|(table, _)| table)) {
             self.files.check_column(&table.internal_name(name)).opening(&place())?;
         }
         self.opened(name)
@@ -309,6 +319,9 @@ impl Table {
         if let (Time::Constant(time), TIME) = (&self.time, name) {
             return Ok(ConstantLong::new(self.row_count, *time).into());
         }
+        if !self.clusters.is_empty() {
+            return self.stitched(name);
+        }
         let internal = self.internal_name(name);
         let file = match (self.files.get(&internal), &self.parent) {
             (Some(file), _) => file,
@@ -325,6 +338,21 @@ impl Table {
             }
         };
         self.open_payload(name, &descriptor, &mut cursor)
+    }
+
+    /// A column of all groups.
+    fn stitched(&self, name: &str) -> Result<Opened> {
+        let parts = self.clusters.iter().map(|(table, constants)| {
+            // Opening the time makes sure that there are as many rows as the metadata says.
+            let time = table.open_column(TIME)?;
+            Ok(match constants.get(name) {
+                Some(value) => clusters::Part::Constant(value.clone(), table.row_count),
+                None if name == TIME => clusters::Part::Column(time.column, table.row_count),
+                None => clusters::Part::Column(table.open_column(name)?.column, table.row_count),
+            })
+        });
+        let column = clusters::stitch(name, parts.collect::<Result<_>>()?)?;
+        Ok(Opened { column, json: None, dictionary: None, numbers: None })
     }
 
     /// Opens a column from its descriptor and payload.
@@ -376,6 +404,40 @@ impl Table {
             None => Ok(None),
         }
     }
+}
+
+/// The groups of a clustered table.
+fn cluster_tables(
+    name: &str,
+    files: &Arc<Files>,
+    descriptors: &Arc<HashMap<String, Json>>,
+    columns: &[String],
+    clustering: Clustering,
+) -> Vec<(Table, HashMap<String, Value>)> {
+    let Clustering { columns: by, groups } = clustering;
+    let stored: Vec<String> = columns.iter().filter(|column| by.iter().all(|(name, _)| name != *column)).cloned().collect();
+    let table = |group: clusters::Group| {
+        let table = Table {
+            name: format!("{name} group={}", group.prefix).into(),
+            files: files.clone(),
+            size_bytes: 0,
+            row_count: group.row_count,
+            prefix: group.prefix,
+            descriptors: Some(descriptors.clone()),
+            time: Time::Stored(TIME.to_owned()),
+            columns: stored.clone(),
+            dimensions: Vec::new(),
+            interval: Interval::ETERNITY,
+            time_sorted: false,
+            metadata: SegmentMetadata::default(),
+            clusters: Vec::new(),
+            parent: None,
+            opened: RwLock::default(),
+            accelerator: RwLock::default(),
+        };
+        (table, by.iter().map(|(name, _)| name.clone()).zip(group.values).collect())
+    };
+    groups.into_iter().map(table).collect()
 }
 
 /// `version.bin` must say 9.

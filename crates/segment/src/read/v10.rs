@@ -7,8 +7,9 @@ use std::path::Path;
 use bytes::Bytes;
 use ovate_base::{DruidError, Interval, Result};
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
+use super::clusters::Clustering;
 use super::compression::Compression;
 use super::cursor::{ByteOrder, Cursor, damaged};
 use super::files::{Files, map_file};
@@ -36,6 +37,8 @@ pub(crate) struct BaseTable {
     pub(crate) row_count: u32,
     pub(crate) dimensions: Vec<String>,
     pub(crate) metrics: Vec<String>,
+    /// Rows stand in groups.
+    pub(crate) clustering: Option<Clustering>,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +83,9 @@ struct BaseSchema {
     grouping_columns: Option<Vec<String>>,
     aggregators: Option<Vec<Json>>,
     ordering: Option<Vec<OrderBy>>,
+    clustering_columns: Option<Vec<Json>>,
+    clustering_dictionaries: Option<Map<String, Json>>,
+    groups: Option<Vec<Json>>,
 }
 
 /// Opens the file and reads its metadata.
@@ -141,9 +147,16 @@ fn cut_files(metadata: &FileMetadata, data: &Bytes) -> Result<Files> {
 
 fn read_base(base: BaseEntry, projections: Vec<Json>) -> Result<(BaseTable, SegmentMetadata)> {
     let schema = base.schema;
+    let mut clustering = None;
     let rollup = match schema.kind.as_str() {
         "base-table" => false,
         "base-table-rollup" => true,
+        "clustered-value-groups-base-table" => {
+            let (columns, groups) = (schema.clustering_columns.unwrap_or_default(), schema.groups.unwrap_or_default());
+            let dictionaries = schema.clustering_dictionaries.unwrap_or_default();
+            clustering = Some(Clustering::read(&columns, &dictionaries, &groups, base.num_rows)?);
+            false
+        }
         other => return Err(DruidError::unsupported(format!("base table of type [{other}]"))),
     };
     let columns = schema.columns.or(schema.grouping_columns).unwrap_or_default();
@@ -159,7 +172,7 @@ fn read_base(base: BaseEntry, projections: Vec<Json>) -> Result<(BaseTable, Segm
         ordering: schema.ordering,
         projections: Some(projections),
     };
-    Ok((BaseTable { row_count: base.num_rows, dimensions, metrics }, metadata))
+    Ok((BaseTable { row_count: base.num_rows, dimensions, metrics, clustering }, metadata))
 }
 
 /// The query granularity, which is written as a virtual column that floors time.

@@ -13,8 +13,7 @@ use serde_json::Value as Json;
 use crate::support::{about, cases, fixtures, json_lines, name_of, read_column, read_segment};
 
 /// Cases that wait for later, by the beginning of their names, with the reason.
-const WAITING: &[(&str, &str)] =
-    &[("v10_clustered", "clustered base tables exist only in development versions"), ("index_zip", "holds a zip, not a segment")];
+const WAITING: &[(&str, &str)] = &[("index_zip", "holds a zip, not a segment")];
 
 fn waits(name: &str) -> Option<&'static str> {
     WAITING.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, reason)| *reason)
