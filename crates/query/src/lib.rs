@@ -15,7 +15,7 @@ pub mod source;
 mod spill;
 
 pub use document::{Context, DataSource, NativeQuery, QuerySegments, SegmentDescriptor};
-pub use finalize::{finalize, prune_for_transfer};
+pub use finalize::{finalize, moving_average, prune_for_transfer};
 pub use group::SharedDictionaries;
 pub use merge::merge;
 pub use partial::Partial;

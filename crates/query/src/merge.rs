@@ -43,7 +43,7 @@ pub fn merge(query: &NativeQuery, partials: Vec<Partial>, context: &QueryContext
             }
             Ok(Partial::TimeBoundary(all))
         }
-        NativeQuery::WindowOperator(_) | NativeQuery::Union(_) => Err(not_over_segments(query)),
+        NativeQuery::WindowOperator(_) | NativeQuery::Union(_) | NativeQuery::MovingAverage(_) => Err(not_over_segments(query)),
         NativeQuery::SegmentMetadata(metadata) => {
             let mut all = Vec::new();
             for partial in partials {

@@ -9,6 +9,7 @@ mod group_by;
 mod having;
 mod metadata;
 mod metric;
+mod moving_average;
 mod operator;
 mod order;
 mod scan;
@@ -27,6 +28,7 @@ pub use metadata::{
     AggregatorMergeStrategy, AnalysisType, DataSourceMetadataQuery, SegmentMetadataQuery, TimeBoundaryQuery, ToInclude,
 };
 pub use metric::MetricSpec;
+pub use moving_average::{AveragerKind, AveragerSpec, MovingAverageQuery};
 pub use operator::{ColumnWithDirection, OperatorSpec, ProcessorSpec, ScanOperator, WindowFrame};
 pub use order::{Direction, LimitSpec, OrderByColumn};
 pub use ovate_base::SegmentDescriptor;
@@ -55,6 +57,7 @@ pub enum NativeQuery {
     DataSourceMetadata(DataSourceMetadataQuery),
     WindowOperator(WindowOperatorQuery),
     Union(UnionQuery),
+    MovingAverage(Box<MovingAverageQuery>),
 }
 
 const KNOWN: &[&str] = &[
@@ -68,6 +71,7 @@ const KNOWN: &[&str] = &[
     "dataSourceMetadata",
     "windowOperator",
     "union",
+    "movingAverage",
 ];
 
 /// How deep queries may lie inside each other; guards the stack against hostile documents.
@@ -95,7 +99,7 @@ impl NativeQuery {
             "dataSourceMetadata" => DataSourceMetadataQuery::parse(value, depth).map(NativeQuery::DataSourceMetadata),
             "windowOperator" => WindowOperatorQuery::parse(value, depth).map(NativeQuery::WindowOperator),
             "union" => UnionQuery::parse(value, depth).map(NativeQuery::Union),
-            "movingAverage" => Err(DruidError::unsupported(format!("query type [{name}]"))),
+            "movingAverage" => MovingAverageQuery::parse(value, depth).map(|q| NativeQuery::MovingAverage(Box::new(q))),
             _ => Err(unknown_type("query", &name, KNOWN)),
         }
     }
@@ -113,6 +117,7 @@ impl NativeQuery {
             NativeQuery::DataSourceMetadata(q) => q.to_json(),
             NativeQuery::WindowOperator(q) => q.to_json(),
             NativeQuery::Union(q) => q.to_json(),
+            NativeQuery::MovingAverage(q) => q.to_json(),
         }
     }
 
@@ -129,6 +134,7 @@ impl NativeQuery {
             NativeQuery::DataSourceMetadata(_) => "dataSourceMetadata",
             NativeQuery::WindowOperator(_) => "windowOperator",
             NativeQuery::Union(_) => "union",
+            NativeQuery::MovingAverage(_) => "movingAverage",
         }
     }
 
@@ -145,6 +151,7 @@ impl NativeQuery {
             NativeQuery::DataSourceMetadata(q) => &q.base,
             NativeQuery::WindowOperator(q) => &q.base,
             NativeQuery::Union(q) => &q.base,
+            NativeQuery::MovingAverage(q) => &q.base,
         }
     }
 
@@ -161,6 +168,7 @@ impl NativeQuery {
             NativeQuery::DataSourceMetadata(q) => &mut q.base,
             NativeQuery::WindowOperator(q) => &mut q.base,
             NativeQuery::Union(q) => &mut q.base,
+            NativeQuery::MovingAverage(q) => &mut q.base,
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) fn columns_of<'a>(
 }
 
 /// Rows that pass `having`, ordered and cut.
-fn ordered<'a>(query: &GroupByQuery, columns: ResultColumns<'a>, all: bool) -> Result<ResultColumns<'a>> {
+pub(super) fn ordered<'a>(query: &GroupByQuery, columns: ResultColumns<'a>, all: bool) -> Result<ResultColumns<'a>> {
     let mut chosen = first_rows(query, &columns, all)?;
     chosen.drain(..chosen.len().min(usize::try_from(query.limit_spec.offset).unwrap_or(usize::MAX)));
     Ok(columns.pick(&chosen))

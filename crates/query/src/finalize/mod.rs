@@ -3,11 +3,13 @@
 mod columns;
 mod group_by;
 mod having;
+mod moving_average;
 mod prune;
 mod scan;
 mod timeseries;
 mod top_n;
 
+pub use moving_average::moving_average;
 pub(crate) use prune::keep_needed;
 pub use prune::prune_for_transfer;
 

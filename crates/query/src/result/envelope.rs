@@ -100,6 +100,7 @@ fn write_rows(query: &NativeQuery, rows: &QueryRows, out: &mut impl DocumentWrit
         NativeQuery::Timeseries(q) => write_timeseries(rows, q.base.context.date_time_as_long()?, out)?,
         NativeQuery::TopN(q) => write_top_n(rows, q.base.context.date_time_as_long()?, out)?,
         NativeQuery::GroupBy(q) => write_group_by(q, rows, out)?,
+        NativeQuery::MovingAverage(q) => write_group_by(&q.shape(), rows, out)?,
         NativeQuery::Scan(q) => write_scan(q, rows, out)?,
         NativeQuery::WindowOperator(_) | NativeQuery::Union(_) => write_arrays(rows, out)?,
         NativeQuery::Search(_)

@@ -63,7 +63,9 @@ fn run_layered(query: &NativeQuery, segment: &SegmentRef, context: &QueryContext
         NativeQuery::Search(search) => search::run(search, segment, context).map(Partial::Search),
         NativeQuery::TimeBoundary(boundary) => time_boundary::run(boundary, segment, context).map(Partial::TimeBoundary),
         NativeQuery::SegmentMetadata(metadata) => metadata::run(metadata, segment).map(Partial::SegmentMetadata),
-        NativeQuery::WindowOperator(_) | NativeQuery::Union(_) => Err(crate::merge::not_over_segments(query)),
+        NativeQuery::WindowOperator(_) | NativeQuery::Union(_) | NativeQuery::MovingAverage(_) => {
+            Err(crate::merge::not_over_segments(query))
+        }
         NativeQuery::DataSourceMetadata(_) => time_boundary::run_data_source(segment, context).map(Partial::TimeBoundary),
     }
 }

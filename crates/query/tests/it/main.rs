@@ -3,6 +3,7 @@
 mod contributed;
 mod facts;
 mod laws;
+mod moving_average;
 mod projections;
 mod sources;
 mod spill;

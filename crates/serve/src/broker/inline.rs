@@ -35,6 +35,11 @@ impl Broker {
             let query = match query {
                 NativeQuery::WindowOperator(window) => return self.window_operators(window, context).await,
                 NativeQuery::Union(union) => return self.union(union, context).await,
+                NativeQuery::MovingAverage(query) => {
+                    let rows = self.execute(query.inner(), context.clone()).await?;
+                    let work = tokio::task::spawn_blocking(move || ovate_query::moving_average(&query, rows, &context)).await;
+                    return work.map_err(|e| DruidError::runtime(format!("the query's thread failed: {e}")))?;
+                }
                 other => other,
             };
             let (data_source, base) = self.resolve(query.data_source().clone(), &query, &context).await?;

@@ -27,7 +27,9 @@ impl Partial {
             NativeQuery::Search(q) => objects::search(q, &mut elements)?,
             NativeQuery::TimeBoundary(_) | NativeQuery::DataSourceMetadata(_) => objects::bounds(&mut elements)?,
             NativeQuery::SegmentMetadata(_) => objects::analyses(&mut elements)?,
-            NativeQuery::WindowOperator(_) | NativeQuery::Union(_) => return Err(crate::merge::not_over_segments(query)),
+            NativeQuery::WindowOperator(_) | NativeQuery::Union(_) | NativeQuery::MovingAverage(_) => {
+                return Err(crate::merge::not_over_segments(query));
+            }
         };
         match partials.len() {
             0 => Ok(None),

@@ -62,7 +62,8 @@ pub fn data_server_query(query: &NativeQuery, table: &str, segments: Vec<Segment
             | NativeQuery::SegmentMetadata(_)
             | NativeQuery::DataSourceMetadata(_)
             | NativeQuery::WindowOperator(_)
-            | NativeQuery::Union(_) => {}
+            | NativeQuery::Union(_)
+            | NativeQuery::MovingAverage(_) => {}
         }
     }
     let mut document = query.to_json();
