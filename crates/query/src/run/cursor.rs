@@ -34,7 +34,7 @@ impl Selection {
     /// Opens a segment for a query.
     pub fn open(base: &QueryBase, segment: &SegmentRef, context: &QueryContext) -> Result<Self> {
         let source = with_virtual_columns(segment.source.clone(), &base.virtual_columns, &context.eval)?;
-        let mut selection = Self::over(source, base.filter.as_ref(), &segment.intervals, context)?;
+        let mut selection = Self::bound(source, base.filter.as_ref(), &segment.intervals, context, !segment.continued)?;
         if let Some(rows) = &segment.rows {
             selection.ranges.iter_mut().for_each(|range| *range = range.start.max(rows.start)..range.end.min(rows.end));
             selection.ranges.retain(|range| !range.is_empty());
@@ -49,11 +49,22 @@ impl Selection {
         intervals: &[Interval],
         context: &QueryContext,
     ) -> Result<Self> {
+        Self::bound(source, filter, intervals, context, true)
+    }
+
+    /// `counted`: the profile counts the segment here, and not with another of its pieces.
+    fn bound(
+        source: Arc<dyn ColumnSource>,
+        filter: Option<&FilterSpec>,
+        intervals: &[Interval],
+        context: &QueryContext,
+        counted: bool,
+    ) -> Result<Self> {
         let _timer = context.timer(Stage::Select);
         let bound = filter.map(|filter| filter.bind(&source, &context.eval)).transpose()?;
         let (bitmap, residual) = bound.map_or((None, None), |bound| (bound.bitmap, bound.residual));
         let (ranges, time_check) = time_ranges(&source, intervals)?;
-        if let Some(profile) = &context.profile {
+        if let Some(profile) = context.profile.as_ref().filter(|_| counted) {
             profile.opened(u64::from(source.row_count()), bitmap.is_some(), residual.is_some());
         }
         Ok(Selection { source, ranges, bitmap, residual, time_check, ids: Vec::new(), kept: Vec::new() })

@@ -40,13 +40,13 @@ pub(super) fn cut(segments: &[SegmentRef], threads: usize, piece_rows: u64) -> R
         };
         // What lies between ranges counts along; mostly there is one.
         let (start, end) = (u64::from(first.start), u64::from(last.end));
-        let mut from = first.start;
+        let (mut from, mut continued) = (first.start, false);
         for part in 1..=parts {
             let border = (start + (end - start) * part / parts) as u32;
             let to = if part == parts { last.end } else { border / BATCH_ROWS * BATCH_ROWS };
             if from < to {
-                pieces.push(SegmentRef { rows: Some(from..to), ..segment.clone() });
-                from = to;
+                pieces.push(SegmentRef { rows: Some(from..to), continued, ..segment.clone() });
+                (from, continued) = (to, true);
             }
         }
     }

@@ -16,6 +16,8 @@ pub struct SegmentRef {
     pub source: Arc<dyn ColumnSource>,
     /// Only these rows of it, where a segment is cut for several threads.
     pub(crate) rows: Option<Range<u32>>,
+    /// A piece of a segment whose first piece is another one; the profile counts the segment there.
+    pub(crate) continued: bool,
     /// What segmentMetadata tells beyond the columns.
     pub meta: Option<Arc<SegmentMeta>>,
 }
@@ -36,6 +38,6 @@ pub struct SegmentMeta {
 impl SegmentRef {
     /// A source without more facts.
     pub fn new(id: &str, intervals: Vec<Interval>, source: Arc<dyn ColumnSource>) -> Self {
-        SegmentRef { id: Arc::from(id), intervals, source, rows: None, meta: None }
+        SegmentRef { id: Arc::from(id), intervals, source, rows: None, continued: false, meta: None }
     }
 }

@@ -276,7 +276,7 @@ fn errors_name_what_is_wrong() {
     refused(
         json!({"queryType": "select"}),
         expect![[
-            r#"unknown query type [select], known types are ["timeseries", "topN", "groupBy", "scan", "search", "timeBoundary", "segmentMetadata", "dataSourceMetadata", "windowOperator", "union"]"#
+            r#"unknown query type [select], known types are ["timeseries", "topN", "groupBy", "scan", "search", "timeBoundary", "segmentMetadata", "dataSourceMetadata", "windowOperator", "union", "movingAverage"]"#
         ]],
     );
     refused(json!({"dataSource": "t"}), expect!["query must have a field [queryType]"]);
@@ -313,4 +313,22 @@ fn a_profile_says_what_was_looked_at() {
     assert_eq!(profiled(json!(null)), [2, 5, 5, 0, 0, 4]);
     assert_eq!(profiled(json!({"type": "selector", "dimension": "city", "value": "ulm"})), [2, 5, 2, 2, 0, 1]);
     assert_eq!(profiled(json!({"type": "range", "column": "number", "matchValueType": "LONG", "lower": 2})), [2, 5, 3, 0, 2, 3]);
+}
+
+#[test]
+fn a_segment_that_is_cut_for_several_threads_counts_once_in_the_profile() {
+    let row = |time| Row { time, city: Some(["ulm", "bonn"][time as usize % 2]), tags: vec![], number: Some(1), price: 0.0 };
+    let rows: Vec<Row> = (0..100_000).map(row).collect();
+    let segment = ovate_query::SegmentRef::new("s", vec![ovate_base::Interval::ETERNITY], table(&rows));
+    for query_type in ["groupBy", "timeseries"] {
+        let query = query(json!({"queryType": query_type, "dataSource": "t", "intervals": "1970/1971", "granularity": "all",
+            "dimensions": ["city"], "filter": {"type": "selector", "dimension": "city", "value": "ulm"},
+            "aggregations": [{"type": "longSum", "name": "n", "fieldName": "number"}]}));
+        let profile = std::sync::Arc::new(ovate_query::Profile::default());
+        let context = context().with_profile(Some(profile.clone())).with_piece_rows(1000);
+        ovate_query::run_segments(&query, std::slice::from_ref(&segment), &context, 4).unwrap();
+        let told = profile.to_json();
+        let counts = ["segments", "rowsInSegments", "rowsSelected", "filtersByIndex"].map(|name| told[name].as_u64().unwrap());
+        assert_eq!(counts, [1, 100_000, 50_000, 1], "{query_type}");
+    }
 }
