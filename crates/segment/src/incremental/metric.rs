@@ -96,8 +96,12 @@ impl Metric {
         };
         match &mut self.store {
             MetricStore::Count(counts) => {
-                counts.values.resize(batch.row_count, 0);
-                batch.rows.iter().for_each(|row| counts.values[*row as usize] += 1);
+                for row in batch.rows {
+                    match *row as usize {
+                        row if row == counts.values.len() => counts.values.push(1),
+                        row => counts.values.set(row, counts.values.get(row) + 1),
+                    }
+                }
             }
             MetricStore::Long(Fold::Sum, s) => fold(s, input(name), batch, |v| v, i64::wrapping_add, &mut problem),
             MetricStore::Long(Fold::Min, s) => fold(s, input(name), batch, |v| v, i64::min, &mut problem),
@@ -189,7 +193,6 @@ fn fold<T: NumberKind>(
     fold: impl Fn(T, T) -> T,
     problem: &mut dyn FnMut(usize, String),
 ) {
-    store.values.reserve(batch.row_count - store.values.len());
     let each = |place: usize, value: Option<T>| {
         let row = batch.rows[place] as usize;
         if row == store.values.len() {
@@ -206,10 +209,11 @@ fn fold<T: NumberKind>(
 /// Values in this order.
 pub(crate) fn gather<T: NumberKind>(store: &NumberStore<T>, order: Option<&[u32]>) -> NumberColumn<T> {
     let pick = |rows: &[u32]| NumberColumn {
-        values: rows.iter().map(|row| store.values[*row as usize]).collect(),
-        nulls: store.nulls.as_ref().map(|nulls| rows.iter().map(|row| nulls[*row as usize]).collect()),
+        values: rows.iter().map(|row| store.values.get(*row as usize)).collect(),
+        nulls: store.nulls.as_ref().map(|nulls| rows.iter().map(|row| nulls.get(*row as usize)).collect()),
     };
-    order.map_or_else(|| NumberColumn { values: store.values.clone(), nulls: store.nulls.clone() }, pick)
+    let all = || NumberColumn { values: store.values.to_vec(), nulls: store.nulls.as_ref().map(|nulls| nulls.to_vec()) };
+    order.map_or_else(all, pick)
 }
 
 fn vector_bytes(vector: &Vector) -> usize {

@@ -6,6 +6,7 @@ pub mod batch;
 mod batch_source;
 pub(crate) mod dimension;
 pub(crate) mod metric;
+pub(crate) mod packed_rows;
 pub(crate) mod prepared;
 mod rollup;
 pub mod schema;
@@ -13,7 +14,6 @@ pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -30,13 +30,16 @@ use batch::Selection;
 use batch_source::BatchSource;
 use dimension::{Dimension, DimensionStore};
 use metric::{Metric, MetricBatch};
+use packed_rows::PackedRows;
 use rollup::RowTable;
 use snapshot::{ArrivalDictionary, SnapshotSource, TableDictionary};
 
 /// Rows being ingested.
 pub struct IncrementalIndex {
     schema: IndexSchema,
-    times: Vec<i64>,
+    times: PackedRows<i64>,
+    /// The first and the last time.
+    bounds: Option<(i64, i64)>,
     dimensions: Vec<Dimension>,
     /// By name, ascending, as segments store them.
     metrics: Vec<Metric>,
@@ -72,7 +75,8 @@ impl IncrementalIndex {
         let rollup = schema.rollup.then(RowTable::default);
         Ok(IncrementalIndex {
             schema,
-            times: Vec::new(),
+            times: PackedRows::default(),
+            bounds: None,
             dimensions,
             metrics,
             rollup,
@@ -110,8 +114,7 @@ impl IncrementalIndex {
 
     /// From the first row's time to just after the last one's.
     pub fn interval(&self) -> Option<Interval> {
-        let (first, last) = (self.times.iter().min()?, self.times.iter().max()?);
-        Some(Interval { start: *first, end: last.saturating_add(1) })
+        self.bounds.map(|(first, last)| Interval { start: first, end: last.saturating_add(1) })
     }
 
     /// Bytes held, for `maxBytesInMemory`.
@@ -119,7 +122,7 @@ impl IncrementalIndex {
         let dimensions: usize = self.dimensions.iter().map(Dimension::memory_bytes).sum();
         let metrics: usize = self.metrics.iter().map(Metric::memory_bytes).sum();
         let rollup = self.rollup.as_ref().map_or(0, RowTable::memory_bytes);
-        8 * self.times.capacity() + dimensions + metrics + rollup
+        self.times.memory_bytes() + dimensions + metrics + rollup
     }
 
     /// Adds one row. Slow beside `add_batch`.
@@ -187,6 +190,8 @@ impl IncrementalIndex {
         if self.times.len() + times.len() > i32::MAX as usize {
             return Err(DruidError::resource_limit("an in-memory index holds at most 2^31 rows; lower maxRowsInMemory"));
         }
+        let bounds = |bounds: (i64, i64), time: &i64| (bounds.0.min(*time), bounds.1.max(*time));
+        self.bounds = times.first().map(|first| times.iter().fold(self.bounds.unwrap_or((*first, *first)), bounds));
         let Some(table) = &mut self.rollup else {
             let first = self.times.len() as u32;
             self.times.extend_from_slice(times);
@@ -200,12 +205,16 @@ impl IncrementalIndex {
         let mut rows = Vec::with_capacity(times.len());
         for (staged, time) in times.iter().enumerate() {
             let (stored, dimensions) = (&self.times, &self.dimensions);
+            let hash_of = |row: u32| {
+                let parts = dimensions.iter().enumerate().map(|(at, d)| d.hash_row(rollup::salt(at), row as usize));
+                parts.fold(dimension::mix(stored.get(row as usize) as u64, rollup::TIME_SALT), u64::wrapping_add)
+            };
             let same = |row: u32| {
                 let row = row as usize;
-                stored[row] == *time && dimensions.iter().all(|dimension| dimension.staged_equals(staged, row))
+                stored.get(row) == *time && dimensions.iter().all(|dimension| dimension.staged_equals(staged, row))
             };
             let new = self.times.len() as u32;
-            let row = table.find_or_add(hashes[staged], new, same);
+            let row = table.find_or_add(hashes[staged], new, same, hash_of);
             if row == new {
                 self.times.push(*time);
                 self.dimensions.iter_mut().for_each(|dimension| dimension.commit(staged));
@@ -261,9 +270,10 @@ impl IncrementalIndex {
     pub fn freeze(&mut self) -> Result<Arc<dyn ColumnSource>> {
         self.check_whole()?;
         let prepared = prepare_strings(&self.dimensions);
-        let order = segment_order(&self.times, &self.dimensions, &prepared);
+        let times = self.times.to_vec();
+        let order = segment_order(&times, &self.dimensions, &prepared);
         let order = order.as_deref();
-        let times = pick_times(&self.times, order).into_owned();
+        let times = pick_times(times, order);
         let dimensions = &self.dimensions;
         let data = crate::parallel::map(dimensions.len(), |index| {
             prepared::dimension_column(&dimensions[index], prepared[index].as_ref(), order)
@@ -289,8 +299,9 @@ impl IncrementalIndex {
         if let Some(snapshot) = &self.snapshot {
             return Ok(snapshot.clone());
         }
-        let order = prepared::time_sorted_rows(&self.times);
-        let times = pick_times(&self.times, order.as_deref()).into_owned();
+        let times = self.times.to_vec();
+        let order = prepared::time_sorted_rows(&times);
+        let times = pick_times(times, order.as_deref());
         let mut columns = Vec::with_capacity(self.dimensions.len() + self.metrics.len());
         for dimension in &self.dimensions {
             let (data, dictionary) = snapshot_dimension(dimension, order.as_deref());
@@ -309,10 +320,10 @@ impl IncrementalIndex {
     pub fn persist(&mut self, dir: &Path, spec: &IndexSpec) -> Result<WriteReport> {
         self.check_whole()?;
         let prepared = prepare_strings(&self.dimensions);
-        let order = segment_order(&self.times, &self.dimensions, &prepared);
+        let times = self.times.to_vec();
+        let order = segment_order(&times, &self.dimensions, &prepared);
         let order = order.as_deref();
-        let times = pick_times(&self.times, order);
-        let times = &*times;
+        let times = &*pick_times(times, order);
         let metadata = SegmentMetadata {
             aggregators: self.schema.metrics.clone(),
             timestamp_spec: self.schema.timestamp_spec.clone(),
@@ -355,10 +366,10 @@ fn segment_order(times: &[i64], dimensions: &[Dimension], prepared: &[Option<pre
 }
 
 /// Times in this order.
-fn pick_times<'a>(times: &'a [i64], order: Option<&[u32]>) -> Cow<'a, [i64]> {
+fn pick_times(times: Vec<i64>, order: Option<&[u32]>) -> Vec<i64> {
     match order {
         Some(order) => order.iter().map(|row| times[*row as usize]).collect(),
-        None => Cow::Borrowed(times),
+        None => times,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::dimension::{AutoStore, Dimension, DimensionStore, LIST, NumberKind, NumberStore, StringStore};
 use super::metric::gather;
+use super::packed_rows::PackedRows;
 use super::schema::DimensionKind;
 use crate::interner::sorted_codes;
 use crate::packed::compare_packed;
@@ -23,7 +24,7 @@ pub(crate) fn prepare_strings(store: &StringStore) -> PreparedStrings {
         let mut codes = store.list(list);
         codes.len() == 0 || codes.any(|code| code == 0)
     });
-    let has_null = null_in_lists || store.rows.contains(&0);
+    let has_null = null_in_lists || store.rows.iter().any(|code| code == 0);
     let order = sorted_codes(store.texts.values());
     let first = u32::from(has_null);
     let mut ranks = vec![0; order.len() + 1];
@@ -53,14 +54,14 @@ pub(crate) fn code_rows(store: &StringStore, ranks: &[u32], order: Option<&[u32]
         // The only list that there can be is the empty one, which is null.
         let rank = |code: u32| if code & LIST != 0 { 0 } else { ranks[code as usize] };
         return CodeRows::Single(match order {
-            Some(order) => order.iter().map(|row| rank(store.rows[*row as usize])).collect(),
-            None => store.rows.iter().map(|code| rank(*code)).collect(),
+            Some(order) => order.iter().map(|row| rank(store.rows.get(*row as usize))).collect(),
+            None => store.rows.iter().map(rank).collect(),
         });
     }
     let (mut offsets, mut codes) = (Vec::with_capacity(store.rows.len() + 1), Vec::with_capacity(store.rows.len()));
     offsets.push(0);
     let mut push = |row: u32| {
-        match store.rows[row as usize] {
+        match store.rows.get(row as usize) {
             code if code & LIST != 0 => codes.extend(store.list(code).map(|code| ranks[code as usize])),
             code => codes.push(ranks[code as usize]),
         }
@@ -76,8 +77,8 @@ pub(crate) fn code_rows(store: &StringStore, ranks: &[u32], order: Option<&[u32]
 /// An auto dimension in this row order.
 pub(crate) fn auto_column(store: &AutoStore, order: Option<&[u32]>) -> AutoColumn {
     let codes = match order {
-        Some(order) => order.iter().map(|row| store.rows[*row as usize]).collect(),
-        None => store.rows.clone(),
+        Some(order) => order.iter().map(|row| store.rows.get(*row as usize)).collect(),
+        None => store.rows.to_vec(),
     };
     AutoColumn { table: Arc::new(store.table()), codes, always_json: store.always_json, cast_to: store.cast_to.clone() }
 }
@@ -108,7 +109,7 @@ pub(crate) fn dimension_column(dimension: &Dimension, prepared: Option<&Prepared
 pub(crate) enum SortKeys<'a> {
     /// By the row's code.
     Codes {
-        rows: &'a [u32],
+        rows: &'a PackedRows<u32>,
         single: Vec<u64>,
         lists: Vec<u64>,
     },
@@ -119,7 +120,7 @@ impl SortKeys<'_> {
     #[inline]
     pub(crate) fn get(&self, row: u32) -> u64 {
         match self {
-            SortKeys::Codes { rows, single, lists } => match rows[row as usize] {
+            SortKeys::Codes { rows, single, lists } => match rows.get(row as usize) {
                 code if code & LIST != 0 => lists[(code & !LIST) as usize],
                 code => single[code as usize],
             },

@@ -1,4 +1,4 @@
-//! Finds the row that a new row rolls up into: a hash table from the hash of time and dimensions to the row's number.
+//! Finds the row that a new row rolls up into: a hash table of row numbers only, since what they hash is in the columns.
 
 use hashbrown::HashTable;
 
@@ -13,22 +13,23 @@ pub(crate) fn salt(dimension: usize) -> u64 {
 /// Rows by hash.
 #[derive(Default)]
 pub(crate) struct RowTable {
-    table: HashTable<(u64, u32)>,
+    table: HashTable<u32>,
 }
 
 impl RowTable {
-    /// The row with this hash that `same` accepts, or `new`, which is remembered.
+    /// The row with this hash that `same` accepts, or `new`, which is remembered. `hash_of` gives the hash of a row that is
+    /// there, for when the table grows.
     #[inline]
-    pub(crate) fn find_or_add(&mut self, hash: u64, new: u32, same: impl Fn(u32) -> bool) -> u32 {
-        if let Some((_, row)) = self.table.find(hash, |(known, row)| *known == hash && same(*row)) {
+    pub(crate) fn find_or_add(&mut self, hash: u64, new: u32, same: impl Fn(u32) -> bool, hash_of: impl Fn(u32) -> u64) -> u32 {
+        if let Some(row) = self.table.find(hash, |row| same(*row)) {
             return *row;
         }
-        self.table.insert_unique(hash, (hash, new), |(hash, _)| *hash);
+        self.table.insert_unique(hash, new, |row| hash_of(*row));
         new
     }
 
     /// Bytes held.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.table.capacity() * 17
+        self.table.allocation_size()
     }
 }

@@ -12,7 +12,7 @@ use super::blocks;
 use super::order::RowOrder;
 use super::strings::{StringInput, StringMerge};
 use crate::incremental::batch::{InputColumn, Selection};
-use crate::incremental::dimension::{AutoStore, NumberKind, NumberStore, read_number};
+use crate::incremental::dimension::{AutoStore, NumberKind, read_number};
 use crate::incremental::metric::MetricColumn;
 use crate::incremental::{DimensionKind, DimensionSchema};
 use crate::packed::compare_packed;
@@ -24,7 +24,7 @@ pub(crate) enum DimensionMerge {
     Long(Vec<Option<Arc<dyn Column>>>),
     Float(Vec<Option<Arc<dyn Column>>>),
     Double(Vec<Option<Arc<dyn Column>>>),
-    Auto(AutoMerge),
+    Auto(Box<AutoMerge>),
 }
 
 /// An `auto` or `json` dimension: all values interned, a code a row.
@@ -44,8 +44,8 @@ impl DimensionMerge {
             DimensionKind::Long => DimensionMerge::Long(columns()?),
             DimensionKind::Float => DimensionMerge::Float(columns()?),
             DimensionKind::Double => DimensionMerge::Double(columns()?),
-            DimensionKind::Auto { cast_to } => DimensionMerge::Auto(AutoMerge::new(name, false, cast_to, inputs)?),
-            DimensionKind::Json => DimensionMerge::Auto(AutoMerge::new(name, true, &None, inputs)?),
+            DimensionKind::Auto { cast_to } => DimensionMerge::Auto(Box::new(AutoMerge::new(name, false, cast_to, inputs)?)),
+            DimensionKind::Json => DimensionMerge::Auto(Box::new(AutoMerge::new(name, true, &None, inputs)?)),
         })
     }
 
@@ -78,12 +78,11 @@ impl AutoMerge {
         let mut store = AutoStore::new(always_json, cast_to.clone());
         let mut codes = Vec::with_capacity(inputs.len());
         for input in inputs {
-            store.rows.clear();
             match input.column(name)? {
                 None => store.append_nulls(input.row_count() as usize),
                 Some(column) => read_auto(&column, input.row_count(), &mut store)?,
             }
-            codes.push(std::mem::take(&mut store.rows));
+            codes.push(std::mem::take(&mut store.rows).to_vec());
         }
         let table = store.table();
         let mut sorted: Vec<u32> = (0..table.len() as u32).collect();
@@ -329,11 +328,11 @@ fn read_vector(reader: &mut dyn ColumnReader, stored: &ColumnType, wanted: &Colu
             let mut store = MetricColumn::new(wanted);
             let values = reader.values(rows)?.to_vec();
             store.append(&Vector::Any { column_type: stored.clone(), values })?;
-            match store {
-                MetricColumn::Long(NumberStore { values, nulls, .. }) => Vector::Long { values, nulls },
-                MetricColumn::Float(NumberStore { values, nulls, .. }) => Vector::Float { values, nulls },
-                MetricColumn::Double(NumberStore { values, nulls, .. }) => Vector::Double { values, nulls },
-                MetricColumn::Complex(..) | MetricColumn::Values(_) => Vector::Null { len: 0 },
+            match store.finish(None) {
+                ColumnData::Long(NumberColumn { values, nulls }) => Vector::Long { values, nulls },
+                ColumnData::Float(NumberColumn { values, nulls }) => Vector::Float { values, nulls },
+                ColumnData::Double(NumberColumn { values, nulls }) => Vector::Double { values, nulls },
+                ColumnData::String(_) | ColumnData::Auto(_) | ColumnData::Complex(_) => Vector::Null { len: 0 },
             }
         }
         _ => Vector::Any { column_type: wanted.clone(), values: reader.values(rows)?.to_vec() },

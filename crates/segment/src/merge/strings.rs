@@ -36,7 +36,7 @@ pub(crate) enum StringInput {
 enum Collected {
     Absent,
     Mapped { column: Arc<dyn Column>, codes: Vec<u32>, multi: bool },
-    Rows(StringStore),
+    Rows(Box<StringStore>),
 }
 
 impl StringMerge {
@@ -175,5 +175,5 @@ fn collect(name: &str, input: &Arc<dyn ColumnSource>, texts: &mut StringStore) -
         store.stage(InputColumn::Values(values), Selection::All(values.len()));
         store.commit_all();
     }
-    Ok(Collected::Rows(store))
+    Ok(Collected::Rows(Box::new(store)))
 }

@@ -3,6 +3,7 @@
 mod contributed;
 mod druid_reader;
 mod golden;
+mod index_memory;
 mod mutation;
 mod support;
 mod write_golden;

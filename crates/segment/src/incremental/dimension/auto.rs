@@ -5,13 +5,14 @@ use ovate_compute::{ColumnType, Value};
 
 use super::mix;
 use crate::incremental::batch::{InputColumn, Selection};
+use crate::incremental::packed_rows::PackedRows;
 use crate::interner::ByteInterner;
 use crate::packed::{self, PackedTable};
 
 /// An `auto` or `json` dimension's values.
 pub(crate) struct AutoStore {
     values: ByteInterner,
-    pub(crate) rows: Vec<u32>,
+    pub(crate) rows: PackedRows<u32>,
     staged: Vec<u32>,
     pub(crate) always_json: bool,
     pub(crate) cast_to: Option<ColumnType>,
@@ -23,7 +24,7 @@ impl AutoStore {
         let mut values = ByteInterner::default();
         let null = values.intern(PackedTable::NULL_BYTES);
         debug_assert_eq!(null, 0);
-        AutoStore { values, rows: Vec::new(), staged: Vec::new(), always_json, cast_to, buffer: Vec::new() }
+        AutoStore { values, rows: PackedRows::default(), staged: Vec::new(), always_json, cast_to, buffer: Vec::new() }
     }
 
     /// All values by code.
@@ -119,7 +120,7 @@ impl AutoStore {
     }
 
     pub(crate) fn append_nulls(&mut self, rows: usize) {
-        self.rows.resize(self.rows.len() + rows, 0);
+        self.rows.grow_to(self.rows.len() + rows, 0);
     }
 
     pub(crate) fn commit_all(&mut self) {
@@ -138,11 +139,16 @@ impl AutoStore {
         }
     }
 
+    pub(crate) fn hash_row(&self, salt: u64, row: usize) -> u64 {
+        let code = self.rows.get(row);
+        if code == 0 { 0 } else { mix(u64::from(code), salt) }
+    }
+
     pub(crate) fn staged_equals(&self, staged: usize, row: usize) -> bool {
-        self.staged[staged] == self.rows[row]
+        self.staged[staged] == self.rows.get(row)
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.values.memory_bytes() + 4 * self.rows.capacity()
+        self.values.memory_bytes() + self.rows.memory_bytes()
     }
 }

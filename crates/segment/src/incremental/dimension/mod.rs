@@ -93,6 +93,11 @@ impl Dimension {
         each_store!(&self.store, s => s.hash_staged(salt, hashes));
     }
 
+    /// This dimension's part of the hash of a row that is there.
+    pub(crate) fn hash_row(&self, salt: u64, row: usize) -> u64 {
+        each_store!(&self.store, s => s.hash_row(salt, row))
+    }
+
     /// Whether a staged row has the value of a row that is there.
     pub(crate) fn staged_equals(&self, staged: usize, row: usize) -> bool {
         each_store!(&self.store, s => s.staged_equals(staged, row))

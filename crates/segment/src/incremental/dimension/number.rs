@@ -6,9 +6,10 @@ use ovate_compute::value::{parse_double, text_to_long};
 
 use super::mix;
 use crate::incremental::batch::{InputColumn, RowProblem, Selection};
+use crate::incremental::packed_rows::{PackedRows, RowNumber};
 
 /// A number that columns hold.
-pub(crate) trait NumberKind: Copy + Default + PartialEq + Send + Sync + 'static {
+pub(crate) trait NumberKind: RowNumber {
     const NAME: &'static str;
     fn from_long(value: i64) -> Self;
     fn from_float(value: f32) -> Self;
@@ -144,8 +145,8 @@ fn number_of<T: NumberKind>(value: &Value) -> Result<Option<T>, String> {
 /// Values with null marks; the marks are there only once a null was seen.
 #[derive(Default)]
 pub(crate) struct NumberStore<T> {
-    pub(crate) values: Vec<T>,
-    pub(crate) nulls: Option<Vec<bool>>,
+    pub(crate) values: PackedRows<T>,
+    pub(crate) nulls: Option<PackedRows<bool>>,
     staged: Vec<Option<T>>,
 }
 
@@ -176,7 +177,8 @@ impl<T: NumberKind> NumberStore<T> {
             (Some(_), None) => {}
             (value, Some(nulls)) => nulls.push(value.is_none()),
             (None, nulls) => {
-                let mut marks = vec![false; self.values.len()];
+                let mut marks = PackedRows::default();
+                marks.grow_to(self.values.len(), false);
                 marks.push(true);
                 *nulls = Some(marks);
             }
@@ -188,22 +190,21 @@ impl<T: NumberKind> NumberStore<T> {
     #[inline]
     pub(crate) fn get(&self, row: usize) -> Option<T> {
         match &self.nulls {
-            Some(nulls) if nulls[row] => None,
-            _ => Some(self.values[row]),
+            Some(nulls) if nulls.get(row) => None,
+            _ => Some(self.values.get(row)),
         }
     }
 
     /// Replaces the value of a row.
     #[inline]
     pub(crate) fn set(&mut self, row: usize, value: T) {
-        self.values[row] = value;
+        self.values.set(row, value);
         if let Some(nulls) = &mut self.nulls {
-            nulls[row] = false;
+            nulls.set(row, false);
         }
     }
 
     pub(crate) fn commit_all(&mut self) {
-        self.values.reserve(self.staged.len());
         for staged in 0..self.staged.len() {
             self.push(self.staged[staged]);
         }
@@ -221,12 +222,16 @@ impl<T: NumberKind> NumberStore<T> {
         }
     }
 
+    pub(crate) fn hash_row(&self, salt: u64, row: usize) -> u64 {
+        self.get(row).map_or(0, |value| mix(value.order_bits().wrapping_add(1), salt))
+    }
+
     pub(crate) fn staged_equals(&self, staged: usize, row: usize) -> bool {
         // By bits: a group is made of equal values, and NaN is one.
         self.staged[staged].map(T::order_bits) == self.get(row).map(T::order_bits)
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.values.capacity() * size_of::<T>() + self.nulls.as_ref().map_or(0, Vec::capacity)
+        self.values.memory_bytes() + self.nulls.as_ref().map_or(0, PackedRows::memory_bytes)
     }
 }

@@ -6,6 +6,7 @@ use ovate_compute::value::{double_to_text, float_to_text};
 
 use super::mix;
 use crate::incremental::batch::{InputColumn, Selection};
+use crate::incremental::packed_rows::PackedRows;
 use crate::incremental::schema::MultiValueHandling;
 use crate::interner::ByteInterner;
 use crate::order::utf16_byte_order;
@@ -19,7 +20,7 @@ pub(crate) struct StringStore {
     pub(crate) texts: ByteInterner,
     /// Lists of codes, four bytes each.
     pub(crate) lists: ByteInterner,
-    pub(crate) rows: Vec<u32>,
+    pub(crate) rows: PackedRows<u32>,
     several: bool,
     staged: Vec<u32>,
     handling: MultiValueHandling,
@@ -29,7 +30,7 @@ pub(crate) struct StringStore {
 impl StringStore {
     pub(crate) fn new(handling: MultiValueHandling, max_length: Option<usize>) -> Self {
         let (texts, lists) = (ByteInterner::default(), ByteInterner::default());
-        StringStore { texts, lists, rows: Vec::new(), several: false, staged: Vec::new(), handling, max_length }
+        StringStore { texts, lists, rows: PackedRows::default(), several: false, staged: Vec::new(), handling, max_length }
     }
 
     /// Whether some row has several values; rows without any are null in a column of single values.
@@ -152,7 +153,7 @@ impl StringStore {
     }
 
     pub(crate) fn append_nulls(&mut self, rows: usize) {
-        self.rows.resize(self.rows.len() + rows, 0);
+        self.rows.grow_to(self.rows.len() + rows, 0);
     }
 
     pub(crate) fn commit_all(&mut self) {
@@ -171,12 +172,17 @@ impl StringStore {
         }
     }
 
+    pub(crate) fn hash_row(&self, salt: u64, row: usize) -> u64 {
+        let code = self.rows.get(row);
+        if code == 0 { 0 } else { mix(u64::from(code), salt) }
+    }
+
     pub(crate) fn staged_equals(&self, staged: usize, row: usize) -> bool {
-        self.staged[staged] == self.rows[row]
+        self.staged[staged] == self.rows.get(row)
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.texts.memory_bytes() + self.lists.memory_bytes() + 4 * self.rows.capacity()
+        self.texts.memory_bytes() + self.lists.memory_bytes() + self.rows.memory_bytes()
     }
 }
 
