@@ -95,6 +95,9 @@ impl AggregatorFactory for Lambda {
     fn name(&self) -> &str {
         &self.name
     }
+    fn shows_order(&self) -> bool {
+        true
+    }
     fn to_json(&self) -> Json {
         let mut json = Map::new();
         json.insert("type".into(), json!("expression"));

@@ -44,6 +44,10 @@ pub trait AggregatorFactory: fmt::Debug + Send + Sync {
     fn inner(&self) -> Option<&AggregatorSpec> {
         None
     }
+    /// Whether the result shows in which order partials were merged, as that of ARRAY_AGG does.
+    fn shows_order(&self) -> bool {
+        false
+    }
 }
 
 /// An aggregator of a query or of a metrics spec.
@@ -125,6 +129,11 @@ impl AggregatorSpec {
     /// The aggregator inside a wrapper such as `filtered`.
     pub fn inner(&self) -> Option<&AggregatorSpec> {
         self.0.inner()
+    }
+
+    /// Whether the result shows in which order partials were merged.
+    pub fn shows_order(&self) -> bool {
+        self.0.shows_order() || self.inner().is_some_and(AggregatorSpec::shows_order)
     }
 }
 

@@ -323,9 +323,7 @@ const MERGE_ORDER: [&str; 4] = [
 ];
 
 /// Known to differ, each with its reason; printed, and not a failure.
-const KNOWN: [(&str, &str); 3] = [
-    // No order is asked for: Druid's is that of its segments, ours now and then another one.
-    ("CalciteArraysQueryTest.testArrayAgg", "the order in which two segments of one server are gathered"),
+const KNOWN: [(&str, &str); 2] = [
     (
         "CalciteNestedDataQueryTest.testScanAllTypesAuto",
         "numbers in a mixed array of Druid's Historical become texts in our Broker",

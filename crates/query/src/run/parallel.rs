@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ovate_base::{DruidError, Result};
+use ovate_compute::aggregate::AggregatorSpec;
 use parking_lot::Mutex;
 
 use super::carried::{Carried, numbers_for};
@@ -223,12 +224,17 @@ fn run_plan(
         segments.len() > 1 && rows <= LEFT_EQUAL_ROWS_MAX && rows.saturating_mul(128) < context.budget().limit_bytes();
     let pending = Mutex::new((Vec::new(), 0usize));
     let waiting = Waiting::new(plan, context);
-    on_threads(segments.len(), threads, &|at| {
+    // As Druid merges those of one server in the order of the segments asked for (`ChainedExecutionQueryRunner`).
+    let in_order = plan.aggregations.iter().any(AggregatorSpec::shows_order);
+    let ran = on_threads(segments.len(), threads, &|at| {
         let segment = layered(&segments[at], layers, context)?;
-        let Some((partial, may_repeat)) = waiting.run(&segment, may_leave_equal)? else { return Ok(()) };
+        let Some((partial, may_repeat)) = waiting.run(&segment, may_leave_equal)? else { return Ok(None) };
+        if in_order {
+            return Ok(Some((partial, may_repeat)));
+        }
         // Small partials are merged at once, so that thousands of segments do not pile up.
         if partial.rows * 8 > PARTITIONED_FROM {
-            return waiting.add(partial, may_repeat);
+            return waiting.add(partial, may_repeat).map(|()| None);
         }
         let mut small = pending.lock();
         small.1 += partial.rows;
@@ -239,8 +245,9 @@ fn run_plan(
             small.1 = merged.rows;
             small.0.push(merged);
         }
-        Ok(())
+        Ok(None)
     })?;
+    ran.into_iter().flatten().try_for_each(|(partial, may_repeat)| waiting.add(partial, may_repeat))?;
     let (small, _) = pending.into_inner();
     if !small.is_empty() {
         waiting.add(sequential(plan, &small, context)?, false)?;

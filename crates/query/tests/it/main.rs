@@ -4,6 +4,7 @@ mod contributed;
 mod facts;
 mod laws;
 mod moving_average;
+mod order;
 mod projections;
 mod sources;
 mod spill;

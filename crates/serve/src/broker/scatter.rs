@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
+use indexmap::IndexMap;
 use ovate_base::{Category, DruidError, Interval, Persona, Reservation, Result, SegmentDescriptor, SegmentId};
 use ovate_query::partial::Held;
 use ovate_query::{NativeQuery, Partial, QueryContext};
@@ -264,7 +265,8 @@ impl Broker {
 
     /// Spreads pieces over servers that were not tried for them; beside the shares, pieces that have no such server.
     fn share(&self, call: &Call<'_>, pieces: Vec<Piece>) -> (Vec<Share>, Vec<Piece>) {
-        let mut shares: HashMap<String, Share> = HashMap::new();
+        // In the order of the pieces, so that what is merged in that order comes out the same every time.
+        let mut shares: IndexMap<String, Share> = IndexMap::new();
         let mut homeless = Vec::new();
         let mut tried = call.tried.lock();
         for piece in pieces {
