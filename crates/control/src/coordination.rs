@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
 use ovate_net::coordination::check_key;
 use ovate_net::{Coordination, DiscoveredNode, Discovery, LeaderSelector, NodeRole, NodeView};
+use ovate_store::meta::Announcement;
 use ovate_store::{MetadataStore, now_ms};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -82,10 +83,7 @@ impl Inner {
     }
 
     async fn round(&self) -> Result<()> {
-        let mine: Vec<(NodeRole, String)> = self.mine.lock().keys().cloned().collect();
-        for (role, name) in mine {
-            self.write(role, &name).await?;
-        }
+        self.write_all().await?;
         // Roles that somebody asked for once; a peon, say, asks for none.
         let mut lists = Vec::new();
         for role in self.view.roles() {
@@ -98,13 +96,23 @@ impl Inner {
         Ok(())
     }
 
-    async fn write(&self, role: NodeRole, name: &str) -> Result<()> {
+    /// Writes what is ours, all in one transaction: a process of many roles must not wait for the disk once for each.
+    async fn write_all(&self) -> Result<()> {
         let _writing = self.writing.lock().await;
-        let Some(node) = self.mine.lock().get(&(role, name.to_owned())).cloned() else { return Ok(()) };
-        let payload = String::from_utf8_lossy(&node.to_json()).into_owned();
+        let mine: Vec<DiscoveredNode> = self.mine.lock().values().cloned().collect();
+        if mine.is_empty() {
+            return Ok(());
+        }
+        let announcement = |node: &DiscoveredNode| Announcement {
+            role: node.node_type.name().to_owned(),
+            name: node.druid_node.host_and_port(),
+            payload: String::from_utf8_lossy(&node.to_json()).into_owned(),
+        };
         let expires = now_ms() + self.length.as_millis() as i64;
-        self.store.announce_node(role.name(), name, &payload, expires).await?;
-        self.view.settle(role, name);
+        self.store.announce_nodes(&mine.iter().map(announcement).collect::<Vec<_>>(), expires).await?;
+        for node in mine {
+            self.view.settle(node.node_type, &node.druid_node.host_and_port());
+        }
         Ok(())
     }
 
@@ -127,7 +135,7 @@ impl Discovery for StoreCoordination {
         let (role, name) = (node.node_type, node.druid_node.host_and_port());
         self.inner.view.add(&name, &node);
         self.inner.mine.lock().insert((role, name.clone()), node);
-        if let Err(error) = self.inner.write(role, &name).await {
+        if let Err(error) = self.inner.write_all().await {
             warn!("not announced yet, trying again. role={} name={name} error={error}", role.name());
         }
         Ok(())

@@ -1,9 +1,9 @@
-//! Election by a lease in the metadata store, and terms for those elected elsewhere. A leader renews its lease at a third
-//! of its length; when it cannot, it steps down before the lease ends. Its writes are fenced by term besides, so even a
-//! stopped clock does no harm.
+//! Election by a lease in the metadata store, and terms for those elected elsewhere. A leader renews its lease from a quarter
+//! of its length on, for as long as it lasts; when it cannot, it steps down before the lease ends. Its writes are fenced by
+//! term besides, so even a stopped clock does no harm.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
@@ -13,6 +13,9 @@ use ovate_store::{MetadataStore, now_ms};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
+
+/// Shortest rest between two renewals, where each takes most of a lease.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
 
 /// What a leader of some role does between its election and the loss of the office.
 #[async_trait]
@@ -60,9 +63,37 @@ pub(crate) async fn lead_when_elected<O: Office>(holder: &O, mut shutdown: watch
     }
 }
 
+/// Where leases are kept.
+#[async_trait]
+trait Leases: Send + Sync {
+    async fn leader(&self, role: &str, now_ms: i64) -> Result<Option<Lease>>;
+    async fn acquire(&self, role: &str, holder: &str, ttl_ms: i64, now_ms: i64) -> Result<Option<Lease>>;
+    async fn renew(&self, lease: &Lease, ttl_ms: i64, now_ms: i64) -> Result<bool>;
+    async fn release(&self, lease: &Lease) -> Result<()>;
+}
+
+#[async_trait]
+impl Leases for MetadataStore {
+    async fn leader(&self, role: &str, now_ms: i64) -> Result<Option<Lease>> {
+        MetadataStore::leader(self, role, now_ms).await
+    }
+
+    async fn acquire(&self, role: &str, holder: &str, ttl_ms: i64, now_ms: i64) -> Result<Option<Lease>> {
+        self.acquire_lease(role, holder, ttl_ms, now_ms).await
+    }
+
+    async fn renew(&self, lease: &Lease, ttl_ms: i64, now_ms: i64) -> Result<bool> {
+        self.renew_lease(lease, ttl_ms, now_ms).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<()> {
+        self.release_lease(lease).await
+    }
+}
+
 /// The election of one role (`coordinator` or `overlord`) seen from this process.
 pub struct StoreElection {
-    store: MetadataStore,
+    leases: Arc<dyn Leases>,
     role: String,
     url: String,
     /// How long a lease lasts without renewal.
@@ -71,11 +102,21 @@ pub struct StoreElection {
     leader_url: Mutex<Option<String>>,
 }
 
+/// A lease, and until when it is surely ours: counted from before it was asked for.
+struct Held {
+    lease: Lease,
+    until: Instant,
+}
+
 impl StoreElection {
     /// `url` is this process's `http://host:port`; `length` is that of a lease.
     pub fn new(store: MetadataStore, role: &str, url: &str, length: Duration) -> Arc<StoreElection> {
+        Self::over(Arc::new(store), role, url, length)
+    }
+
+    fn over(leases: Arc<dyn Leases>, role: &str, url: &str, length: Duration) -> Arc<StoreElection> {
         Arc::new(StoreElection {
-            store,
+            leases,
             role: role.to_owned(),
             url: url.to_owned(),
             length,
@@ -86,47 +127,76 @@ impl StoreElection {
 
     /// Takes part until `shutdown` turns true, then gives the office up.
     pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
-        let mut lease: Option<Lease> = None;
+        let mut held: Option<Held> = None;
         while !*shutdown.borrow() {
-            let next = self.round(lease.clone()).await;
-            // A leader is in no hurry while its renewals succeed; who waits, or has trouble, looks more often.
-            let renewed = next.as_ref().is_some_and(|next| lease.as_ref().is_none_or(|old| next.expires_ms > old.expires_ms));
-            lease = next;
-            self.leadership.send_if_modified(|current| {
-                let new = lease.as_ref().map(|lease| Leadership { term: lease.term });
-                let changed = *current != new;
-                *current = new;
-                changed
-            });
-            let pause = if renewed { self.length / 3 } else { self.length / 6 };
+            let round = async {
+                match &held {
+                    Some(held) => self.renew(held).await,
+                    None => self.attempt().await,
+                }
+            };
+            let next = tokio::select! {
+                next = round => next,
+                _ = shutdown.wait_for(|stop| *stop) => break,
+            };
+            held = next;
+            let leadership = held.as_ref().map(|held| Leadership { term: held.lease.term });
+            self.leadership.send_if_modified(|current| std::mem::replace(current, leadership) != leadership);
+            let pause = match &held {
+                // After a quarter of the lease, so that a slow store has most of it for the renewal.
+                Some(held) => (held.until - self.length * 3 / 4).saturating_duration_since(Instant::now()).max(PAUSE_MIN),
+                None => self.length / 6,
+            };
             let _ = tokio::time::timeout(pause, shutdown.wait_for(|stop| *stop)).await;
         }
         self.leadership.send_replace(None);
-        if let Some(lease) = lease
-            && let Err(error) = self.in_time(self.store.release_lease(&lease)).await
+        if let Some(held) = held
+            && let Err(error) = within(self.length / 6, self.leases.release(&held.lease)).await
         {
             warn!(role = %self.role, "cannot release the lease: {error}");
         }
     }
 
-    /// One renewal or attempt; what is held afterwards.
-    async fn round(&self, lease: Option<Lease>) -> Option<Lease> {
-        let (now, ttl) = (now_ms(), self.length.as_millis() as i64);
-        if let Some(lease) = lease {
-            match self.in_time(self.store.renew_lease(&lease, ttl, now)).await {
-                Ok(true) => return Some(Lease { expires_ms: now + ttl, ..lease }),
-                Ok(false) => warn!(role = %self.role, term = lease.term, "lost the lease"),
-                // Still ours by the clock, and will be after another such attempt; the next round decides.
-                Err(error) if lease.expires_ms > now_ms() + ttl / 3 => {
-                    warn!(role = %self.role, "cannot renew the lease: {error}");
-                    return Some(lease);
-                }
-                Err(error) => warn!(role = %self.role, "stepping down, the lease cannot be renewed: {error}"),
+    /// Renews, as patiently as the lease itself allows: a slow store is no reason to step down, a lease that is about to end is.
+    async fn renew(&self, held: &Held) -> Option<Held> {
+        let lease = &held.lease;
+        let give_up = held.until - self.length / 12;
+        let mut told = false;
+        loop {
+            let begin = Instant::now();
+            let left = give_up.saturating_duration_since(begin);
+            if left.is_zero() {
+                warn!(role = %self.role, term = lease.term, "stepping down, the lease could not be renewed in its time");
+                return None;
             }
-            return None;
+            let ttl = self.length.as_millis() as i64;
+            let now = now_ms();
+            match within(left, self.leases.renew(lease, ttl, now)).await {
+                Ok(true) => {
+                    let lease = Lease { expires_ms: now + ttl, ..lease.clone() };
+                    return Some(Held { lease, until: begin + self.length });
+                }
+                Ok(false) => {
+                    warn!(role = %self.role, term = lease.term, "lost the lease");
+                    return None;
+                }
+                Err(error) => {
+                    if !told {
+                        warn!(role = %self.role, "cannot renew the lease, trying again while it lasts: {error}");
+                    }
+                    told = true;
+                    tokio::time::sleep(left.min(self.length / 12)).await;
+                }
+            }
         }
-        match self.in_time(self.attempt(now, ttl)).await {
-            Ok(lease) => lease,
+    }
+
+    /// Takes the office if nobody holds it. Most looks find a leader, so that they only read.
+    async fn attempt(&self) -> Option<Held> {
+        let begin = Instant::now();
+        // A lease that took longer to get than most of its life would be over before its first renewal.
+        match within(self.length * 3 / 4, self.take()).await {
+            Ok(lease) => lease.map(|lease| Held { lease, until: begin + self.length }),
             Err(error) => {
                 warn!(role = %self.role, "cannot take part in the election: {error}");
                 None
@@ -134,28 +204,27 @@ impl StoreElection {
         }
     }
 
-    /// Takes the office if nobody holds it. Most looks find a leader, so that they only read.
-    async fn attempt(&self, now: i64, ttl: i64) -> Result<Option<Lease>> {
-        let held = self.store.leader(&self.role, now).await?;
+    async fn take(&self) -> Result<Option<Lease>> {
+        let (now, ttl) = (now_ms(), self.length.as_millis() as i64);
+        let held = self.leases.leader(&self.role, now).await?;
         if let Some(held) = held.filter(|held| held.holder != self.url) {
             *self.leader_url.lock() = Some(held.holder);
             return Ok(None);
         }
-        let lease = self.store.acquire_lease(&self.role, &self.url, ttl, now).await?;
+        let lease = self.leases.acquire(&self.role, &self.url, ttl, now).await?;
         *self.leader_url.lock() = lease.as_ref().map(|lease| lease.holder.clone());
         if let Some(lease) = &lease {
             info!(role = %self.role, term = lease.term, "leading");
         }
         Ok(lease)
     }
+}
 
-    /// A store that hangs must not keep a leader in office beyond its lease.
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let limit = self.length / 6;
-        tokio::time::timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| Err(DruidError::timeout(format!("the metadata store did not answer within {limit:?}"))))
-    }
+/// A store that hangs must not keep a leader in office beyond its lease.
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(DruidError::timeout(format!("the metadata store did not answer within {limit:?}"))))
 }
 
 impl LeaderSelector for StoreElection {
@@ -225,4 +294,75 @@ pub(crate) fn fenced(store: &MetadataStore, role: &str, leadership: Leadership) 
         return store.clone();
     }
     store.fenced(Fence { role: role.to_owned(), term: leadership.term })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What renewals do, one after the other; the last one goes on.
+    #[derive(Clone, Copy)]
+    enum Renewal {
+        Takes(Duration, bool),
+        Fails,
+        Hangs,
+    }
+
+    struct Scripted(Mutex<Vec<Renewal>>);
+
+    #[async_trait]
+    impl Leases for Scripted {
+        async fn leader(&self, _: &str, _: i64) -> Result<Option<Lease>> {
+            Ok(None)
+        }
+
+        async fn acquire(&self, _: &str, _: &str, _: i64, _: i64) -> Result<Option<Lease>> {
+            Ok(None)
+        }
+
+        async fn renew(&self, _: &Lease, _: i64, _: i64) -> Result<bool> {
+            let next = {
+                let mut script = self.0.lock();
+                if script.len() > 1 { script.remove(0) } else { script[0] }
+            };
+            match next {
+                Renewal::Takes(time, outcome) => {
+                    tokio::time::sleep(time).await;
+                    Ok(outcome)
+                }
+                Renewal::Fails => Err(DruidError::service_unavailable("the disk is away")),
+                Renewal::Hangs => std::future::pending().await,
+            }
+        }
+
+        async fn release(&self, _: &Lease) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    const LENGTH: Duration = Duration::from_millis(240);
+
+    /// What is left of a lease of term 7 that lasts for `left` longer.
+    async fn renewed(script: &[Renewal], left: Duration) -> Option<i64> {
+        let election = StoreElection::over(Arc::new(Scripted(Mutex::new(script.to_vec()))), "overlord", "http://a:1", LENGTH);
+        let lease = Lease { role: "overlord".into(), holder: "http://a:1".into(), term: 7, expires_ms: 0 };
+        let held = Held { lease, until: Instant::now() + left };
+        election.renew(&held).await.map(|held| held.lease.term)
+    }
+
+    #[tokio::test]
+    async fn a_renewal_may_take_what_the_lease_has_left() {
+        let plenty = Duration::from_secs(60);
+        let slow = Renewal::Takes(LENGTH, true);
+        assert_eq!(renewed(&[slow], plenty).await, Some(7), "one slow write");
+        assert_eq!(renewed(&[Renewal::Fails, Renewal::Fails, Renewal::Fails, slow], plenty).await, Some(7), "after failures");
+        assert_eq!(renewed(&[Renewal::Takes(Duration::ZERO, false)], plenty).await, None, "somebody took a later term");
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_cannot_be_renewed_in_its_time_is_given_up() {
+        assert_eq!(renewed(&[Renewal::Hangs], LENGTH).await, None);
+        assert_eq!(renewed(&[Renewal::Fails], LENGTH).await, None);
+        assert_eq!(renewed(&[Renewal::Takes(Duration::ZERO, true)], Duration::ZERO).await, None, "over already");
+    }
 }

@@ -35,6 +35,7 @@ use ovate_base::{DruidError, Result};
 pub use config::{AuditEntry, AuditInfo};
 pub use dialect::Dialect;
 pub use lease::{Fence, Lease};
+pub use nodes::Announcement;
 pub use options::{Connector, MetadataOptions, TableNames};
 pub use pairs::{Pairs, PairsSource};
 pub use pending::AllocateRequest;

@@ -5,18 +5,37 @@ use ovate_base::Result;
 
 use super::MetadataStore;
 
+/// One process in one role.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    pub role: String,
+    /// `host:port`.
+    pub name: String,
+    /// The announcement's JSON.
+    pub payload: String,
+}
+
 impl MetadataStore {
     /// Announces, or prolongs the announcement of, a node. `payload` is its JSON.
     pub async fn announce_node(&self, role: &str, name: &str, payload: &str, expires_ms: i64) -> Result<()> {
+        let announcement = Announcement { role: role.to_owned(), name: name.to_owned(), payload: payload.to_owned() };
+        self.announce_nodes(&[announcement], expires_ms).await
+    }
+
+    /// Announces several at once: in one transaction, so that a slow disk writes once for all roles of a process.
+    pub async fn announce_nodes(&self, nodes: &[Announcement], expires_ms: i64) -> Result<()> {
         let set = "UPDATE {ovate_nodes} SET payload = ?, expires_ms = ? WHERE role = ? AND name = ?";
         let add = "INSERT INTO {ovate_nodes} (payload, expires_ms, role, name) VALUES (?, ?, ?, ?)";
         self.retry(|| async {
-            for sql in [set, add] {
-                if self.q(sql).bind(payload).bind(expires_ms).bind(role).bind(name).run().await? > 0 {
-                    break;
+            let mut tx = self.pool.begin().await?;
+            for Announcement { role, name, payload } in nodes {
+                for sql in [set, add] {
+                    if self.q(sql).bind(payload).bind(expires_ms).bind(role).bind(name).run_in(&mut tx).await? > 0 {
+                        break;
+                    }
                 }
             }
-            Ok(())
+            tx.commit().await
         })
         .await
     }
