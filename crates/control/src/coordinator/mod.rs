@@ -33,7 +33,7 @@ use duties::{DutyRuns, Group};
 pub use dynamic::{Dynamic, Strategy};
 pub use http::routes;
 pub use inventory::Inventory;
-pub use plan::{Plan, ServerSnapshot, Snapshot, plan};
+pub use plan::{Move, Plan, ServerSnapshot, Snapshot, plan};
 pub use rules::{Rule, What, When};
 pub use segments::{SegmentView, UsedSegment};
 pub use settings::{CoordinatorSettings, KillSettings};
@@ -66,8 +66,8 @@ pub(crate) struct Term {
     rules: RwLock<BTreeMap<String, Vec<Rule>>>,
     /// What the last round found.
     plan: RwLock<Plan>,
-    /// Segments that move, and the servers that they leave.
-    moving: RwLock<HashMap<SegmentId, String>>,
+    /// Segments that move.
+    moving: RwLock<HashMap<SegmentId, Move>>,
 }
 
 /// An overlord's answer has to come within this.
@@ -141,10 +141,7 @@ impl Coordinator {
         let servers = self.inventory.servers();
         let servers: Vec<ServerSnapshot> =
             servers.iter().filter_map(|server| server.snapshot(dynamic.decommissioning.contains(&server.name))).collect();
-        // A move is over when its old server does not serve the segment any more.
-        term.moving
-            .write()
-            .retain(|id, from| servers.iter().any(|server| server.name == *from && server.served.contains_key(id)));
+        term.moving.write().retain(|id, way| way.goes_on(id, &servers));
         let done = {
             let (view, rules) = (term.view.read(), term.rules.read());
             let may_retire = term.began.elapsed() >= Duration::from_millis(dynamic.retire_after_ms);

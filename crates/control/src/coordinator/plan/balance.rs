@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ovate_base::{DataSegment, SegmentId};
 
 use super::place::Places;
-use super::{Plan, Snapshot};
+use super::{Move, Plan, Snapshot};
 
 /// A move has to make a segment this much cheaper, so that nothing moves to and fro.
 const GAIN: f64 = 0.05;
@@ -56,7 +56,8 @@ fn balance_tier(plan: &mut Plan, snapshot: &Snapshot<'_>, places: &mut Places<'_
         {
             places.load(plan, to, segment);
             places.costs().remove(at, segment);
-            plan.moves.push((id, snapshot.servers[at].name.clone()));
+            let name = |at: usize| snapshot.servers[at].name.clone();
+            plan.moves.push((id, Move { from: name(at), to: name(to) }));
             moves += 1;
         }
     }

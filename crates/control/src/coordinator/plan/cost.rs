@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ovate_base::{DataSegment, Interval, SegmentId};
 
 use super::super::dynamic::Strategy;
-use super::ServerSnapshot;
+use super::{Move, ServerSnapshot};
 
 /// Half of the influence is gone at this distance, as in Druid.
 const HALF_LIFE_MS: f64 = 86_400_000.0;
@@ -42,9 +42,9 @@ struct Field {
 }
 
 impl Costs {
-    /// Copies that are about to leave, by a drop or at the end of a move (`moving`: segments and the servers that they leave),
+    /// Copies that are about to leave, by a drop or at the end of a move (`moving`),
     /// cost nothing any more: counted, they would drive others away, which would come back in the next round.
-    pub fn new(servers: &[ServerSnapshot], moving: &HashMap<SegmentId, String>) -> Costs {
+    pub fn new(servers: &[ServerSnapshot], moving: &HashMap<SegmentId, Move>) -> Costs {
         let segments = || servers.iter().flat_map(|server| server.served.values().chain(server.loading.values()));
         // Intervals without a beginning or an end say nothing about time.
         const FAR: i64 = 200 * 366 * 86_400_000;
@@ -71,7 +71,7 @@ impl Costs {
                     .any(|other| other.name != server.name && (other.served.contains_key(id) || other.loading.contains_key(id)))
             };
             let leaves = |id: &SegmentId| {
-                server.dropping.contains(id) || moving.get(id).is_some_and(|from| *from == server.name && elsewhere(id))
+                server.dropping.contains(id) || moving.get(id).is_some_and(|way| way.from == server.name && elsewhere(id))
             };
             for (id, segment) in server.served.iter() {
                 if !leaves(id) {

@@ -32,6 +32,23 @@ pub struct ServerSnapshot {
     pub decommissioning: bool,
 }
 
+/// A segment's way from one server to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    pub from: String,
+    pub to: String,
+}
+
+impl Move {
+    /// True while the old server serves the segment, and the new one serves it or was asked to. A load that failed ends a move:
+    /// the old server's copy is an ordinary one again.
+    pub fn goes_on(&self, id: &SegmentId, servers: &[ServerSnapshot]) -> bool {
+        let find = |name: &str| servers.iter().find(|server| server.name == name);
+        let leaves = find(&self.from).is_some_and(|server| server.served.contains_key(id));
+        leaves && find(&self.to).is_some_and(|server| server.served.contains_key(id) || server.loading.contains_key(id))
+    }
+}
+
 /// What the planner looks at.
 pub struct Snapshot<'a> {
     pub used: &'a SegmentView,
@@ -40,8 +57,8 @@ pub struct Snapshot<'a> {
     pub servers: Vec<ServerSnapshot>,
     pub now_ms: i64,
     pub dynamic: Dynamic,
-    /// Segments that are on their way, and the servers that they leave.
-    pub moving: HashMap<SegmentId, String>,
+    /// Segments that are on their way.
+    pub moving: HashMap<SegmentId, Move>,
     /// Hidden segments may be retired: this Coordinator has led long enough to trust its view.
     pub may_retire: bool,
     /// Chance of this round.
@@ -53,8 +70,8 @@ pub struct Snapshot<'a> {
 pub struct Plan {
     pub loads: Vec<(String, Arc<DataSegment>)>,
     pub drops: Vec<(String, Arc<DataSegment>)>,
-    /// Loads that begin a move, with the server that the segment leaves.
-    pub moves: Vec<(SegmentId, String)>,
+    /// Loads that begin a move.
+    pub moves: Vec<(SegmentId, Move)>,
     /// Used segments to be marked unused, by drop rules or because they are hidden.
     pub unused: Vec<SegmentId>,
     /// Copies that the rules want of each used segment; absent when no rule loads it.

@@ -158,7 +158,7 @@ impl<'a> Places<'a> {
             }
         } else if served.len() > wanted {
             // Copies leave only when enough of the staying ones are served, not merely asked for.
-            let from = self.snapshot.moving.get(&id);
+            let from = self.snapshot.moving.get(&id).map(|way| &way.from);
             let leaving = served.len() - wanted;
             served.sort_by_key(|at| {
                 let server = &servers[*at];

@@ -122,10 +122,24 @@ fn a_new_server_gets_its_share() {
     let moved: Vec<DataSegment> = first.loads.iter().map(|(_, segment)| (**segment).clone()).collect();
     // Both serve the moved ones now; the copies that moved away leave, whichever server is fuller.
     let mut next = snapshot(&used, &one, vec![server("a", 1000, &days), server("b", 100, &moved)]);
-    next.moving = first.moves.iter().map(|(id, from)| (id.clone(), from.clone())).collect();
+    next.moving = first.moves.iter().cloned().collect();
     let second = plan(next);
     assert_eq!(second.drops.len(), moved.len());
     assert!(second.drops.iter().all(|(name, _)| name == "a"));
+}
+
+#[test]
+fn a_move_is_over_when_the_old_copy_went_or_the_new_one_did_not_come() {
+    let one = segment(0, "v1");
+    let (id, serves) = (one.id(), std::slice::from_ref(&one));
+    let way = Move { from: "a".to_owned(), to: "b".to_owned() };
+    let mut asked = server("b", 100, &[]);
+    asked.loading.insert(id.clone(), Arc::new(one.clone()));
+    assert!(way.goes_on(&id, &[server("a", 100, serves), asked.clone()]), "being loaded");
+    assert!(way.goes_on(&id, &[server("a", 100, serves), server("b", 100, serves)]), "both serve it");
+    assert!(!way.goes_on(&id, &[server("a", 100, &[]), server("b", 100, serves)]), "done");
+    assert!(!way.goes_on(&id, &[server("a", 100, serves), server("b", 100, &[])]), "the load failed");
+    assert!(!way.goes_on(&id, &[server("a", 100, serves)]), "the new server is gone");
 }
 
 #[test]
@@ -159,7 +173,7 @@ fn a_round_repeats_and_a_tier_comes_to_rest_whatever_the_chance() {
                 from.retain(|one| one != &**segment);
                 to.push((**segment).clone());
                 late.push((**segment).clone());
-                moving.insert(segment.id(), old.to_owned());
+                moving.insert(segment.id(), Move { from: old.to_owned(), to: name.clone() });
             }
             let mut between = snapshot(&used, &one, vec![server("a", 100, &late_a), server("b", 100, &late_b)]);
             (between.seed, between.moving) = (seed + rounds, moving);
