@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ovate_base::time::Period;
-use ovate_base::{DruidError, Granularity, Result};
+use ovate_base::{DruidError, Granularity, Interval, Result};
 use ovate_store::MetadataStore;
 use ovate_store::meta::AuditInfo;
 use serde_json::{Map, Value, json};
@@ -234,6 +234,37 @@ impl DataSourceConfig {
             list.len() < before
         };
         change(store, audit, edit).await
+    }
+
+    /// How the configuration of the older kind came to be (`DataSourceCompactionConfigHistory`): an entry for each change of it
+    /// or, while there is one, of the cluster's limits. Of an interval oldest first, of a number of changes newest first.
+    pub async fn history(
+        store: &MetadataStore,
+        data_source: &str,
+        interval: Option<Interval>,
+        count: Option<usize>,
+    ) -> Result<Vec<Value>> {
+        let mut changes = store.audit(Some(NAME), NAME, interval, count).await?;
+        if interval.is_some() {
+            changes.reverse();
+        }
+        let mut entries: Vec<Value> = Vec::new();
+        for change in changes {
+            let Ok(document) = serde_json::from_str::<Map<String, Value>>(&change.payload) else { continue };
+            let listed = document.get("compactionConfigs").and_then(Value::as_array);
+            let config = listed.and_then(|list| list.iter().find(|config| config["dataSource"] == data_source)).cloned();
+            let global = Value::Object(ClusterConfig::from_json(&document).json);
+            let config = config.unwrap_or(Value::Null);
+            let is_new = match entries.last() {
+                None => !config.is_null(),
+                Some(last) => last["compactionConfig"] != config || last["globalConfig"] != global,
+            };
+            if is_new {
+                entries.push(json!({"globalConfig": global, "compactionConfig": config, "auditInfo": change.audit_info,
+                    "auditTime": change.audit_time}));
+            }
+        }
+        Ok(entries)
     }
 
     /// All active configurations by data source: supervisors that are not suspended, then the older kind.

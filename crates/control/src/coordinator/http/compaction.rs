@@ -16,6 +16,7 @@ use super::super::{Coordinator, visible};
 use super::Params;
 use crate::compaction::{ClusterConfig, DataSourceConfig, Totals, chunks};
 use crate::http::audit_info;
+use crate::overlord::history_range;
 
 pub(super) fn routes() -> Router<Arc<Coordinator>> {
     Router::new()
@@ -100,8 +101,14 @@ async fn compact(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Statu
     Ok(StatusCode::OK)
 }
 
-async fn history(State(_): State<Arc<Coordinator>>) -> Json<Value> {
-    Json(json!([]))
+async fn history(
+    State(coordinator): State<Arc<Coordinator>>,
+    Path(name): Path<String>,
+    Query(params): Params,
+) -> ApiResult<Json<Value>> {
+    let (interval, count) = history_range(&params)?;
+    let entries = DataSourceConfig::history(&coordinator.term()?.store, &name, interval, count).await?;
+    Ok(Json(Value::Array(entries)))
 }
 
 /// Totals of all configured data sources.

@@ -21,6 +21,7 @@ pub(super) fn routes() -> Router<Arc<Coordinator>> {
         .route("/servers", get(list))
         .route("/servers/{name}", get(one))
         .route("/servers/{name}/segments", get(segments))
+        .route("/servers/{name}/segments/{id}", get(segment))
         .route("/tiers", get(tiers))
         .route("/tiers/{tier}", get(tier))
         .route("/loadqueue", get(load_queue))
@@ -79,6 +80,14 @@ async fn segments(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<
     let served = server.served();
     let shown = served.iter().map(|segment| if is_full { segment.to_json() } else { json!(segment.id().to_string()) });
     Json(shown.collect::<Value>()).into_response()
+}
+
+async fn segment(State(coordinator): State<Arc<Coordinator>>, Path((name, id)): Path<(String, String)>) -> Response {
+    let served = find(&coordinator, &name).map(|server| server.served()).unwrap_or_default();
+    match served.iter().find(|segment| segment.id().to_string() == id) {
+        Some(segment) => Json(segment.to_json()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn tiers(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> Json<Value> {
