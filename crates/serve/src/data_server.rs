@@ -39,7 +39,7 @@ pub struct Answer {
 }
 
 /// Columns of one segment with their types.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SegmentSchema {
     pub rows: u64,
     /// Name and `ColumnType` text.

@@ -52,7 +52,8 @@ pub async fn historical(shared: &Arc<Shared>) -> Result<RoleService> {
     let drop_delay = settings.properties.millis("druid.segmentCache.dropSegmentDelayMillis", 30_000)?;
     let accelerators = settings.properties.flag("druid.ovate.segmentCache.accelerators", true)?;
     let drop_delay = Duration::from_millis(drop_delay.unsigned_abs());
-    let load = LoadSettings { threads, bootstrap_threads, accelerators, drop_delay };
+    let lazy_on_start = settings.properties.flag("druid.segmentCache.lazyLoadOnStart", false)?;
+    let load = LoadSettings { threads, bootstrap_threads, lazy_on_start, accelerators, drop_delay };
     let loader = Arc::new(SegmentLoader::new(cache, settings.storage().deep_storage()?, segments.clone(), load));
     // Decoded column blocks are part of the process's budget, beside queries and tasks.
     let decoded = settings.query_memory_bytes / 2;
@@ -112,7 +113,11 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let system = BrokerSystemTables { view: view.clone(), client: client.clone(), discovery: discovery.clone(), queries };
     let (watched, local) = (Watched::from_properties(&settings.properties)?, shared.data_servers.clone());
     tokio::spawn(until_shutdown(shared, lookups.clone().read_forever(client.clone())));
-    let follower = Arc::new(Follower { view: view.clone(), lookups: lookups.clone(), client, discovery, watched, local });
+    let refresh = settings.properties.millis("druid.sql.planner.metadataRefreshPeriod", 60_000)?;
+    let metadata_refresh = Duration::from_millis(refresh.max(100).unsigned_abs());
+    let (view_too, lookups_too) = (view.clone(), lookups.clone());
+    let follower = Follower { view: view_too, lookups: lookups_too, client, discovery, watched, metadata_refresh, local };
+    let follower = Arc::new(follower);
     tokio::spawn(follower.run(shared.shutdown.clone()));
     let default_context = Arc::new(query_context(&settings.properties));
     let mut sql_defaults = sql_context(&settings.properties)?;

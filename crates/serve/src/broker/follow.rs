@@ -27,6 +27,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const PROBE: Duration = Duration::from_millis(500);
 /// How long it may take to say so.
 const PROBE_DEADLINE: Duration = Duration::from_secs(1);
+/// Segments whose columns are asked for in one call, which may have to open them all.
+const SCHEMAS_AT_A_TIME: usize = 2000;
 /// Wait after a failed call.
 const RETRY: Duration = Duration::from_millis(500);
 /// How often used segments and lookups are asked for.
@@ -43,6 +45,8 @@ pub struct Watched {
     pub ignored_tiers: HashSet<String>,
     /// `watchedDataSources`; `None` for all.
     pub data_sources: Option<HashSet<String>>,
+    /// `watchRealtimeTasks` is false.
+    pub ignores_tasks: bool,
 }
 
 impl Watched {
@@ -61,7 +65,9 @@ impl Watched {
         if tiers.as_ref().is_some_and(HashSet::is_empty) {
             return Err(DruidError::invalid_input("druid.broker.segment.watchedTiers must not be empty"));
         }
-        Ok(Watched { tiers, ignored_tiers: ignored.unwrap_or_default(), data_sources: set("watchedDataSources")? })
+        let (ignored_tiers, data_sources) = (ignored.unwrap_or_default(), set("watchedDataSources")?);
+        let ignores_tasks = !properties.flag("druid.broker.segment.watchRealtimeTasks", true)?;
+        Ok(Watched { tiers, ignored_tiers, data_sources, ignores_tasks })
     }
 
     fn has_tier(&self, tier: &str) -> bool {
@@ -81,6 +87,8 @@ pub struct Follower {
     pub discovery: Arc<dyn Discovery>,
     /// Which servers and tables this broker cares about.
     pub watched: Watched,
+    /// How often the columns of running tasks' segments are asked for again (`druid.sql.planner.metadataRefreshPeriod`).
+    pub metadata_refresh: Duration,
     /// Data servers of this very process by `host:port`; the others are reached over HTTP.
     pub local: Arc<RwLock<HashMap<String, Arc<dyn DataServer>>>>,
 }
@@ -127,7 +135,8 @@ impl Follower {
     /// Everything that serves segments: Historicals, and tasks and Indexers that announce a data node's service.
     async fn data_nodes(&self) -> Result<Vec<DiscoveredNode>> {
         let mut nodes = self.discovery.nodes(NodeRole::Historical).await?;
-        for role in [NodeRole::Peon, NodeRole::Indexer] {
+        let tasks: &[NodeRole] = if self.watched.ignores_tasks { &[] } else { &[NodeRole::Peon, NodeRole::Indexer] };
+        for role in tasks.iter().copied() {
             let serves = |node: &DiscoveredNode| node.services.contains_key("dataNodeService");
             nodes.extend(self.discovery.nodes(role).await?.into_iter().filter(serves));
         }
@@ -166,6 +175,33 @@ impl Follower {
         tokio::select! {
             () = self.poll_server(&server, &url) => {}
             () = self.probe(&server, &url) => {}
+            () = self.look_again(&server) => {}
+        }
+    }
+
+    /// Asks a running task now and then what columns its segments have by now.
+    async fn look_again(&self, server: &KnownServer) {
+        if !server.grows() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(self.metadata_refresh).await;
+            let mut tables: HashMap<Arc<str>, Vec<Arc<DataSegment>>> = HashMap::new();
+            for segment in self.view.growing_at(server.name()) {
+                tables.entry(segment.data_source.clone()).or_default().push(segment);
+            }
+            for (table, segments) in tables {
+                let descriptors: Vec<_> = segments.iter().map(|segment| super::descriptor(segment, segment.interval)).collect();
+                match server.server.schemas(&table, &descriptors).await {
+                    Ok(schemas) => {
+                        let told = segments.into_iter().zip(schemas).filter_map(|(segment, schema)| Some((segment, schema?)));
+                        self.view.set_schemas(told.collect());
+                    }
+                    Err(error) => {
+                        debug!("cannot ask for the columns of a task's segments. server={} error={error}", server.name())
+                    }
+                }
+            }
         }
     }
 
@@ -247,10 +283,20 @@ impl Follower {
             self.view.remove(server.name(), &drops);
         }
         for (table, segments) in loads {
-            let descriptors: Vec<_> = segments.iter().map(|segment| super::descriptor(segment, segment.interval)).collect();
-            let schemas = server.server.schemas(&table, &descriptors).await?;
-            let known = segments.into_iter().zip(schemas).filter_map(|(segment, schema)| schema.map(|s| (segment, s)));
-            self.view.add(server, known.collect());
+            // What any server told before is not asked for again: a server that has started anew need not open its segments.
+            let told = segments.into_iter().map(|segment| (self.view.schema_of(&segment), segment));
+            let (known, unknown): (Vec<_>, Vec<_>) = told.partition(|(schema, _)| schema.is_some());
+            let known: Vec<_> = known.into_iter().filter_map(|(schema, segment)| Some((segment, schema?))).collect();
+            if !known.is_empty() {
+                self.view.add(server, known);
+            }
+            for part in unknown.chunks(SCHEMAS_AT_A_TIME) {
+                let descriptors: Vec<_> = part.iter().map(|(_, segment)| super::descriptor(segment, segment.interval)).collect();
+                let schemas = server.server.schemas(&table, &descriptors).await?;
+                let told =
+                    part.iter().zip(schemas).filter_map(|((_, segment), schema)| Some((segment.clone(), Arc::new(schema?))));
+                self.view.add(server, told.collect());
+            }
         }
         Ok(())
     }
@@ -312,6 +358,7 @@ fn placed(node: &DiscoveredNode) -> (String, (String, Placement)) {
         tier: text("tier", default.tier),
         priority: data["priority"].as_i64().unwrap_or(default.priority),
         server_type: text("serverType", default.server_type),
+        max_bytes: data["maxSize"].as_i64().unwrap_or(default.max_bytes),
     };
     (node.druid_node.host_and_port(), (node.druid_node.url(), placement))
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use ovate_base::DruidError;
-use ovate_net::{ApiResult, JsonBody};
+use ovate_net::JsonBody;
 use ovate_query::{NativeQuery, QueryRows, ResultFormat, write_by_segment, write_result};
 use ovate_sql::SqlEngine;
 use serde_json::{Map, Value, json};
@@ -60,9 +60,7 @@ pub fn routes(state: BrokerState, services: SqlServices) -> Router {
         .route("/druid/v2/", post(native))
         .route("/druid/v2/{id}", delete(cancel_native))
         .route("/druid/v2/datasources", get(datasources))
-        .route("/druid/v2/datasources/{table}", get(datasource))
-        .route("/druid/v2/datasources/{table}/dimensions", get(dimensions))
-        .route("/druid/v2/datasources/{table}/metrics", get(metrics))
+        .merge(super::candidates::routes())
         .route("/druid/broker/v1/loadstatus", get(load_status))
         .route("/druid/broker/v1/readiness", get(readiness))
         .with_state(state)
@@ -182,19 +180,6 @@ async fn cancel_native(State(state): State<BrokerState>, Path(id): Path<String>)
 
 async fn datasources(State(state): State<BrokerState>) -> Json<Vec<String>> {
     Json(state.broker.view.tables())
-}
-
-async fn datasource(State(state): State<BrokerState>, Path(table): Path<String>) -> ApiResult<Json<Value>> {
-    let (dimensions, metrics) = state.broker.view.dimensions_and_metrics(&table);
-    Ok(Json(json!({"dimensions": dimensions, "metrics": metrics})))
-}
-
-async fn dimensions(State(state): State<BrokerState>, Path(table): Path<String>) -> Json<Vec<String>> {
-    Json(state.broker.view.dimensions_and_metrics(&table).0)
-}
-
-async fn metrics(State(state): State<BrokerState>, Path(table): Path<String>) -> Json<Vec<String>> {
-    Json(state.broker.view.dimensions_and_metrics(&table).1)
 }
 
 async fn load_status(State(state): State<BrokerState>) -> Json<Value> {

@@ -3,6 +3,7 @@
 
 pub mod avatica;
 mod cached;
+mod candidates;
 mod follow;
 mod gate;
 mod http;

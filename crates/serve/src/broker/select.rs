@@ -140,7 +140,7 @@ mod tests {
     fn server(name: &str, tier: &str, priority: i64) -> Arc<KnownServer> {
         let client = ovate_net::HttpClient::new().expect("a client");
         let remote = RemoteDataServer::new(client, name.to_owned(), format!("http://{name}"));
-        let placement = Placement { tier: tier.to_owned(), priority, server_type: "historical".to_owned() };
+        let placement = Placement { tier: tier.to_owned(), priority, ..Placement::default() };
         Arc::new(KnownServer::new(Arc::new(remote), placement))
     }
 

@@ -15,11 +15,14 @@ pub struct Placement {
     pub priority: i64,
     /// `historical`, or a kind of task.
     pub server_type: String,
+    /// What its segment cache may hold.
+    pub max_bytes: i64,
 }
 
 impl Default for Placement {
     fn default() -> Self {
-        Placement { tier: "_default_tier".to_owned(), priority: 0, server_type: "historical".to_owned() }
+        let (tier, server_type) = ("_default_tier".to_owned(), "historical".to_owned());
+        Placement { tier, priority: 0, server_type, max_bytes: i64::MAX }
     }
 }
 
@@ -49,6 +52,11 @@ impl KnownServer {
     /// `host:port`.
     pub fn name(&self) -> &str {
         self.server.name()
+    }
+
+    /// True for a running task: its segments grow, and so may their columns.
+    pub fn grows(&self) -> bool {
+        matches!(self.placement.server_type.as_str(), "realtime" | "indexer-executor")
     }
 
     /// A call begins.

@@ -25,6 +25,8 @@ use crate::lookup::LookupStore;
 pub struct ServedAt {
     pub segment: Arc<DataSegment>,
     pub schema: Arc<SegmentSchema>,
+    /// The columns are those of a segment that does not grow any more.
+    pub settled: bool,
     pub servers: Vec<Arc<KnownServer>>,
     /// For each server the number of its announcement; later ones have larger numbers.
     pub announcements: Vec<u64>,
@@ -68,6 +70,8 @@ struct State {
     /// Those of `unsure` that nobody serves any more, such as a new segment that is moved: until the next list tells, they
     /// are expected.
     withdrawn: HashMap<SegmentId, u64>,
+    /// Columns of used segments that nobody serves now, for when a server comes back: a segment's never change.
+    remembered: HashMap<SegmentId, Arc<SegmentSchema>>,
     /// How many lists of used segments were asked for.
     lists: u64,
     /// How many announcements there were.
@@ -109,7 +113,7 @@ impl ServerView {
     }
 
     /// A server announces segments, with their columns.
-    pub fn add(&self, server: &Arc<KnownServer>, segments: Vec<(DataSegment, SegmentSchema)>) {
+    pub fn add(&self, server: &Arc<KnownServer>, segments: Vec<(DataSegment, Arc<SegmentSchema>)>) {
         let mut state = self.state.write();
         state.announcements += 1;
         let number = state.announcements;
@@ -123,16 +127,21 @@ impl ServerView {
                     known.withdraw(server.name());
                     known.servers.push(server.clone());
                     known.announcements.push(number);
+                    if !known.settled {
+                        (known.schema, known.settled) = (schema, !server.grows());
+                    }
                 }
                 None => {
                     let (interval, version, shard) = (segment.interval, segment.version.clone(), segment.shard_spec.clone());
-                    let (segment, schema) = (Arc::new(segment), Arc::new(schema));
-                    let served = ServedAt { segment, schema, servers: vec![server.clone()], announcements: vec![number] };
+                    let segment = Arc::new(segment);
+                    let (servers, announcements) = (vec![server.clone()], vec![number]);
+                    let served = ServedAt { segment, schema, settled: !server.grows(), servers, announcements };
                     table.served.add(interval, version, shard, served);
                 }
             }
             let used = table.wanted.find(id.interval, &id.version, partition).is_some();
             state.withdrawn.remove(&id);
+            state.remembered.remove(&id);
             if used {
                 state.expected.insert(id);
             } else {
@@ -141,6 +150,44 @@ impl ServerView {
             }
         }
         self.changed(&mut state);
+    }
+
+    /// What a server serves of segments that grow.
+    pub fn growing_at(&self, server: &str) -> Vec<Arc<DataSegment>> {
+        let state = self.state.read();
+        let served = state.tables.values().flat_map(|table| table.served.iter().map(|(_, _, chunk)| &chunk.object));
+        let growing = served.filter(|at| !at.settled && at.servers.iter().any(|other| other.name() == server));
+        growing.map(|at| at.segment.clone()).collect()
+    }
+
+    /// What has become of the columns of segments that grow.
+    pub fn set_schemas(&self, schemas: Vec<(Arc<DataSegment>, SegmentSchema)>) {
+        let mut state = self.state.write();
+        let mut changed = false;
+        for (segment, schema) in schemas {
+            let Some(table) = state.tables.get_mut(&*segment.data_source) else { continue };
+            let partition = segment.shard_spec.partition_num();
+            let Some(known) = table.served.find_mut(segment.interval, &segment.version, partition) else { continue };
+            if !known.settled && *known.schema != schema {
+                known.schema = Arc::new(schema);
+                changed = true;
+            }
+        }
+        if changed {
+            self.changed(&mut state);
+        }
+    }
+
+    /// The columns of a segment, where any server told them for good.
+    pub fn schema_of(&self, segment: &DataSegment) -> Option<Arc<SegmentSchema>> {
+        let state = self.state.read();
+        let view = state.tables.get(&*segment.data_source);
+        let partition = segment.shard_spec.partition_num();
+        let served = view.and_then(|view| view.served.find(segment.interval, &segment.version, partition));
+        match served {
+            Some(chunk) => chunk.object.settled.then(|| chunk.object.schema.clone()),
+            None => state.remembered.get(&segment.id()).cloned(),
+        }
     }
 
     /// A server no longer has these segments.
@@ -222,6 +269,7 @@ impl ServerView {
             used.insert(id);
         }
         state.expected.retain(|id| used.contains(id));
+        state.remembered.retain(|id, _| used.contains(id));
         state.tables.retain(|_, table| !table.served.is_empty() || !table.wanted.is_empty());
         if settle(&mut state, list) || first {
             self.changed(&mut state);
@@ -290,11 +338,12 @@ impl ServerView {
         self.state.read().tables.iter().filter(|(_, table)| !table.served.is_empty()).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Dimensions and metrics of a table, as its segments name them.
-    pub fn dimensions_and_metrics(&self, table: &str) -> (Vec<String>, Vec<String>) {
+    /// Dimensions and metrics of a table, as its segments in this interval name them.
+    pub fn dimensions_and_metrics(&self, table: &str, wanted: Interval) -> (Vec<String>, Vec<String>) {
         let state = self.state.read();
         let (mut dimensions, mut metrics) = (Vec::new(), Vec::new());
-        for (_, _, chunk) in state.tables.get(table).into_iter().flat_map(|view| view.served.iter()) {
+        let served = state.tables.get(table).into_iter().flat_map(|view| view.served.iter());
+        for (_, _, chunk) in served.filter(|(interval, _, _)| interval.overlaps(&wanted)) {
             let add = |from: &[String], to: &mut Vec<String>| {
                 from.iter().for_each(|n| {
                     if !to.contains(n) {
@@ -327,8 +376,11 @@ fn drop_from(state: &mut State, server: &str, table: &str, interval: Interval, v
     let Some(known) = view.served.find_mut(interval, version, partition) else { return };
     known.withdraw(server);
     if known.servers.is_empty() {
-        let id = known.segment.id();
+        let (id, schema, settled) = (known.segment.id(), known.schema.clone(), known.settled);
         view.served.remove(interval, version, partition);
+        if settled && state.expected.contains(&id) {
+            state.remembered.insert(id.clone(), schema);
+        }
         if let Some(lists) = state.unsure.remove(&id) {
             state.withdrawn.insert(id, lists);
         }
@@ -376,7 +428,7 @@ mod tests {
     fn server(name: &str) -> Arc<KnownServer> {
         let client = ovate_net::HttpClient::new().expect("a client");
         let remote = RemoteDataServer::new(client, name.to_owned(), format!("http://{name}"));
-        let placement = Placement { tier: "t".to_owned(), priority: 0, server_type: "historical".to_owned() };
+        let placement = Placement { tier: "t".to_owned(), ..Placement::default() };
         Arc::new(KnownServer::new(Arc::new(remote), placement))
     }
 
@@ -386,7 +438,7 @@ mod tests {
     }
 
     fn announced(view: &ServerView, server: &Arc<KnownServer>) {
-        view.add(server, vec![(segment(), SegmentSchema { rows: 1, columns: Vec::new() })]);
+        view.add(server, vec![(segment(), Arc::new(SegmentSchema { rows: 1, columns: Vec::new() }))]);
     }
 
     fn missing(view: &ServerView) -> usize {
@@ -408,6 +460,45 @@ mod tests {
         assert_eq!(missing(&view), 1, "it is used and must be there");
         announced(&view, &a);
         assert_eq!(missing(&view), 0);
+    }
+
+    #[test]
+    fn columns_of_a_used_segment_are_kept_while_its_server_is_away() {
+        let (view, a) = (ServerView::new(Arc::default()), server("a:1"));
+        view.set_wanted(vec![segment()], view.begin_list());
+        assert!(view.schema_of(&segment()).is_none());
+        announced(&view, &a);
+        view.remove_server("a:1");
+        assert_eq!(view.schema_of(&segment()).expect("kept").rows, 1);
+        assert_eq!(missing(&view), 1);
+        view.set_wanted(Vec::new(), view.begin_list());
+        assert!(view.schema_of(&segment()).is_none(), "not used any more");
+    }
+
+    #[test]
+    fn columns_of_a_running_tasks_segment_change_until_a_historical_has_it() {
+        let (view, historical) = (ServerView::new(Arc::default()), server("h:1"));
+        let client = ovate_net::HttpClient::new().expect("a client");
+        let remote = RemoteDataServer::new(client, "p:1".to_owned(), "http://p:1".to_owned());
+        let placement = Placement { server_type: "indexer-executor".to_owned(), ..Placement::default() };
+        let task = Arc::new(KnownServer::new(Arc::new(remote), placement));
+        let schema = |columns: &[&str]| SegmentSchema {
+            rows: 1,
+            columns: columns.iter().map(|name| ((*name).to_owned(), "LONG".to_owned())).collect(),
+        };
+        let columns = || view.snapshot().tables["t"].columns.len();
+        view.set_wanted(vec![segment()], view.begin_list());
+        view.add(&task, vec![(segment(), Arc::new(schema(&[])))]);
+        assert_eq!((columns(), view.growing_at("p:1").len(), view.growing_at("h:1").len()), (1, 1, 0));
+        view.set_schemas(vec![(Arc::new(segment()), schema(&["a"]))]);
+        assert_eq!(columns(), 2);
+        assert!(view.schema_of(&segment()).is_none(), "the Historical is asked");
+        view.add(&historical, vec![(segment(), Arc::new(schema(&["a", "b"])))]);
+        view.set_schemas(vec![(Arc::new(segment()), schema(&["a"]))]);
+        assert_eq!((columns(), view.growing_at("p:1").len()), (3, 0), "what the Historical said stays");
+        view.remove_server("p:1");
+        view.remove_server("h:1");
+        assert_eq!(view.schema_of(&segment()), Some(Arc::new(schema(&["a", "b"]))));
     }
 
     #[test]

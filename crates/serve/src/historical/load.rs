@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 
 use super::accelerate::Accelerators;
-use super::served::{ServedSegment, ServedSegments};
+use super::served::{OpenRows, ServedSegment, ServedSegments};
 
 /// Segments announced in one go during bootstrap.
 const BOOTSTRAP_BATCH: usize = 500;
@@ -31,6 +31,8 @@ pub struct LoadSettings {
     pub threads: usize,
     /// `druid.segmentCache.numBootstrapThreads`.
     pub bootstrap_threads: usize,
+    /// Whether what is in the cache at start is announced unopened (`druid.segmentCache.lazyLoadOnStart`).
+    pub lazy_on_start: bool,
     /// Whether accelerator files are made and used (`druid.ovate.segmentCache.accelerators`).
     pub accelerators: bool,
     /// How long dropped segments stay readable for queries under way (`druid.segmentCache.dropSegmentDelayMillis`).
@@ -59,10 +61,16 @@ impl SegmentLoader {
         SegmentLoader { cache, deep, served, settings, bootstrapped: AtomicBool::new(false), accelerators }
     }
 
+    /// Segments loaded at a time.
+    pub fn loading_threads(&self) -> usize {
+        self.settings.threads.max(1)
+    }
+
     /// Bytes on disk, the accelerator files' among them, and how far these are.
     pub fn report(&self) -> Value {
         let accelerators = self.accelerators.as_ref().map_or(Value::Null, Accelerators::report);
-        json!({"usedBytes": self.cache.used_bytes(), "maxBytes": self.cache.max_bytes(), "accelerators": accelerators})
+        json!({"usedBytes": self.cache.used_bytes(), "maxBytes": self.cache.max_bytes(), "accelerators": accelerators,
+            "unopened": self.served.unopened_count()})
     }
 
     /// True once everything that was in the cache at start is served.
@@ -70,8 +78,8 @@ impl SegmentLoader {
         self.bootstrapped.load(Ordering::Acquire)
     }
 
-    /// Serves what is in the cache, opened by several threads. A segment that does not open is removed from it, to be loaded
-    /// anew.
+    /// Serves what is in the cache, opened by several threads, or unopened where that is wanted. A segment that does not open
+    /// is removed from it, to be loaded anew.
     pub async fn bootstrap(self: &Arc<Self>) -> Result<()> {
         let begin = Instant::now();
         let loader = self.clone();
@@ -107,13 +115,52 @@ impl SegmentLoader {
     fn open_batch(&self, batch: &[DataSegment]) -> Vec<(DataSegment, DruidError)> {
         let (mut opened, mut damaged) = (Vec::with_capacity(batch.len()), Vec::new());
         for segment in batch {
+            if self.settings.lazy_on_start {
+                opened.push(ServedSegment::unopened(segment.clone()));
+                continue;
+            }
             match self.open(segment) {
-                Ok(served) => opened.push(served),
+                Ok(rows) => opened.push(ServedSegment::open(segment.clone(), rows)),
                 Err(error) => damaged.push((segment.clone(), error)),
             }
         }
         self.served.announce(opened);
         damaged
+    }
+
+    /// Opens segments that were announced unopened, by several threads. One that does not open is removed, as at start, and is
+    /// then missing from what is served.
+    pub async fn open_now(self: &Arc<Self>, segments: Vec<Arc<ServedSegment>>) -> Result<()> {
+        let loader = self.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let (next, damaged) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+            let open = || {
+                while let Some(segment) = segments.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = segment.open_with(|| loader.open(&segment.data_segment)) {
+                        warn!("a segment that was announced unopened does not open. segment={} error={error}", segment.id);
+                        damaged.lock().push(segment.clone());
+                    }
+                }
+            };
+            let threads = loader.settings.bootstrap_threads.clamp(1, segments.len().max(1));
+            std::thread::scope(|scope| {
+                for _ in 1..threads {
+                    scope.spawn(open);
+                }
+                open();
+            });
+            damaged.into_inner()
+        });
+        let damaged = work.await.map_err(|e| DruidError::runtime(format!("opening segments failed: {e}")))?;
+        for segment in damaged {
+            // Loaded again meanwhile, it is another one under the same name.
+            let descriptor = segment.data_segment.id().descriptor();
+            let now = self.served.find(&segment.data_segment.data_source, &descriptor);
+            if now.is_some_and(|now| Arc::ptr_eq(&now, &segment)) {
+                self.discard(&segment.data_segment).await;
+            }
+        }
+        Ok(())
     }
 
     /// Performs change requests, as many at a time as there are loading threads; gives Druid's answer for each.
@@ -161,8 +208,8 @@ impl SegmentLoader {
         let opened =
             tokio::task::spawn_blocking(move || loader.note_checksums(&wanted).and_then(|()| loader.open(&wanted))).await;
         match opened.map_err(|e| DruidError::runtime(format!("opening segment [{}] failed: {e}", segment.id())))? {
-            Ok(served) => {
-                self.served.announce(vec![served]);
+            Ok(rows) => {
+                self.served.announce(vec![ServedSegment::open(segment, rows)]);
                 Ok(())
             }
             Err(error) => {
@@ -212,15 +259,12 @@ impl SegmentLoader {
         std::fs::write(&file, bytes).map_err(|e| DruidError::runtime(format!("cannot write [{}]: {e}", file.display())))
     }
 
-    fn open(&self, data_segment: &DataSegment) -> Result<ServedSegment> {
-        let id: Arc<str> = Arc::from(data_segment.id().to_string());
+    fn open(&self, data_segment: &DataSegment) -> Result<OpenRows> {
         if data_segment.is_tombstone() {
-            return Ok(ServedSegment { id, data_segment: data_segment.clone(), source: None, meta: None });
+            return Ok(OpenRows::None);
         }
-        let path = self
-            .cache
-            .path(&data_segment.id())
-            .ok_or_else(|| DruidError::runtime(format!("segment [{id}] is not in the cache")))?;
+        let id = data_segment.id();
+        let path = self.cache.path(&id).ok_or_else(|| DruidError::runtime(format!("segment [{id}] is not in the cache")))?;
         let (segment, digests) = match std::fs::read(path.join(CHECKSUMS)) {
             Ok(bytes) => {
                 let digests = Digests::from_bytes(&bytes);
@@ -233,9 +277,9 @@ impl SegmentLoader {
         let meta = segment_meta(data_segment, &segment);
         let segment = Arc::new(segment);
         if let (Some(accelerators), Some(digests)) = (&self.accelerators, digests) {
-            accelerators.want(data_segment.id(), path, &segment, digests);
+            accelerators.want(id, path, &segment, digests);
         }
-        Ok(ServedSegment { id, data_segment: data_segment.clone(), source: Some(segment), meta: Some(Arc::new(meta)) })
+        Ok(OpenRows::Open { source: segment, meta: Some(Arc::new(meta)) })
     }
 }
 

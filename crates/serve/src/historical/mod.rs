@@ -13,15 +13,16 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use ovate_base::{DruidError, Result};
-use ovate_query::{NativeQuery, QueryContext, SegmentDescriptor, SegmentRows, SharedDictionaries};
+use ovate_query::{NativeQuery, QueryContext, SegmentDescriptor, SegmentRef, SegmentRows, SharedDictionaries};
 
 use tracing::warn;
 
 pub use http::{HistoricalState, routes};
 pub use load::{LoadSettings, SegmentLoader};
-pub use served::{ServedSegment, ServedSegments};
+pub use served::{OpenRows, ServedSegment, ServedSegments};
 
 use gate::PriorityGate;
+use served::Resolved;
 
 use crate::cache::QueryCache;
 use crate::data_server::{Answer, DataServer, SegmentSchema};
@@ -71,7 +72,7 @@ impl Historical {
         segments: &[SegmentDescriptor],
         context: &QueryContext,
     ) -> Result<Answer> {
-        let (found, missing) = self.segments.resolve(table, segments);
+        let (found, missing) = self.resolve(table, segments, context).await?;
         if found.is_empty() {
             return Ok(Answer { partial: None, missing, bytes: 0 });
         }
@@ -87,14 +88,49 @@ impl Historical {
         Ok(Answer { partial: Some(partial), missing, bytes: 0 })
     }
 
+    /// The segments to query, opened where nobody has yet, and those that are not here. One that does not open is not here.
+    async fn resolve(
+        &self,
+        table: &str,
+        segments: &[SegmentDescriptor],
+        context: &QueryContext,
+    ) -> Result<(Vec<SegmentRef>, Vec<SegmentDescriptor>)> {
+        let first = self.segments.resolve(table, segments);
+        if first.unopened.is_empty() {
+            return Ok((first.found, first.missing));
+        }
+        let opening = self.open_now(first.unopened);
+        match context.time_left() {
+            // Who comes next finds open what was opened so far.
+            Some(left) => tokio::time::timeout(left, opening)
+                .await
+                .unwrap_or_else(|_| Err(DruidError::timeout("opening the query's segments took longer than its timeout")))?,
+            None => opening.await?,
+        }
+        let Resolved { found, mut missing, unopened } = self.segments.resolve(table, segments);
+        // Announced anew in this very moment.
+        let newer = |descriptor: &&SegmentDescriptor| {
+            let found = self.segments.find(table, descriptor);
+            found.is_some_and(|found| unopened.iter().any(|segment| segment.id == found.id))
+        };
+        missing.extend(segments.iter().filter(newer).cloned());
+        Ok((found, missing))
+    }
+
+    async fn open_now(&self, segments: Vec<Arc<ServedSegment>>) -> Result<()> {
+        match self.loader.get().and_then(Weak::upgrade) {
+            Some(loader) => loader.open_now(segments).await,
+            None => Err(DruidError::service_unavailable("this server is stopping and opens no segments")),
+        }
+    }
+
     /// Verifies the files of these segments and discards those that are not what was loaded. True when some are gone,
     /// by this query or by another that met them at the same time.
     async fn discard_damaged(&self, table: &str, descriptors: &[SegmentDescriptor]) -> bool {
         let Some(loader) = self.loader.get().and_then(Weak::upgrade) else { return false };
         let held: Vec<_> = descriptors.iter().filter_map(|descriptor| self.segments.find(table, descriptor)).collect();
         let gone = held.len() < descriptors.len();
-        let verify =
-            move || held.into_iter().filter(|s| s.source.as_ref().is_some_and(|source| source.verify().is_err())).collect();
+        let verify = move || held.into_iter().filter(|s| s.source().is_some_and(|source| source.verify().is_err())).collect();
         let damaged: Vec<Arc<ServedSegment>> = tokio::task::spawn_blocking(verify).await.unwrap_or_default();
         for segment in &damaged {
             loader.discard(&segment.data_segment).await;
@@ -115,7 +151,7 @@ impl Historical {
         segments: Vec<SegmentDescriptor>,
         context: &QueryContext,
     ) -> Result<(Vec<SegmentRows>, Vec<SegmentDescriptor>)> {
-        let (found, missing) = self.segments.resolve(table, &segments);
+        let (found, missing) = self.resolve(table, &segments, context).await?;
         let context = context.clone().with_dictionaries(self.dictionaries.clone());
         let work = tokio::task::spawn_blocking(move || {
             let one = |reference: &ovate_query::SegmentRef| {
@@ -156,6 +192,10 @@ impl DataServer for Historical {
     }
 
     async fn schemas(&self, table: &str, segments: &[SegmentDescriptor]) -> Result<Vec<Option<SegmentSchema>>> {
+        let unopened = self.segments.resolve(table, segments).unopened;
+        if !unopened.is_empty() {
+            self.open_now(unopened).await?;
+        }
         Ok(self.segments.schemas(table, segments))
     }
 }

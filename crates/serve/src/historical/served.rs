@@ -1,23 +1,45 @@
 //! The segments that a Historical can answer for now, by table, and the change log that tells the others.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use ovate_base::{DataSegment, Interval, Timeline};
+use ovate_base::{DataSegment, Interval, Result, Timeline};
 use ovate_query::{SegmentDescriptor, SegmentMeta, SegmentRef};
 use ovate_segment::Segment;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 
 use super::changes::{Change, ChangeLog};
 use crate::data_server::SegmentSchema;
 
-/// One announced segment. A tombstone has no rows and no source.
+/// One announced segment.
 pub struct ServedSegment {
     pub id: Arc<str>,
     pub data_segment: DataSegment,
-    pub source: Option<Arc<Segment>>,
-    pub meta: Option<Arc<SegmentMeta>>,
+    /// Empty until the first query, where a start does not open what it announces.
+    rows: OnceLock<OpenRows>,
+    /// Held by who opens it.
+    opening: Mutex<()>,
+}
+
+/// What a segment has to answer with.
+pub enum OpenRows {
+    /// A tombstone.
+    None,
+    Open {
+        source: Arc<Segment>,
+        meta: Option<Arc<SegmentMeta>>,
+    },
+}
+
+/// Descriptors by what can be done about them.
+#[derive(Default)]
+pub struct Resolved {
+    pub found: Vec<SegmentRef>,
+    /// Not here.
+    pub missing: Vec<SegmentDescriptor>,
+    /// Here, but nobody has opened them yet.
+    pub unopened: Vec<Arc<ServedSegment>>,
 }
 
 type ByPartition = BTreeMap<(String, i32), Vec<Arc<ServedSegment>>>;
@@ -107,30 +129,34 @@ impl ServedSegments {
         chunks.map(|(interval, version, partition)| SegmentDescriptor { interval, version, partition }).collect()
     }
 
-    /// Splits descriptors into segments to query and those that are not here.
-    pub fn resolve(&self, table: &str, descriptors: &[SegmentDescriptor]) -> (Vec<SegmentRef>, Vec<SegmentDescriptor>) {
-        let (mut found, mut missing) = (Vec::with_capacity(descriptors.len()), Vec::new());
+    /// Splits descriptors into segments to query, those that must be opened first, and those that are not here.
+    pub fn resolve(&self, table: &str, descriptors: &[SegmentDescriptor]) -> Resolved {
+        let mut resolved = Resolved { found: Vec::with_capacity(descriptors.len()), ..Resolved::default() };
+        let Resolved { found, missing, unopened } = &mut resolved;
         // Descriptors of one segment become one reference with several intervals.
         let mut by_id: HashMap<Arc<str>, usize> = HashMap::new();
         for descriptor in descriptors {
             match self.find(table, descriptor) {
                 None => missing.push(descriptor.clone()),
-                Some(segment) => {
-                    let Some(source) = &segment.source else { continue };
-                    let position = *by_id.entry(segment.id.clone()).or_insert_with(|| {
-                        let mut reference = SegmentRef::new(&segment.id, Vec::new(), source.clone());
-                        reference.meta = segment.meta.clone();
-                        found.push(reference);
-                        found.len() - 1
-                    });
-                    found[position].intervals.push(descriptor.interval);
-                }
+                Some(segment) => match segment.rows() {
+                    None => unopened.push(segment),
+                    Some(OpenRows::None) => {}
+                    Some(OpenRows::Open { source, meta }) => {
+                        let position = *by_id.entry(segment.id.clone()).or_insert_with(|| {
+                            let mut reference = SegmentRef::new(&segment.id, Vec::new(), source.clone());
+                            reference.meta = meta.clone();
+                            found.push(reference);
+                            found.len() - 1
+                        });
+                        found[position].intervals.push(descriptor.interval);
+                    }
+                },
             }
         }
-        for reference in &mut found {
+        for reference in found {
             reference.intervals.sort();
         }
-        (found, missing)
+        resolved
     }
 
     /// Every announced segment's document, with the log's counter at that moment.
@@ -140,9 +166,16 @@ impl ServedSegments {
         self.log.snapshot(self.log.counter(), segments.map(|segment| segment.data_segment.to_json()))
     }
 
-    /// Rows and typed columns of segments, read without opening any column.
+    /// Rows and typed columns of open segments, read without opening any column.
     pub fn schemas(&self, table: &str, descriptors: &[SegmentDescriptor]) -> Vec<Option<SegmentSchema>> {
-        descriptors.iter().map(|descriptor| self.find(table, descriptor).map(|segment| segment.schema())).collect()
+        descriptors.iter().map(|descriptor| self.find(table, descriptor).and_then(|segment| segment.schema())).collect()
+    }
+
+    /// Segments that nobody has opened yet.
+    pub fn unopened_count(&self) -> usize {
+        let tables = self.tables.read();
+        let segments = tables.values().flat_map(|partitions| partitions.values().flatten());
+        segments.filter(|segment| segment.rows().is_none()).count()
     }
 
     /// Number of segments and their bytes.
@@ -154,14 +187,53 @@ impl ServedSegments {
 }
 
 impl ServedSegment {
-    /// Rows and typed columns; none for a tombstone.
-    pub fn schema(&self) -> SegmentSchema {
+    /// A segment that is open.
+    pub fn open(data_segment: DataSegment, rows: OpenRows) -> Self {
+        let segment = Self::unopened(data_segment);
+        segment.rows.get_or_init(|| rows);
+        segment
+    }
+
+    /// A segment whose files nobody has looked at yet.
+    pub fn unopened(data_segment: DataSegment) -> Self {
+        let id = Arc::from(data_segment.id().to_string());
+        ServedSegment { id, data_segment, rows: OnceLock::new(), opening: Mutex::new(()) }
+    }
+
+    /// What it answers with; `None` before it was opened.
+    pub fn rows(&self) -> Option<&OpenRows> {
+        self.rows.get()
+    }
+
+    /// The segment, where it is open and has rows.
+    pub fn source(&self) -> Option<&Arc<Segment>> {
+        match self.rows()? {
+            OpenRows::None => None,
+            OpenRows::Open { source, .. } => Some(source),
+        }
+    }
+
+    /// Opens it by `open` unless somebody has; who comes meanwhile waits.
+    pub fn open_with(&self, open: impl FnOnce() -> Result<OpenRows>) -> Result<()> {
+        let _one = self.opening.lock();
+        if self.rows.get().is_none() {
+            let rows = open()?;
+            self.rows.get_or_init(|| rows);
+        }
+        Ok(())
+    }
+
+    /// Rows and typed columns; none for a tombstone, nothing at all before it was opened.
+    pub fn schema(&self) -> Option<SegmentSchema> {
         use ovate_compute::ColumnSource;
-        let Some(source) = &self.source else { return SegmentSchema { rows: 0, columns: Vec::new() } };
+        let source = match self.rows()? {
+            OpenRows::None => return Some(SegmentSchema { rows: 0, columns: Vec::new() }),
+            OpenRows::Open { source, .. } => source,
+        };
         let typed = |name: String| source.capabilities(&name).map(|c| (name, c.column_type.to_string()));
-        SegmentSchema {
+        Some(SegmentSchema {
             rows: u64::from(source.row_count()),
             columns: source.column_names().into_iter().filter_map(typed).collect(),
-        }
+        })
     }
 }

@@ -47,7 +47,8 @@ fn started(dir: &Path) -> Arc<SegmentLoader> {
     let settings = SegmentCacheSettings { locations, info_dir: None, selector, bootstrap_threads: 1 };
     let cache = Arc::new(SegmentCache::open(settings).expect("a cache"));
     let deep = Arc::new(LocalDeepStorage::new(dir.join("deep"), false));
-    let settings = LoadSettings { threads: 1, bootstrap_threads: 1, accelerators: true, drop_delay: Duration::ZERO };
+    let drop_delay = Duration::ZERO;
+    let settings = LoadSettings { threads: 1, bootstrap_threads: 1, lazy_on_start: false, accelerators: true, drop_delay };
     Arc::new(SegmentLoader::new(cache, deep, Arc::new(ServedSegments::new(1)), settings))
 }
 

@@ -74,7 +74,8 @@ async fn view_of(segments: &ServedSegments, server: &Arc<Counting>, server_type:
     let table = listed.iter().map(|s| s.data_source.to_string()).max_by_key(|t| count(t)).expect("a table");
     for segment in listed.iter().filter(|segment| *segment.data_source == *table) {
         let schemas = server.schemas(&table, &[segment.id().descriptor()]).await.expect("schemas");
-        view.add(&known, vec![(segment.clone(), schemas.into_iter().next().flatten().expect("a schema"))]);
+        let schema = schemas.into_iter().next().flatten().expect("a schema");
+        view.add(&known, vec![(segment.clone(), Arc::new(schema))]);
     }
     let visible = segments.visible(&table, &[ovate_base::Interval::ETERNITY]).len();
     (view, table, visible)

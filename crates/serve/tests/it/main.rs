@@ -3,5 +3,6 @@
 mod accelerator;
 mod broker_cache;
 mod caches;
+mod lazy;
 mod support;
 mod wire;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use ovate_base::{Budget, DataSegment};
-use ovate_serve::historical::{Historical, HistoricalState, LoadSettings, SegmentLoader, ServedSegment, ServedSegments, routes};
+use ovate_serve::historical::{
+    Historical, HistoricalState, LoadSettings, OpenRows, SegmentLoader, ServedSegment, ServedSegments, routes,
+};
 use ovate_store::{CacheLocation, LocalDeepStorage, LocationSelector, SegmentCache, SegmentCacheSettings};
 use serde_json::{Value, json};
 
@@ -55,7 +57,7 @@ fn segment(folder: &Path) -> ServedSegment {
         "shardSpec": {"type": "numbered", "partitionNum": partition, "partitions": 0}});
     let data_segment = DataSegment::from_json(&document).expect("a segment");
     let source = ovate_segment::Segment::open(folder).expect("it opens");
-    ServedSegment { id: data_segment.id().to_string().into(), data_segment, source: Some(Arc::new(source)), meta: None }
+    ServedSegment::open(data_segment, OpenRows::Open { source: Arc::new(source), meta: None })
 }
 
 /// A Historical's routes over these segments.
@@ -65,7 +67,8 @@ pub fn historical(segments: Arc<ServedSegments>, dir: &Path) -> Router {
     let settings = SegmentCacheSettings { locations, info_dir: None, selector, bootstrap_threads: 1 };
     let cache = Arc::new(SegmentCache::open(settings).expect("a cache"));
     let deep = Arc::new(LocalDeepStorage::new(dir.join("segments"), false));
-    let settings = LoadSettings { threads: 1, bootstrap_threads: 1, accelerators: true, drop_delay: std::time::Duration::ZERO };
+    let drop_delay = std::time::Duration::ZERO;
+    let settings = LoadSettings { threads: 1, bootstrap_threads: 1, lazy_on_start: false, accelerators: true, drop_delay };
     let loader = Arc::new(SegmentLoader::new(cache, deep, segments.clone(), settings));
     routes(HistoricalState {
         historical: Arc::new(Historical::new("localhost:8083".to_owned(), segments, 2)),

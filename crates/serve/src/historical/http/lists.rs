@@ -42,6 +42,14 @@ pub(super) async fn segments(
     })
 }
 
+/// `GET /druid-internal/v1/segments/loadCapabilities`: how many segments a Coordinator may have loaded at a time
+/// (`SegmentLoadingCapabilities`).
+pub(super) async fn load_capabilities(State(state): State<HistoricalState>, headers: HeaderMap) -> Response {
+    let threads = state.loader.loading_threads();
+    let capabilities = serde_json::json!({"numLoadingThreads": threads, "numTurboLoadingThreads": threads});
+    respond::document(respond::wanted_format(&headers), StatusCode::OK, &capabilities)
+}
+
 /// `POST /druid-internal/v1/segments/changeRequests`.
 pub(super) async fn change_requests(
     State(state): State<HistoricalState>,

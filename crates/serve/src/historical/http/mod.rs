@@ -43,6 +43,7 @@ pub fn routes(state: HistoricalState) -> Router {
     Router::new()
         .route("/druid-internal/v1/segments", get(lists::segments))
         .route("/druid-internal/v1/segments/changeRequests", post(lists::change_requests))
+        .route("/druid-internal/v1/segments/loadCapabilities", get(lists::load_capabilities))
         .route("/druid-internal/v1/ovate", get(partial::protocol))
         .route("/druid-internal/v1/ovate/cache", get(cache))
         .route("/druid-internal/v1/query", post(partial::query))

@@ -71,5 +71,5 @@ pub(super) async fn schemas(
     JsonBody(request): JsonBody<SchemasRequest>,
 ) -> ApiResult<Json<Vec<Option<SegmentSchema>>>> {
     let segments = request.segments.iter().map(SegmentDescriptor::from_json).collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(state.historical.segments.schemas(&request.table, &segments)))
+    Ok(Json(state.historical.schemas(&request.table, &segments).await?))
 }
