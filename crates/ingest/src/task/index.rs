@@ -11,6 +11,7 @@ use ovate_base::{DruidError, Interval, Result};
 use ovate_compute::filter::FilterSpec;
 use ovate_segment::incremental::{Discovery, IndexSchema};
 use ovate_segment::write::WriteReport;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::runtime::Handle;
 
@@ -50,6 +51,8 @@ struct Run<'a> {
     now_ms: i64,
     /// Segments that a compaction has pulled already.
     segments: Option<Vec<SegmentInput>>,
+    /// Subtasks whose report was taken.
+    reported: Mutex<Vec<String>>,
 }
 
 /// The used segments of a datasource that overlap an interval.
@@ -105,7 +108,7 @@ pub fn run(
     reports: Arc<Reports>,
 ) -> Result<()> {
     let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-    Run { task, specs, env, handle, meter, reports, now_ms, segments }.run()
+    Run { task, specs, env, handle, meter, reports, now_ms, segments, reported: Mutex::default() }.run()
 }
 
 /// Runs a subtask on the calling thread: what it made is reported to its supervisor.
@@ -118,7 +121,8 @@ pub fn run_subtask(
     reports: Arc<Reports>,
 ) -> Result<()> {
     let now_ms = crate::worker::now_ms();
-    let run = Run { task, specs: &subtask.specs, env, handle, meter, reports, now_ms, segments: None };
+    let run =
+        Run { task, specs: &subtask.specs, env, handle, meter, reports, now_ms, segments: None, reported: Mutex::default() };
     match &subtask.kind {
         SubTaskKind::SinglePhase => {
             let built = run.build(&run.claims())?;
@@ -159,7 +163,9 @@ impl Run<'_> {
             Some(splits) => self.supervise(splits, &claims)?,
             None => self.build(&claims)?.into_iter().map(|built| built.segment).collect(),
         };
-        self.publish(segments, &claims)
+        self.publish(segments, &claims)?;
+        parallel::await_ends(self.env, &self.handle, &self.reported.lock());
+        Ok(())
     }
 
     fn report_built(&self, subtask: &SubTaskSpec, built: Vec<Built>) -> Result<()> {
@@ -265,6 +271,7 @@ impl Run<'_> {
             running_max: tuning.max_concurrent_sub_tasks,
             retries_max: tuning.subtask_retries,
             period: tuning.status_period,
+            reported: &self.reported,
         };
         let spec = match self.task.to_json().get("spec") {
             Some(spec) => spec.clone(),

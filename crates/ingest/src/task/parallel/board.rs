@@ -123,6 +123,12 @@ impl Board {
         self.slots.iter().filter_map(|slot| slot.report.clone()).collect()
     }
 
+    /// Ids of the attempts whose report was taken.
+    pub fn reporters(&self) -> Vec<String> {
+        let reporters = self.slots.iter().filter(|slot| slot.report.is_some());
+        reporters.filter_map(|slot| slot.attempts.last()).map(|(id, _)| id.clone()).collect()
+    }
+
     /// `ParallelIndexingPhaseProgress`.
     pub fn progress(&self) -> Value {
         let count = |wanted: fn(&Slot) -> bool| self.slots.iter().filter(|slot| wanted(slot)).count();

@@ -14,7 +14,7 @@ mod tests;
 pub use board::{Board, Reported};
 pub use chat::{Chat, Supervision, Told};
 pub use dynamic::{index_spec_json, supervise};
-pub use phase::Phases;
+pub use phase::{Phases, await_ends};
 pub use rollup::{Rollup, supervise_rollup};
 
 use crate::spec::IndexSpecs;

@@ -5,6 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use ovate_base::{DruidError, Result};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
@@ -17,6 +18,9 @@ use crate::worker::now_ms;
 /// How often the live report asks running subtasks for their counts.
 const LIVE_PERIOD: Duration = Duration::from_secs(2);
 
+/// How long subtasks may take to end after their report.
+const END_LIMIT: Duration = Duration::from_secs(30);
+
 /// What the phases of one supervising task share.
 pub struct Phases<'a> {
     pub task: &'a TaskSpec,
@@ -27,6 +31,8 @@ pub struct Phases<'a> {
     pub retries_max: u64,
     /// `taskStatusCheckPeriodMs`.
     pub period: Duration,
+    /// Gets the ids of subtasks whose report was taken.
+    pub reported: &'a Mutex<Vec<String>>,
 }
 
 /// One phase.
@@ -65,6 +71,7 @@ impl Phases<'_> {
             let board = supervision.board.lock();
             if board.is_complete() {
                 self.reports.running_subtasks(Vec::new());
+                self.reported.lock().extend(board.reporters());
                 return Ok(board.reports());
             }
             if let Some(failure) = board.failure() {
@@ -146,6 +153,22 @@ impl Phases<'_> {
                 tracing::warn!("cannot stop a subtask, the overlord will. subtask={id} error={error}");
             }
         }
+    }
+}
+
+/// Waits until subtasks that have reported have ended as well, since the Overlord ends what a supervising task leaves behind
+/// as failed. Their work is done and published: one that takes long is not waited for any more.
+pub fn await_ends(env: &TaskEnv, handle: &Handle, ids: &[String]) {
+    let (Some(cluster), began) = (env.actions.cluster(), Instant::now()) else { return };
+    let mut pause = Duration::from_millis(20);
+    while !ids.is_empty() && began.elapsed() < END_LIMIT && env.stop.check().is_ok() {
+        match handle.block_on(cluster.statuses(ids)) {
+            Ok(statuses) if statuses.values().all(|status| status.state != TaskState::Running) => return,
+            Ok(_) => {}
+            Err(error) => tracing::warn!("cannot ask whether subtasks have ended. error={error}"),
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(500));
     }
 }
 

@@ -30,6 +30,8 @@ struct World {
     submitted: Mutex<Vec<Value>>,
     /// So many submissions end as failures that do nothing.
     failures: Mutex<usize>,
+    /// How long subtasks still run after they have reported.
+    lingering: Mutex<Duration>,
 }
 
 #[derive(Clone)]
@@ -46,6 +48,7 @@ impl Door {
             statuses: Mutex::default(),
             submitted: Mutex::default(),
             failures: Mutex::new(0),
+            lingering: Mutex::default(),
         }))
     }
 
@@ -148,6 +151,8 @@ impl TaskCluster for Door {
         let (door, spec) = (self.clone(), TaskSpec::from_json(task, 0, 0)?);
         tokio::spawn(async move {
             let outcome = run_task(&spec, &door.env(&id, Chat::default())).await;
+            let lingering = *door.0.lingering.lock();
+            tokio::time::sleep(lingering).await;
             door.0.statuses.lock().insert(id, outcome.status);
         });
         Ok(())
@@ -208,6 +213,17 @@ async fn subtasks_read_the_splits_and_the_supervisor_publishes_once() {
     assert_eq!((&submitted[0]["type"], &submitted[0]["groupId"]), (&json!("single_phase_sub_task"), &json!("sup")));
     assert_eq!(door.0.chat.look("mode").unwrap(), "parallel");
     assert_eq!(door.0.chat.look("progress").unwrap()["succeeded"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_ends_after_its_subtasks() {
+    let door = Door::new();
+    let dir = door.files(3, 5);
+    *door.0.lingering.lock() = Duration::from_millis(300);
+    door.succeed(&task(&dir, false, dynamic())).await;
+    let statuses = door.0.statuses.lock();
+    assert_eq!(statuses.len(), door.0.submitted.lock().len());
+    assert!(statuses.values().all(|status| status.state == crate::TaskState::Success), "{statuses:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
