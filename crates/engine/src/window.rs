@@ -50,9 +50,9 @@ pub fn window(input: &Relation, calls: &[WindowSpec], custom: CustomAggregate<'_
         keys.extend(call.order_by.iter().copied());
         let order = orders.entry(format!("{keys:?}")).or_insert_with(|| sorted_rows(&input.columns, input.rows, &keys)).clone();
         let mut values = vec![Value::Null; input.rows];
-        let same_partition: Vec<Comparer> =
+        let same_partition: Vec<Comparer<'_>> =
             call.partition_by.iter().map(|c| Comparer::new(&input.columns[*c], false, true)).collect();
-        let peers: Vec<Comparer> =
+        let peers: Vec<Comparer<'_>> =
             call.order_by.iter().map(|k| Comparer::new(&input.columns[k.column], k.descending, k.nulls_first)).collect();
         let mut start = 0;
         while start < order.len() {
@@ -79,7 +79,7 @@ pub fn window(input: &Relation, calls: &[WindowSpec], custom: CustomAggregate<'_
 /// equal in its order. For functions other than aggregates.
 pub fn evaluate_partitions(input: &Relation, starts: &[usize], call: &WindowSpec) -> Result<Vector> {
     let order: Vec<u32> = (0..input.rows as u32).collect();
-    let peers: Vec<Comparer> =
+    let peers: Vec<Comparer<'_>> =
         call.order_by.iter().map(|k| Comparer::new(&input.columns[k.column], k.descending, k.nulls_first)).collect();
     let mut values = vec![Value::Null; input.rows];
     let ends = starts.iter().skip(1).copied().chain([input.rows]);
@@ -97,7 +97,7 @@ pub fn evaluate_partitions(input: &Relation, starts: &[usize], call: &WindowSpec
 
 struct Partition<'a> {
     rows: &'a [u32],
-    peers: &'a [Comparer],
+    peers: &'a [Comparer<'a>],
     input: &'a Relation,
 }
 

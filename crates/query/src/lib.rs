@@ -21,4 +21,4 @@ pub use merge::merge;
 pub use partial::Partial;
 pub use result::{QueryRows, ResultFormat, RowBatch, SegmentRows, write_by_segment, write_json, write_result};
 pub use run::{Profile, QueryContext, SegmentMeta, SegmentRef, on_threads, run_each, run_segment, run_segments};
-pub use spill::{SPILL_SETTING, Spill, SpillFile, SpillStore};
+pub use spill::{Piece, SPILL_SETTING, Spill, SpillFile, SpillPieces, SpillStore};

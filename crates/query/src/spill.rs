@@ -1,9 +1,9 @@
-//! Where groups wait on disk when memory is short (`SpillingGrouper`). This room opens no files: whoever runs the query hands a
+//! Where groups (`SpillingGrouper`) and sorted rows wait on disk when memory is short. This room opens no files: whoever runs the query hands a
 //! store in, with how much it may take (`druid.query.groupBy.maxOnDiskStorage`).
 
 use std::sync::Arc;
 
-use ovate_base::{Budget, Result};
+use ovate_base::{Budget, DruidError, Reservation, Result};
 
 /// Gives files for spilling.
 pub trait SpillStore: Send + Sync {
@@ -33,5 +33,44 @@ impl Spill {
     /// At most `bytes` on disk for this query.
     pub fn new(store: Arc<dyn SpillStore>, bytes: u64) -> Self {
         Spill { store, budget: Budget::new(SPILL_SETTING, bytes) }
+    }
+
+    /// A new file for pieces of bytes, counted against what the query may spill.
+    pub fn pieces(&self) -> Result<SpillPieces> {
+        Ok(SpillPieces { file: self.store.create()?, taken: self.budget.empty() })
+    }
+}
+
+/// Where a piece lies in its file.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece {
+    offset: u64,
+    length: u32,
+}
+
+/// Pieces of bytes in one file.
+pub struct SpillPieces {
+    file: Box<dyn SpillFile>,
+    taken: Reservation,
+}
+
+impl SpillPieces {
+    /// Writes a piece.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<Piece> {
+        let length = u32::try_from(bytes.len()).map_err(|_| DruidError::runtime("a spilled piece is larger than 4 GiB"))?;
+        self.taken.grow(u64::from(length))?;
+        Ok(Piece { offset: self.file.append(bytes)?, length })
+    }
+
+    /// Reads a piece of this file.
+    pub fn read(&self, piece: Piece) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; piece.length as usize];
+        self.file.read(piece.offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Bytes written.
+    pub fn bytes(&self) -> u64 {
+        self.taken.bytes()
     }
 }

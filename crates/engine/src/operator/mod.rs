@@ -108,7 +108,7 @@ impl Rows {
             }
             OperatorSpec::PartitionSort { columns } => {
                 let keys = self.sort_columns(columns);
-                let comparers: Vec<Comparer> = keys
+                let comparers: Vec<Comparer<'_>> = keys
                     .iter()
                     .map(|key| Comparer::new(&self.relation.columns[key.column], key.descending, key.nulls_first))
                     .collect();
@@ -132,7 +132,7 @@ impl Rows {
     /// The starts of partitions when those that begin at `starts` are cut where one of the columns changes; columns that are
     /// not there never do.
     fn cut(&self, starts: &[usize], columns: &[String]) -> Vec<usize> {
-        let comparers: Vec<Comparer> = columns
+        let comparers: Vec<Comparer<'_>> = columns
             .iter()
             .filter_map(|name| self.place(name))
             .map(|at| Comparer::new(&self.relation.columns[at], false, true))

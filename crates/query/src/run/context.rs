@@ -116,7 +116,7 @@ impl QueryContext {
         self
     }
 
-    pub(crate) fn spill(&self) -> Option<&Spill> {
+    pub fn spill(&self) -> Option<&Spill> {
         self.spill.as_ref()
     }
 

@@ -19,7 +19,7 @@ use ovate_base::{DruidError, Interval, Result};
 use ovate_compute::expr::Expr;
 use ovate_compute::{ColumnType, EvalContext, Value, Vector};
 use ovate_engine::parallel::threads_for;
-use ovate_engine::sort::{SortColumn, sorted_rows};
+use ovate_engine::sort::{SortColumn, Wanted, sort_within};
 use ovate_engine::{CatalogSnapshot, NativeRunner, Relation};
 use ovate_query::{NativeQuery, SegmentRef};
 use serde_json::{Value as Json, json};
@@ -71,7 +71,7 @@ impl Executor<'_> {
                     let (sender, mut received) = mpsc::channel(1);
                     let taking = async {
                         while let Some(rows) = received.recv().await {
-                            parts.send(outputs(&stage, &planned, rows)?).await.map_err(gone)?;
+                            parts.send(self.outputs(&stage, &planned, rows)?).await.map_err(gone)?;
                         }
                         Ok(())
                     };
@@ -134,7 +134,7 @@ impl Executor<'_> {
         }
         let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
         let rows = self.runner.run(query).await?;
-        outputs(stage, &planned, rows)
+        self.outputs(stage, &planned, rows)
     }
 
     /// A stage over rows in memory.
@@ -150,12 +150,15 @@ impl Executor<'_> {
             return Ok(Relation { columns, rows: input.rows });
         }
         if let (Some(order), None, true) = (&stage.sort, &stage.aggregate, stage.filters.is_empty())
-            && let Some(columns) = stage.output.iter().map(direct).collect::<Option<Vec<_>>>()
-            && let Some(rows) = self.ordered(order, &input)?
+            && let Some(mut keys) = sort_keys(order)
+            && let Some(mut columns) = stage.output.iter().map(direct).collect::<Option<Vec<_>>>()
         {
-            let rows: Vec<u32> = cut(rows, order.offset, order.limit);
-            let all = Relation { columns, rows: input.rows };
-            return Ok(all.gather(&rows));
+            let (rows, visible) = (input.rows, columns.len());
+            columns.extend(keys.iter().map(|key| input.columns[key.column].clone()));
+            keys.iter_mut().enumerate().for_each(|(at, key)| key.column = visible + at);
+            // So that sorting by way of the disk can give up the rows.
+            drop(input);
+            return self.sorted(Relation { columns, rows }, &keys, (order.offset, order.limit), visible);
         }
         if input.rows == 0 && stage.aggregate.is_none() {
             return Ok(empty(stage));
@@ -163,30 +166,59 @@ impl Executor<'_> {
         let planned = plan(stage, json!({"type": "table", "name": "inline"}), &self.settings)?;
         let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
         let rows = self.run_local(&query, input)?;
-        outputs(stage, &planned, rows)
+        self.outputs(stage, &planned, rows)
     }
 
-    fn ordered(&self, order: &crate::native::Order, input: &Relation) -> Result<Option<Vec<u32>>> {
-        let mut keys = Vec::new();
-        for (rex, descending, nulls_first) in &order.keys {
-            match rex {
-                Rex::Input(column, _) => {
-                    keys.push(SortColumn { column: *column, descending: *descending, nulls_first: *nulls_first });
-                }
-                Rex::Literal(..) => {}
-                _ => return Ok(None),
+    /// Sorts and cuts rows, and keeps their first columns; others are there to sort by.
+    fn sorted(
+        &self,
+        relation: Relation,
+        keys: &[SortColumn],
+        (offset, limit): (u64, Option<u64>),
+        visible: usize,
+    ) -> Result<Relation> {
+        let mut context = self.runner.context(self.eval.clone());
+        context.stop = self.stop.clone();
+        let mut sorted = sort_within(relation, keys, Wanted { offset, limit }, &context)?;
+        sorted.columns.truncate(visible);
+        Ok(sorted)
+    }
+
+    /// The stage's output columns out of a native result.
+    fn outputs(&self, stage: &Stage, planned: &Planned, rows: ovate_query::QueryRows) -> Result<Relation> {
+        let mut wanted: Vec<(&str, ColumnType)> = Vec::new();
+        for (output, rex) in planned.outputs.iter().zip(&stage.output) {
+            if let Output::Column(name) = output {
+                wanted.push((name, rex.sql_type().native()));
             }
         }
-        // Row numbers, and the columns made ready for comparing.
-        let bytes: usize = keys.iter().map(|key| input.columns[key.column].memory_bytes()).sum::<usize>() + 4 * input.rows;
-        let context = self.runner.context(self.eval.clone());
-        let _held = context.budget().reserve(bytes as u64).map_err(|error| {
-            DruidError::resource_limit(format!(
-                "Not enough memory to sort {} rows, narrow the query: {}",
-                input.rows, error.message
-            ))
-        })?;
-        Ok(Some(sorted_rows(&input.columns, input.rows, &keys)))
+        let visible = wanted.len();
+        if let Some((keys, _, _)) = &planned.sort_after {
+            wanted.extend(keys.iter().map(|(name, _, _)| (name.as_str(), ColumnType::String)));
+        }
+        let mut result = Relation::from_query(rows, &wanted);
+        if let Some((keys, offset, limit)) = &planned.sort_after {
+            let keys: Vec<SortColumn> = keys
+                .iter()
+                .enumerate()
+                .map(|(i, (_, descending, nulls_first))| SortColumn {
+                    column: visible + i,
+                    descending: *descending,
+                    nulls_first: *nulls_first,
+                })
+                .collect();
+            result = self.sorted(result, &keys, (*offset, *limit), visible)?;
+        }
+        let count = result.rows;
+        let mut columns = result.columns.into_iter();
+        let mut out = Vec::with_capacity(stage.output.len());
+        for (output, rex) in planned.outputs.iter().zip(&stage.output) {
+            out.push(match output {
+                Output::Column(_) => columns.next().ok_or_else(|| DruidError::runtime("native query gave too few columns"))?,
+                Output::Constant(value) => constant(value, rex.sql_type(), count),
+            });
+        }
+        Ok(Relation { columns: out, rows: count })
     }
 
     /// A native query over rows in memory.
@@ -309,48 +341,19 @@ fn constant(value: &Value, sql_type: &SqlType, rows: usize) -> Vector {
     }
 }
 
-fn cut(mut rows: Vec<u32>, offset: u64, limit: Option<u64>) -> Vec<u32> {
-    rows.drain(..rows.len().min(usize::try_from(offset).unwrap_or(usize::MAX)));
-    rows.truncate(limit.map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX)));
-    rows
-}
-
-/// The stage's output columns out of a native result.
-fn outputs(stage: &Stage, planned: &Planned, rows: ovate_query::QueryRows) -> Result<Relation> {
-    let mut wanted: Vec<(&str, ColumnType)> = Vec::new();
-    for (output, rex) in planned.outputs.iter().zip(&stage.output) {
-        if let Output::Column(name) = output {
-            wanted.push((name, rex.sql_type().native()));
+/// The columns to sort by; `None` where a key is more than a column. Constants order nothing.
+fn sort_keys(order: &crate::native::Order) -> Option<Vec<SortColumn>> {
+    let mut keys = Vec::new();
+    for (rex, descending, nulls_first) in &order.keys {
+        match rex {
+            Rex::Input(column, _) => {
+                keys.push(SortColumn { column: *column, descending: *descending, nulls_first: *nulls_first });
+            }
+            Rex::Literal(..) => {}
+            _ => return None,
         }
     }
-    let visible = wanted.len();
-    if let Some((keys, _, _)) = &planned.sort_after {
-        wanted.extend(keys.iter().map(|(name, _, _)| (name.as_str(), ColumnType::String)));
-    }
-    let mut result = Relation::from_query(rows, &wanted);
-    if let Some((keys, offset, limit)) = &planned.sort_after {
-        let keys: Vec<SortColumn> = keys
-            .iter()
-            .enumerate()
-            .map(|(i, (_, descending, nulls_first))| SortColumn {
-                column: visible + i,
-                descending: *descending,
-                nulls_first: *nulls_first,
-            })
-            .collect();
-        let order = sorted_rows(&result.columns, result.rows, &keys);
-        result = result.gather(&cut(order, *offset, *limit));
-    }
-    let count = result.rows;
-    let mut columns = result.columns.into_iter();
-    let mut out = Vec::with_capacity(stage.output.len());
-    for (output, rex) in planned.outputs.iter().zip(&stage.output) {
-        out.push(match output {
-            Output::Column(_) => columns.next().ok_or_else(|| DruidError::runtime("native query gave too few columns"))?,
-            Output::Constant(value) => constant(value, rex.sql_type(), count),
-        });
-    }
-    Ok(Relation { columns: out, rows: count })
+    Some(keys)
 }
 
 /// A call of constants by value.
