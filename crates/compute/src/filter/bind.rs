@@ -6,6 +6,7 @@ use std::sync::Arc;
 use croaring::Bitmap;
 use ovate_base::Result;
 
+use super::long_set::LongSetMatcher;
 use super::matcher::{
     AndMatcher, BitmapMatcher, CodeMatcher, CodeSet, ComparisonMatcher, ExpressionMatcher, MultiCodeMatcher, NotMatcher,
     NumberMatcher, OrMatcher, ValueMatcher,
@@ -13,7 +14,7 @@ use super::matcher::{
 use super::number::NumberTest;
 use super::predicate::{Predicate, Selection, Test, Tri};
 use super::ranked::RankMatcher;
-use super::{BoundFilter, FilterSpec, Matcher, compile};
+use super::{BoundFilter, FilterSpec, LongSet, Matcher, compile};
 use crate::column::{Column, ColumnSource, Dictionary};
 use crate::context::EvalContext;
 use crate::expr::Shared;
@@ -74,11 +75,25 @@ impl Binder<'_> {
                 }
                 Ok(Bound::Matcher(Box::new(ComparisonMatcher { readers })))
             }
+            FilterSpec::LongSet { column, set } if self.is_long(column) => self.long_set(column, set, include_unknown),
             _ => match compile::leaf(spec, self.context)? {
                 Some((column, predicate)) => self.leaf(column, predicate, include_unknown),
                 None => unreachable!("every filter on one column compiles to a predicate"),
             },
         }
+    }
+
+    fn is_long(&self, name: &str) -> bool {
+        self.source.capabilities(name).is_some_and(|capabilities| capabilities.column_type == ColumnType::Long)
+    }
+
+    fn long_set(&self, name: &str, set: &Arc<LongSet>, include_unknown: bool) -> Result<Bound> {
+        let Some(column) = self.source.column(name)? else { return Ok(Self::constant(Tri::Unknown, include_unknown)) };
+        if set.is_empty() && !include_unknown {
+            return Ok(Bound::Nothing);
+        }
+        let (reader, set) = (column.reader()?, set.clone());
+        Ok(Bound::Matcher(Box::new(LongSetMatcher { reader, set, null_passes: include_unknown, hits: Vec::new() })))
     }
 
     fn and(&self, fields: &[FilterSpec], include_unknown: bool) -> Result<Bound> {

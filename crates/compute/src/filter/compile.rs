@@ -49,6 +49,10 @@ pub(super) fn leaf<'a>(spec: &'a FilterSpec, context: &EvalContext) -> Result<Op
             let null = if values.iter().any(Value::is_null) { Tri::True } else { Tri::Unknown };
             (column, plain(Test::Set(ValueSet::new(values.iter())), null))
         }
+        FilterSpec::LongSet { column, set } => {
+            let values: Vec<Value> = set.to_vec().into_iter().map(Value::Long).collect();
+            (column, plain(Test::Set(ValueSet::new(values.iter())), Tri::Unknown))
+        }
         FilterSpec::Bound { dimension, lower, upper, lower_strict, upper_strict, ordering, extraction } => {
             // Druid's older filter lets null pass where there is no lower bound.
             let null_passes = lower.is_none() && !(upper.as_deref() == Some("") && *upper_strict);

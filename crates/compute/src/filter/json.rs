@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ovate_base::{DruidError, Interval, Result};
 use serde_json::{Value as Json, json};
 
-use super::{FilterSpec, SearchQuery, SpatialBound};
+use super::{FilterSpec, LongSet, SearchQuery, SpatialBound};
 use crate::dimension::DimensionSpec;
 use crate::doc::{Doc, text_or_null, texts};
 use crate::expr::Expr;
@@ -52,6 +52,7 @@ pub(super) fn from_json(json: &Json) -> Result<FilterSpec> {
             let values = list.iter().map(|item| value::from_json(item).cast(&match_type)).collect();
             FilterSpec::TypedIn { column: column()?, match_type, values }
         }
+        "ovateLongs" => FilterSpec::LongSet { column: column()?, set: Arc::new(LongSet::read(json)?) },
         "bound" => bound(&doc)?,
         "like" => {
             let escape = doc.optional_text("escape")?;
@@ -241,6 +242,7 @@ pub(super) fn to_json(spec: &FilterSpec) -> Json {
             let values: Vec<Json> = values.iter().map(value::to_json).collect();
             json!({"type": "inType", "column": column, "matchValueType": match_type.to_string(), "sortedValues": values})
         }
+        FilterSpec::LongSet { column, set } => set.write(column),
         FilterSpec::Bound { dimension, lower, upper, lower_strict, upper_strict, ordering, extraction } => {
             extraction_fn = extraction;
             let mut json = json!({"type": "bound", "dimension": dimension, "lowerStrict": lower_strict, "upperStrict": upper_strict,

@@ -7,6 +7,7 @@ mod bind;
 pub(crate) mod bloom;
 mod compile;
 mod json;
+mod long_set;
 mod matcher;
 mod number;
 mod predicate;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub(crate) use bloom::decode_bloom;
 pub use compile::search_test;
+pub use long_set::LongSet;
 pub use predicate::TextTest;
 pub use row::RowFilter;
 pub use spatial::{RadiusUnit, SpatialBound};
@@ -79,6 +81,11 @@ pub enum FilterSpec {
         column: String,
         match_type: ColumnType,
         values: Arc<[Value]>,
+    },
+    /// Among whole numbers that were gathered while a statement runs; between our own servers only.
+    LongSet {
+        column: String,
+        set: Arc<LongSet>,
     },
     Bound {
         dimension: String,
@@ -186,6 +193,7 @@ impl FilterSpec {
             | FilterSpec::Null { column }
             | FilterSpec::Range { column, .. }
             | FilterSpec::TypedIn { column, .. }
+            | FilterSpec::LongSet { column, .. }
             | FilterSpec::ArrayContains { column, .. } => each(column),
             FilterSpec::Selector { dimension, .. }
             | FilterSpec::In { dimension, .. }

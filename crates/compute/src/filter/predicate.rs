@@ -2,7 +2,7 @@
 //! share them, so all ways of evaluating a filter agree (Druid's `DruidPredicateFactory`).
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashSet;
 use ovate_base::{Interval, Result};
@@ -70,13 +70,16 @@ pub(super) enum Test {
     Element(ValueSet),
 }
 
-/// Values to be equal to, in the form of every column type. A form that would not be exact is left out.
+/// Values to be equal to, in the form of every column type; each is made when first asked for. A form that would not be exact
+/// is left out.
 #[derive(Default)]
 pub(super) struct ValueSet {
-    texts: HashSet<Arc<str>>,
-    longs: HashSet<i64>,
-    doubles: HashSet<u64>,
-    floats: HashSet<u32>,
+    /// Those that are not null; arrays only with one element.
+    values: Vec<Value>,
+    texts: OnceLock<HashSet<Arc<str>>>,
+    longs: OnceLock<HashSet<i64>>,
+    doubles: OnceLock<HashSet<u64>>,
+    floats: OnceLock<HashSet<u32>>,
     arrays: Vec<Arc<[Value]>>,
 }
 
@@ -90,25 +93,41 @@ impl ValueSet {
                     continue;
                 }
             }
-            set.texts.extend(value.as_text());
-            if let Some(double) = value.as_double() {
-                set.doubles.insert(key(double));
-                set.floats.insert((double as f32 + 0.0).to_bits());
-                set.longs.extend(value.as_long().filter(|long| matches!(value, Value::Long(_)) || *long as f64 == double));
-            }
+            set.values.push(value.clone());
         }
         set
+    }
+
+    fn texts(&self) -> &HashSet<Arc<str>> {
+        self.texts.get_or_init(|| self.values.iter().filter_map(Value::as_text).collect())
+    }
+
+    fn longs(&self) -> &HashSet<i64> {
+        let exact = |value: &Value| {
+            let double = value.as_double()?;
+            value.as_long().filter(|long| matches!(value, Value::Long(_)) || *long as f64 == double)
+        };
+        self.longs.get_or_init(|| self.values.iter().filter_map(exact).collect())
+    }
+
+    fn doubles(&self) -> &HashSet<u64> {
+        self.doubles.get_or_init(|| self.values.iter().filter_map(Value::as_double).map(key).collect())
+    }
+
+    fn floats(&self) -> &HashSet<u32> {
+        let bits = |double: f64| (double as f32 + 0.0).to_bits();
+        self.floats.get_or_init(|| self.values.iter().filter_map(Value::as_double).map(bits).collect())
     }
 
     fn value(&self, value: &Value) -> bool {
         match value {
             Value::Null => false,
-            Value::Long(v) => self.longs.contains(v),
-            Value::Float(v) => self.floats.contains(&(v + 0.0).to_bits()),
-            Value::Double(v) => self.doubles.contains(&key(*v)),
-            Value::String(v) => self.texts.contains(v.as_ref()),
+            Value::Long(v) => self.longs().contains(v),
+            Value::Float(v) => self.floats().contains(&(v + 0.0).to_bits()),
+            Value::Double(v) => self.doubles().contains(&key(*v)),
+            Value::String(v) => self.texts().contains(v.as_ref()),
             Value::Array(elements) => self.arrays.iter().any(|array| same_elements(array, elements)),
-            Value::Json(_) | Value::Complex(..) => value.as_text().is_some_and(|text| self.texts.contains(&text)),
+            Value::Json(_) | Value::Complex(..) => value.as_text().is_some_and(|text| self.texts().contains(&text)),
         }
     }
 }
@@ -241,8 +260,8 @@ impl Predicate {
             match &self.test {
                 Test::Nothing => return Ok(Selection::Codes(Vec::new())),
                 Test::Set(set) | Test::Element(set) => {
-                    let mut codes = Vec::with_capacity(set.texts.len());
-                    for text in &set.texts {
+                    let mut codes = Vec::with_capacity(set.texts().len());
+                    for text in set.texts() {
                         codes.extend(dictionary.find(Some(text))?);
                     }
                     codes.sort_unstable();
@@ -327,7 +346,7 @@ impl Test {
     fn text(&self, text: &str) -> bool {
         match self {
             Test::Nothing => false,
-            Test::Set(set) | Test::Element(set) => set.texts.contains(text),
+            Test::Set(set) | Test::Element(set) => set.texts().contains(text),
             Test::Range(range) if range.match_type == ColumnType::String => {
                 let bound = |value: &Value| match value {
                     Value::String(text) => Some(text.clone()),
@@ -379,7 +398,7 @@ impl Test {
     pub(super) fn long_test(&self) -> Option<NumberTest<i64>> {
         match self {
             Test::Nothing => Some(NumberTest::Never),
-            Test::Set(set) | Test::Element(set) => Some(NumberTest::set(set.longs.iter().copied())),
+            Test::Set(set) | Test::Element(set) => Some(NumberTest::set(set.longs().iter().copied())),
             Test::Range(range) => Some(range.bounds().map_or(NumberTest::Never, |b| b.long_test())),
             Test::Bound(bound) => bound.bounds().map(|b| b.long_test()),
             Test::Millis(intervals) => match intervals.as_slice() {
@@ -396,7 +415,7 @@ impl Test {
     pub(super) fn double_test(&self) -> Option<NumberTest<f64>> {
         match self {
             Test::Nothing => Some(NumberTest::Never),
-            Test::Set(set) | Test::Element(set) => Some(NumberTest::set(set.doubles.iter().map(|bits| f64::from_bits(*bits)))),
+            Test::Set(set) | Test::Element(set) => Some(NumberTest::set(set.doubles().iter().map(|bits| f64::from_bits(*bits)))),
             Test::Range(range) => Some(range.bounds().map_or(NumberTest::Never, |b| b.double_test())),
             Test::Bound(bound) => bound.bounds().map(|b| b.double_test()),
             Test::Millis(_) | Test::Prefix { .. } | Test::Text(_) => None,
@@ -407,7 +426,7 @@ impl Test {
     pub(super) fn float_test(&self) -> Option<NumberTest<f32>> {
         match self {
             Test::Nothing => Some(NumberTest::Never),
-            Test::Set(set) | Test::Element(set) => Some(NumberTest::set(set.floats.iter().map(|bits| f32::from_bits(*bits)))),
+            Test::Set(set) | Test::Element(set) => Some(NumberTest::set(set.floats().iter().map(|bits| f32::from_bits(*bits)))),
             Test::Range(range) => Some(range.bounds().map_or(NumberTest::Never, |b| b.float_test())),
             Test::Bound(bound) => bound.bounds().map(|b| b.float_test()),
             Test::Millis(_) | Test::Prefix { .. } | Test::Text(_) => None,

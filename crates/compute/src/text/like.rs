@@ -8,8 +8,38 @@ pub struct LikePattern {
     prefix: String,
     /// What follows the literal prefix; empty when the pattern is only that.
     rest: Vec<Part>,
-    /// The text between the two `%` of `%text%`, the commonest pattern, which is a plain search.
-    inner: Option<Finder<'static>>,
+    /// The rest where it has no `_`: plain searches one after the other.
+    searches: Option<Searches>,
+}
+
+/// `%text%text%…`: the texts between `%`, each found after the one before, and what the end has to be.
+#[derive(Debug, Clone)]
+struct Searches {
+    between: Vec<Finder<'static>>,
+    end: String,
+}
+
+impl Searches {
+    fn of(rest: &[Part]) -> Option<Searches> {
+        if rest.first() != Some(&Part::Many) || rest.contains(&Part::One) {
+            return None;
+        }
+        let text = |part: &[Part]| part.iter().filter_map(Part::text).collect::<String>();
+        let mut texts: Vec<String> = rest.split(|part| *part == Part::Many).map(text).collect();
+        let end = texts.pop()?;
+        let texts = texts.iter().filter(|text| !text.is_empty());
+        Some(Searches { between: texts.map(|text| Finder::new(text.as_bytes()).into_owned()).collect(), end })
+    }
+
+    /// The first place for each text leaves the most for those after it.
+    fn matches(&self, text: &str) -> bool {
+        let Some(mut left) = text.as_bytes().strip_suffix(self.end.as_bytes()) else { return false };
+        for finder in &self.between {
+            let Some(at) = finder.find(left) else { return false };
+            left = &left[at + finder.needle().len()..];
+        }
+        true
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -48,14 +78,8 @@ impl LikePattern {
         let literal = parts.iter().take_while(|part| matches!(part, Part::Text(_))).count();
         let rest = parts.split_off(literal);
         let prefix = parts.iter().filter_map(Part::text).collect();
-        let inner = match rest.as_slice() {
-            [Part::Many, middle @ .., Part::Many] if !middle.is_empty() => {
-                middle.iter().map(Part::text).collect::<Option<String>>()
-            }
-            _ => None,
-        };
-        let inner = inner.map(|text| Finder::new(text.as_bytes()).into_owned());
-        LikePattern { prefix, rest, inner }
+        let searches = Searches::of(&rest);
+        LikePattern { prefix, rest, searches }
     }
 
     /// The literal text before the first wildcard.
@@ -76,8 +100,8 @@ impl LikePattern {
     /// True when the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         let Some(rest) = text.strip_prefix(self.prefix.as_str()) else { return false };
-        match &self.inner {
-            Some(finder) => finder.find(rest.as_bytes()).is_some(),
+        match &self.searches {
+            Some(searches) => searches.matches(rest),
             None => self.matches_rest(rest),
         }
     }
@@ -122,6 +146,10 @@ mod tests {
         assert!(like("a%b%c", "aXbYbZc") && like("_é_", "aéb") && like("50\\%", "50%"));
         assert!(like("%oba%", "foobar") && like("f%ob%", "foobar") && !like("f%f%", "foobar"));
         assert!(!like("foo", "foobar") && !like("f_", "f") && !like("50\\%", "50x") && !like("%a%b", "ba"));
+        assert!(
+            like("%b%c%", "abxc") && !like("%b%c%", "cb") && !like("%bb%b%", "abb") && like("%a%a", "aa") && !like("%a%a", "a")
+        );
+        assert!(like("x%é%", "xyéz") && !like("x%é%", "é") && like("%%", "") && like("%a%%b%", "ab"));
         assert!(like("a\\b", "ab") && like("a\\\\b", "a\\b"));
     }
 }
