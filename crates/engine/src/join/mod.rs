@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ovate_base::{Budget, DruidError, Result};
 use ovate_compute::Vector;
+use ovate_compute::filter::LongSet;
 
 use crate::parallel::{on_threads, threads_for};
 use crate::relation::{NO_ROW, Relation};
@@ -109,7 +110,7 @@ pub fn join_within(
         let rows: Vec<u32> = (0..left.rows as u32).filter(|row| matched[*row as usize] == wanted).collect();
         return Ok(left.gather(&rows));
     }
-    let may_swap = kind == JoinType::Inner;
+    let may_swap = if kind == JoinType::Inner { Swap::InOrder } else { Swap::Never };
     let (mut l, mut r) = pairs(room, left, right, keys, test, may_swap)?;
     if matches!(kind, JoinType::Left | JoinType::Full) {
         (l, r) = with_unmatched(left.rows, l, r);
@@ -127,9 +128,26 @@ pub fn join_within(
     Ok(Relation { columns: joined.columns, rows })
 }
 
-/// The pairs of an inner join, ascending by left row and then right row, for callers that gather columns themselves.
-pub fn inner_pairs(room: Room, left: &Relation, right: &Relation, keys: &[JoinKey], test: Option<PairTest<'_>>) -> Result<Pairs> {
-    pairs(room, left, right, keys, test, true)
+/// The pairs of an inner join for callers that gather columns themselves: ascending by left row and then right row where they
+/// ask for that, else as it is quickest.
+pub fn inner_pairs(
+    room: Room,
+    left: &Relation,
+    right: &Relation,
+    keys: &[JoinKey],
+    test: Option<PairTest<'_>>,
+    in_order: bool,
+) -> Result<Pairs> {
+    pairs(room, left, right, keys, test, if in_order { Swap::InOrder } else { Swap::AnyOrder })
+}
+
+/// Whether the table may be built over the left side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Swap {
+    Never,
+    /// It may, and the pairs are put in the order of the left rows then.
+    InOrder,
+    AnyOrder,
 }
 
 /// About how many different keys these columns of as many rows have.
@@ -182,13 +200,14 @@ fn pairs(
     right: &Relation,
     keys: &[JoinKey],
     test: Option<PairTest<'_>>,
-    may_swap: bool,
+    may_swap: Swap,
 ) -> Result<Pairs> {
     if keys.is_empty() {
         return crossed(room, left, right, test);
     }
     let (l_keys, r_keys) = keys_of(left, right, keys)?;
-    let swap = may_swap && left.rows.saturating_mul(SWAP_FACTOR) < right.rows;
+    let factor = if may_swap == Swap::AnyOrder { 1 } else { SWAP_FACTOR };
+    let swap = may_swap != Swap::Never && left.rows.saturating_mul(factor) < right.rows;
     let (built, probing, probe_rows) = if swap { (&l_keys, &r_keys, right.rows) } else { (&r_keys, &l_keys, left.rows) };
     let table = JoinTable::build(built);
     let total = AtomicUsize::new(0);
@@ -196,13 +215,14 @@ fn pairs(
         let range = chunk * CHUNK_ROWS..((chunk + 1) * CHUNK_ROWS).min(probe_rows);
         probed(room, &table, probing, range, swap, test, &total)
     })?;
+    let swapped_back = swap && may_swap == Swap::InOrder;
     let count = parts.iter().map(|(l, _)| l.len()).sum();
     let (mut l, mut r) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for (part_l, part_r) in parts {
         l.extend(part_l);
         r.extend(part_r);
     }
-    Ok(if swap { by_left(left.rows, &l, &r) } else { (l, r) })
+    Ok(if swapped_back { by_left(left.rows, &l, &r) } else { (l, r) })
 }
 
 /// The matches of some probing rows, as pairs of left and right.
@@ -219,6 +239,12 @@ fn probed(
     let flush = |pending: &mut Pairs, found: &mut Pairs| -> Result<()> {
         let (l, r) = if swap { (&pending.1, &pending.0) } else { (&pending.0, &pending.1) };
         match test {
+            None if found.0.is_empty() => {
+                *found = std::mem::take(pending);
+                if swap {
+                    std::mem::swap(&mut found.0, &mut found.1);
+                }
+            }
             None => {
                 found.0.extend_from_slice(l);
                 found.1.extend_from_slice(r);
@@ -237,17 +263,11 @@ fn probed(
         pending.1.clear();
         if total.load(Ordering::Relaxed) + before > room.rows { Err(room.exceeded()) } else { Ok(()) }
     };
-    for row in range {
-        table.probe(probing, row, |other| {
-            pending.0.push(row as u32);
-            pending.1.push(other);
-            true
-        });
-        if pending.0.len() >= CHUNK_PAIRS {
-            flush(&mut pending, &mut found)?;
-        }
+    let mut from = range.start;
+    while from < range.end {
+        from = table.matches(probing, from..range.end, CHUNK_PAIRS, &mut pending.0, &mut pending.1);
+        flush(&mut pending, &mut found)?;
     }
-    flush(&mut pending, &mut found)?;
     total.fetch_add(found.0.len(), Ordering::Relaxed);
     Ok(found)
 }
@@ -320,11 +340,18 @@ fn matched_rows(
         return Ok(matched);
     }
     if keys.is_empty() || test.is_some() {
-        let (l, _) = pairs(room, left, right, keys, test, true)?;
+        let (l, _) = pairs(room, left, right, keys, test, Swap::AnyOrder)?;
         l.iter().for_each(|row| matched[*row as usize] = true);
         return Ok(matched);
     }
     let (l_keys, r_keys) = keys_of(left, right, keys)?;
+    if let (Some((longs, valid)), Some((others, others_valid))) = (l_keys.as_longs(), r_keys.as_longs())
+        && let Some(set) = LongSet::of_valid(others, others_valid)
+    {
+        set.mark(longs, &mut matched);
+        valid.iter().for_each(|valid| matched.iter_mut().zip(*valid).for_each(|(hit, valid)| *hit &= valid));
+        return Ok(matched);
+    }
     let flags: Vec<AtomicBool> = matched.iter().map(|_| AtomicBool::new(false)).collect();
     if left.rows < right.rows {
         let table = JoinTable::build(&l_keys);

@@ -2,6 +2,7 @@
 //! everything else as numbers that both sides share.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -18,8 +19,10 @@ const NONE: u32 = u32::MAX;
 const ABSENT: u64 = u64::MAX;
 /// A table by value may have this many places for each row.
 const DENSE_FACTOR: u64 = 8;
+/// Rows that are looked up side by side.
+const BATCH: usize = 512;
 
-/// The keys of one side: one or more numbers a row; rows that equal nothing are not valid.
+/// The keys of one side: one number a row where they can be packed, else more; rows that equal nothing are not valid.
 pub struct Keys<'a> {
     columns: Vec<Numbers<'a>>,
     valid: Option<Vec<bool>>,
@@ -42,6 +45,22 @@ impl Numbers<'_> {
             Numbers::Own(values) => values[row],
         }
     }
+
+    /// Least and greatest, as signed numbers; `None` of none.
+    fn bounds(&self, rows: usize) -> Option<(i64, i64)> {
+        let (mut low, mut high) = (i64::MAX, i64::MIN);
+        self.each(&mut |_, value| (low, high) = (low.min(value), high.max(value)));
+        (rows > 0).then_some((low, high))
+    }
+
+    /// Calls `f` with each row and its number.
+    #[inline(always)]
+    fn each(&self, f: &mut impl FnMut(usize, i64)) {
+        match self {
+            Numbers::Longs(values) => values.iter().enumerate().for_each(|(row, value)| f(row, *value)),
+            Numbers::Own(values) => values.iter().enumerate().for_each(|(row, value)| f(row, *value as i64)),
+        }
+    }
 }
 
 impl Keys<'_> {
@@ -52,11 +71,15 @@ impl Keys<'_> {
 
     #[inline(always)]
     fn hash(&self, row: usize) -> u64 {
-        let mut hash = 0u64;
-        for column in &self.columns {
-            hash = (hash.rotate_left(29) ^ column.get(row)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        hash_of(self.columns.iter().map(|column| column.get(row)))
+    }
+
+    /// The numbers and which of them do not count, where they are longs as they stand in their column.
+    pub fn as_longs(&self) -> Option<(&[i64], Option<&[bool]>)> {
+        match self.columns.as_slice() {
+            [Numbers::Longs(values)] => Some((values, self.valid.as_deref())),
+            _ => None,
         }
-        hash ^ (hash >> 32)
     }
 
     fn invalidate(&mut self, nulls: &[bool]) {
@@ -94,9 +117,43 @@ pub fn keys_of<'a>(left: &'a Relation, right: &'a Relation, keys: &[JoinKey]) ->
             _ => return by_bytes(left, right, keys),
         }
     }
-    let single = keys.len() == 1 && matches!(left.columns[keys[0].left], Vector::Long { .. });
-    (l.longs, r.longs) = (single, single);
-    Ok((l, r))
+    if keys.len() == 1 {
+        let single = matches!(left.columns[keys[0].left], Vector::Long { .. });
+        (l.longs, r.longs) = (single, single);
+        return Ok((l, r));
+    }
+    Ok(packed(&l, &r).unwrap_or((l, r)))
+}
+
+/// Several numbers as one, where all that both sides may share fit; rows with a number that only one side can have equal
+/// nothing. Longs and numbers of texts alike; `None` where they do not fit.
+fn packed(l: &Keys<'_>, r: &Keys<'_>) -> Option<(Keys<'static>, Keys<'static>)> {
+    let mut places = 1u64;
+    let mut ranges = Vec::with_capacity(l.columns.len());
+    for (lc, rc) in l.columns.iter().zip(&r.columns) {
+        let (low, high) = match (lc.bounds(l.rows), rc.bounds(r.rows)) {
+            (Some(a), Some(b)) => (a.0.max(b.0), a.1.min(b.1)),
+            _ => (0, 0),
+        };
+        // Nothing in common: one place that nobody takes.
+        let span = if low > high { 1 } else { u64::try_from(i128::from(high) - i128::from(low) + 1).ok()? };
+        ranges.push((low, span, places));
+        places = places.checked_mul(span).filter(|places| *places < 1 << 62)?;
+    }
+    let side = |keys: &Keys<'_>| {
+        let mut numbers = vec![0u64; keys.rows];
+        let mut valid = keys.valid.clone().unwrap_or_else(|| vec![true; keys.rows]);
+        for (column, (low, span, stride)) in keys.columns.iter().zip(&ranges) {
+            column.each(&mut |row, value| {
+                let place = (value as u64).wrapping_sub(*low as u64);
+                numbers[row] = numbers[row].wrapping_add(place.wrapping_mul(*stride));
+                valid[row] &= place < *span;
+            });
+        }
+        let valid = valid.contains(&false).then_some(valid);
+        Keys { columns: vec![Numbers::Own(numbers)], valid, longs: true, rows: keys.rows }
+    };
+    Some((side(l), side(r)))
 }
 
 /// Keys of any types as bytes, numbered.
@@ -207,6 +264,14 @@ impl CodeMap {
     }
 }
 
+/// The upper bits are the ones to use.
+#[inline(always)]
+fn hash_of(numbers: impl Iterator<Item = u64>) -> u64 {
+    let mix = |hash: u64, number: u64| (hash.rotate_left(29) ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let hash = numbers.fold(0, mix);
+    hash ^ (hash >> 32)
+}
+
 enum Heads {
     /// One place for each long from `low` on.
     Dense {
@@ -231,18 +296,137 @@ pub struct JoinTable<'a> {
 impl<'a> JoinTable<'a> {
     /// Puts all valid rows in.
     pub fn build(keys: &'a Keys<'a>) -> JoinTable<'a> {
-        let mut table = JoinTable { keys, heads: heads_for(keys), next: vec![NONE; keys.rows], unique: true };
+        let (mut next, mut unique) = (vec![NONE; keys.rows], true);
+        let mut heads = heads_for(keys);
         // From the last row on, so that chains ascend.
-        for row in (0..keys.rows).rev().filter(|row| keys.valid(*row)) {
-            let head = match &mut table.heads {
-                Heads::Dense { low, heads } => &mut heads[keys.columns[0].get(row).wrapping_sub(*low) as usize],
-                Heads::Hashed { shift, heads } => &mut heads[(keys.hash(row) >> *shift) as usize],
-            };
-            table.unique &= *head == NONE;
-            table.next[row] = *head;
+        let mut put = |head: &mut u32, row: usize| {
+            unique &= *head == NONE;
+            next[row] = *head;
             *head = row as u32;
+        };
+        match (&mut heads, keys.columns.as_slice(), &keys.valid) {
+            (Heads::Dense { low, heads }, [Numbers::Longs(values)], None) => {
+                values
+                    .iter()
+                    .enumerate()
+                    .rev()
+                    .for_each(|(row, v)| put(&mut heads[(*v as u64).wrapping_sub(*low) as usize], row));
+            }
+            (Heads::Dense { low, heads }, columns, _) => {
+                for row in (0..keys.rows).rev().filter(|row| keys.valid(*row)) {
+                    put(&mut heads[columns[0].get(row).wrapping_sub(*low) as usize], row);
+                }
+            }
+            (Heads::Hashed { shift, heads }, _, _) => {
+                for row in (0..keys.rows).rev().filter(|row| keys.valid(*row)) {
+                    put(&mut heads[(keys.hash(row) >> *shift) as usize], row);
+                }
+            }
         }
-        table
+        JoinTable { keys, heads, next, unique }
+    }
+
+    /// The matches of these rows of the other side: its row beside ours, ascending by its row and then ours. Returns the first
+    /// row that was not looked at, when `enough` pairs are there before the end.
+    pub fn matches(
+        &self,
+        other: &Keys<'_>,
+        range: Range<usize>,
+        enough: usize,
+        theirs: &mut Vec<u32>,
+        mine: &mut Vec<u32>,
+    ) -> usize {
+        let mut from = range.start;
+        while from < range.end && mine.len() < enough {
+            let rows = from..(from + BATCH).min(range.end);
+            from = match (&other.valid, other.columns.as_slice()) {
+                (None, [Numbers::Longs(values)]) => self.batch(rows, enough, theirs, mine, |row| Some(values[row] as u64)),
+                (None, [Numbers::Own(values)]) => self.batch(rows, enough, theirs, mine, |row| Some(values[row])),
+                (Some(valid), [Numbers::Longs(values)]) => {
+                    self.batch(rows, enough, theirs, mine, |row| valid[row].then(|| values[row] as u64))
+                }
+                (Some(valid), [Numbers::Own(values)]) => {
+                    self.batch(rows, enough, theirs, mine, |row| valid[row].then(|| values[row]))
+                }
+                _ => {
+                    self.probe(other, from, |found| {
+                        theirs.push(from as u32);
+                        mine.push(found);
+                        true
+                    });
+                    from + 1
+                }
+            };
+        }
+        from
+    }
+
+    /// A batch of rows with one number each: first where each chain begins, so that reads of the table overlap, then the chains.
+    /// Returns the row after the last one that it did; one key may have very many matches.
+    #[inline(always)]
+    fn batch(
+        &self,
+        rows: Range<usize>,
+        enough: usize,
+        theirs: &mut Vec<u32>,
+        mine: &mut Vec<u32>,
+        key: impl Fn(usize) -> Option<u64>,
+    ) -> usize {
+        let end = rows.end;
+        let mut first = [NONE; BATCH];
+        match &self.heads {
+            Heads::Dense { low, heads } => {
+                for (slot, row) in first.iter_mut().zip(rows.clone()) {
+                    let place = key(row).map_or(usize::MAX, |key| key.wrapping_sub(*low) as usize);
+                    *slot = heads.get(place).copied().unwrap_or(NONE);
+                }
+                if self.unique {
+                    let start = mine.len();
+                    mine.resize(start + rows.len(), 0);
+                    theirs.resize(start + rows.len(), 0);
+                    let (mine_out, theirs_out) = (&mut mine[start..], &mut theirs[start..]);
+                    let mut kept = 0;
+                    for (found, row) in first.iter().zip(rows) {
+                        (mine_out[kept], theirs_out[kept]) = (*found, row as u32);
+                        kept += usize::from(*found != NONE);
+                    }
+                    mine.truncate(start + kept);
+                    theirs.truncate(start + kept);
+                    return end;
+                }
+                for (found, row) in first.iter().zip(rows) {
+                    let mut at = *found;
+                    while at != NONE {
+                        mine.push(at);
+                        theirs.push(row as u32);
+                        at = self.next[at as usize];
+                    }
+                    if mine.len() >= enough {
+                        return row + 1;
+                    }
+                }
+            }
+            Heads::Hashed { shift, heads } => {
+                for (slot, row) in first.iter_mut().zip(rows.clone()) {
+                    *slot = key(row).map_or(NONE, |key| heads[(hash_of([key].into_iter()) >> *shift) as usize]);
+                }
+                let own = &self.keys.columns[0];
+                for (found, row) in first.iter().zip(rows) {
+                    let mut at = *found;
+                    while at != NONE {
+                        if Some(own.get(at as usize)) == key(row) {
+                            mine.push(at);
+                            theirs.push(row as u32);
+                        }
+                        at = self.next[at as usize];
+                    }
+                    if mine.len() >= enough {
+                        return row + 1;
+                    }
+                }
+            }
+        }
+        end
     }
 
     /// Calls `f` with each row that equals this row of the other side, ascending, until it says no more.

@@ -121,3 +121,60 @@ fn a_join_that_memory_has_no_room_for_is_refused_by_name() {
     let (left, right) = (side(100), side(100));
     assert_eq!(join_within(room, &left, &right, JoinType::Inner, &ON_FIRST, None).expect("it fits").rows, 10_000);
 }
+
+/// Rows of a long of this factor, a long and a text, each sometimes null.
+fn mixed(rows: u64, seed: u64, factor: i64) -> Relation {
+    let number =
+        |row: u64, more: u64, below: u64| (row * 7919 + seed * 31 + more).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40 & (below - 1);
+    let or_null = |value: Value, row: u64| if (row + seed) % 11 == 0 { Value::Null } else { value };
+    let one = |row: u64| {
+        let long = or_null(Value::Long(number(row, 1, 8) as i64 * factor - 3), row);
+        let text = or_null(Value::from(format!("t{}", number(row, 3, 4)).as_str()), row / 3);
+        vec![long, Value::Long(number(row, 2, 4) as i64 + seed as i64), text]
+    };
+    Relation::from_rows(&[ColumnType::Long, ColumnType::Long, ColumnType::String], (0..rows).map(one).collect())
+}
+
+#[test]
+fn several_keys_match_as_each_does_whether_or_not_they_fit_into_one_number() {
+    let keys = [0, 1, 2].map(|at| JoinKey { left: at, right: at, null_safe: false });
+    for factor in [1, 1 << 60] {
+        let (a, b) = (mixed(300, 0, factor), mixed(200, 1, factor));
+        let equal = |l: usize, r: usize| {
+            (0..3).all(|at| {
+                let (x, y) = (a.columns[at].value(l), b.columns[at].value(r));
+                !x.is_null() && !y.is_null() && x.compare(&y).is_eq()
+            })
+        };
+        let expected: Vec<(usize, usize)> =
+            (0..300).flat_map(|l| (0..200).map(move |r| (l, r))).filter(|(l, r)| equal(*l, *r)).collect();
+        assert!(expected.len() > 100);
+        let inner = join(&a, &b, JoinType::Inner, &keys, None).expect("joins");
+        assert_eq!(inner.rows, expected.len());
+        for (row, (l, r)) in expected.iter().enumerate() {
+            let values = |relation: &Relation, at: usize, row: usize| format!("{:?}", relation.columns[at].value(row));
+            assert!(
+                (0..3)
+                    .all(|at| values(&inner, at, row) == values(&a, at, *l) && values(&inner, at + 3, row) == values(&b, at, *r))
+            );
+        }
+        let (l, r) = inner_pairs(Room::default(), &a, &b, &keys, None, false).expect("pairs");
+        let mut pairs: Vec<(usize, usize)> = l.iter().zip(&r).map(|(l, r)| (*l as usize, *r as usize)).collect();
+        pairs.sort_unstable();
+        assert_eq!(pairs, expected);
+        let matched = (0..300).filter(|l| expected.iter().any(|(left, _)| left == l)).count();
+        assert_eq!(join(&a, &b, JoinType::Semi, &keys, None).expect("joins").rows, matched);
+        assert_eq!(join(&a, &b, JoinType::Anti, &keys, None).expect("joins").rows, 300 - matched);
+        assert_eq!(join(&a, &b, JoinType::Left, &keys, None).expect("joins").rows, expected.len() + 300 - matched);
+    }
+}
+
+#[test]
+fn one_key_with_very_many_matches_is_met_piece_by_piece() {
+    let side = |rows: usize| Relation { columns: vec![Vector::Long { values: vec![7; rows], nulls: None }], rows };
+    let (left, right) = (side(700), side(1000));
+    let pairs = inner_pairs(Room::default(), &left, &right, &ON_FIRST, None, true).expect("pairs");
+    assert_eq!(pairs.0.len(), 700_000);
+    assert!(pairs.0.chunks(1000).enumerate().all(|(at, chunk)| chunk.iter().all(|row| *row == at as u32)));
+    assert!(pairs.1.chunks(1000).all(|chunk| chunk.iter().copied().eq(0..1000)));
+}
