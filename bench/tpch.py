@@ -285,7 +285,7 @@ def run(args):
     print('%-4s %10s %10s %7s  %s' % ('', 'ovate ms', 'duckdb ms', 'ratio', 'answer'))
     for number in numbers:
         context = {'useApproximateCountDistinct': False, 'useCache': False, 'populateCache': False, 'useApproximateTopN': False,
-                   'timeout': 1000 * args.timeout}
+                   'useResultLevelCache': False, 'populateResultLevelCache': False, 'timeout': 1000 * args.timeout}
         body = {'query': ours(number, scale), 'resultFormat': 'array', 'context': context}
         best, mine, error = None, None, None
         for _ in range(args.runs):

@@ -17,7 +17,7 @@ use crate::group::{CodeMap, SharedDictionary};
 use crate::partial::GroupsPartial;
 
 /// Numbers up to this many are groups of their own.
-const GROUPS_MAX: u64 = 1 << 22;
+const GROUPS_MAX: u64 = 1 << 23;
 /// With a filter that leaves few rows, up to this many.
 const FILTERED_GROUPS_MAX: u64 = 1 << 14;
 /// Numbers of fewer texts are sooner added up in each segment's own codes, a few numbers at a time; sketches are not.

@@ -110,7 +110,7 @@ pub(super) fn replace_keys(rex: &Rex, keys: &[Rex], scope: &Scope<'_>) -> Result
     }
     match rex {
         Rex::Aggregate(i, t) => Ok(Rex::Input(keys.len() + i, t.clone())),
-        Rex::Literal(..) | Rex::Outer { .. } | Rex::Window(..) => Ok(rex.clone()),
+        Rex::Literal(..) | Rex::Outer { .. } | Rex::Window(..) | Rex::Set(..) => Ok(rex.clone()),
         Rex::Input(index, _) => {
             let name = scope.columns.iter().find(|c| c.index == *index).map_or("?", |c| c.name.as_ref());
             Err(DruidError::invalid_sql(format!("Expression '{name}' is not being grouped")))

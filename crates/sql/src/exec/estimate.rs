@@ -76,10 +76,10 @@ fn of_stage(stage: &Stage, tables: &TableRows) -> Estimate {
         Base::Stage(inner) => of_stage(inner, tables).rows,
         Base::Rel(rel) => of_relation(rel, tables),
     };
-    let mut rows = base * stage.filters.iter().map(selectivity).product::<f64>();
+    let mut rows = base * stage.filters.iter().map(|rex| selectivity(rex, base)).product::<f64>();
     if let Some(grouping) = &stage.aggregate {
         rows = if grouping.keys.is_empty() { 1.0 } else { rows * 0.3 };
-        rows *= stage.having.iter().map(selectivity).product::<f64>();
+        rows *= stage.having.iter().map(|rex| selectivity(rex, rows)).product::<f64>();
     }
     if let Some(limit) = stage.sort.as_ref().and_then(|sort| sort.limit) {
         rows = rows.min(limit as f64);
@@ -104,17 +104,22 @@ fn of_relation(rel: &Rel, tables: &TableRows) -> f64 {
     }
 }
 
-/// The share of rows that a condition lets through, by its form.
-fn selectivity(rex: &Rex) -> f64 {
+/// The share of `base` rows that a condition lets through, by its form.
+fn selectivity(rex: &Rex, base: f64) -> f64 {
     match rex {
         Rex::Literal(..) => 1.0,
         Rex::Call { op, args, .. } => match *op {
             "=" => 0.05,
             "IN" => (0.05 * (args.len() - 1) as f64).min(0.5),
             "LIKE" | "SCALAR_IN_ARRAY" => 0.1,
+            // As if most of the numbers were met, and each a few times.
+            "IN_SET" => match &args[1] {
+                Rex::Set(set, _) => (2.0 * set.0.len() as f64 / base.max(1.0)).min(0.9),
+                _ => 0.1,
+            },
             "<" | "<=" | ">" | ">=" => 0.4,
-            "AND" => args.iter().map(selectivity).product(),
-            "OR" => args.iter().map(selectivity).sum::<f64>().min(0.7),
+            "AND" => args.iter().map(|arg| selectivity(arg, base)).product(),
+            "OR" => args.iter().map(|arg| selectivity(arg, base)).sum::<f64>().min(0.7),
             "<>" | "IS NOT NULL" | "NOT" => 0.9,
             _ => 0.5,
         },

@@ -2,17 +2,19 @@
 //! ones before these are read; then the pair that gives the fewest rows is joined, again and again.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use ovate_base::Result;
+use ovate_compute::filter::LongSet;
 use ovate_compute::{Value, Vector};
 use ovate_engine::Relation;
 use ovate_engine::codes::distinct_values;
-use ovate_engine::join::{JoinKey, JoinType, Room, distinct_keys, inner_pairs, join_within};
+use ovate_engine::join::{JoinKey, JoinType, PairTest, Room, distinct_keys, inner_pairs, join_within};
 
 use super::Executor;
 use super::estimate::{Estimate, estimate};
-use crate::plan::{Rel, RelJoin, RelKind, Rex, push_filters};
+use crate::plan::{KeySet, Rel, RelJoin, RelKind, Rex, push_filters};
 use crate::types::SqlType;
 
 /// Most values of one side that become a filter on the other.
@@ -106,9 +108,26 @@ pub(super) fn among(rex: Rex, values: Vec<Value>) -> Rex {
     Rex::call("SCALAR_IN_ARRAY", vec![rex, list], SqlType::Boolean)
 }
 
+/// That `own` is among the values that the other side has in this column; `None` where these are too many or of another kind.
+pub(super) fn among_those(own: &Rex, its: &SqlType, column: &Vector) -> Option<Rex> {
+    if !may_filter(own.sql_type(), its) {
+        return None;
+    }
+    if let (Vector::Long { values, nulls }, false) = (column, own.sql_type().is_text()) {
+        let set = LongSet::of(values, nulls.as_deref())?;
+        if set.is_empty() {
+            return Some(Rex::boolean(false));
+        }
+        let list = Rex::Set(KeySet(Arc::new(set)), SqlType::Array(Box::new(SqlType::Bigint)));
+        return Some(Rex::call("IN_SET", vec![own.clone(), list], SqlType::Boolean));
+    }
+    distinct_values(column, FILTER_VALUES_MAX).map(|values| among(own.clone(), values))
+}
+
 impl Executor<'_> {
     /// The rows of a join; columns that are not wanted may be null.
-    pub(super) fn joined<'s>(&'s self, rel: &'s Rel, wanted: &'s [bool]) -> BoxFuture<'s, Result<Relation>> {
+    /// `any_order`: whoever asks does not mind the order of the rows.
+    pub(super) fn joined<'s>(&'s self, rel: &'s Rel, wanted: &'s [bool], any_order: bool) -> BoxFuture<'s, Result<Relation>> {
         Box::pin(async move {
             let RelKind::Join { left, right, kind, condition: own } = &rel.kind else { return self.run(rel).await };
             if *kind != RelJoin::Inner {
@@ -118,7 +137,7 @@ impl Executor<'_> {
             flatten(rel, 0, &mut leaves, &mut conditions);
             let conditions: Vec<Condition> = conditions.into_iter().map(|rex| condition(rex, &leaves)).collect();
             let parts = self.leaves(&leaves, &conditions, wanted).await?;
-            self.in_best_order(parts, conditions, wanted)
+            self.in_best_order(parts, conditions, wanted, any_order)
         })
     }
 
@@ -141,14 +160,16 @@ impl Executor<'_> {
             for (own, its, other) in neighbours(next, conditions) {
                 let (Some(part), Some(share)) = (&parts[other], kept(other)) else { continue };
                 let narrows = share < NARROWS_BELOW && (part.relation.rows as f64) < estimates[next].rows;
-                if !narrows || !may_filter(own.sql_type(), its.sql_type()) {
+                if !narrows {
                     continue;
                 }
                 let column = self.column_of(part, its)?;
-                if let Some(values) = distinct_values(&column, FILTER_VALUES_MAX) {
-                    filters.push(among(own.clone().shifted(-(leaves[next].from as isize)), values));
-                }
+                let own = own.clone().shifted(-(leaves[next].from as isize));
+                filters.extend(among_those(&own, its.sql_type(), &column).map(|filter| (share, filter)));
             }
+            // What leaves the fewest rows goes first.
+            filters.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let filters: Vec<Rex> = filters.into_iter().map(|(_, filter)| filter).collect();
             let leaf = &leaves[next];
             let relation = if filters.is_empty() {
                 self.run(leaf.rel).await?
@@ -173,7 +194,15 @@ impl Executor<'_> {
         self.eval(&over_part(rex, &part.places), &part.relation).map(Cow::Owned)
     }
 
-    fn in_best_order(&self, mut parts: Vec<Part>, mut open: Vec<Condition>, wanted: &[bool]) -> Result<Relation> {
+    fn in_best_order(
+        &self,
+        mut parts: Vec<Part>,
+        mut open: Vec<Condition>,
+        wanted: &[bool],
+        any_order: bool,
+    ) -> Result<Relation> {
+        // Of two relations rows come as the left one has them; of more in no order.
+        let in_order = !any_order && parts.len() == 2;
         while parts.len() > 1 {
             let (a, b) = self.cheapest(&parts, &open)?;
             // The later one goes first, so that the other keeps its place.
@@ -187,7 +216,7 @@ impl Executor<'_> {
             let mut used = Vec::new();
             open.iter().for_each(|c| c.rex.inputs_used(&mut used));
             used.into_iter().for_each(|i| needed[i] = true);
-            parts.push(self.pair(left, right, &now, &needed)?);
+            parts.push(self.pair(left, right, &now, &needed, in_order)?);
         }
         let Some(part) = parts.pop() else { return Ok(Relation::default()) };
         let Part { relation, places, .. } = part;
@@ -253,7 +282,7 @@ impl Executor<'_> {
     }
 
     /// Two parts joined on all conditions between them.
-    fn pair(&self, mut left: Part, mut right: Part, conditions: &[Condition], needed: &[bool]) -> Result<Part> {
+    fn pair(&self, mut left: Part, mut right: Part, conditions: &[Condition], needed: &[bool], in_order: bool) -> Result<Part> {
         let mut keys = Vec::new();
         for (l, r, null_safe) in self.keys_between(&left, &right, conditions) {
             let (l, r) = (self.place_of(&mut left, l)?, self.place_of(&mut right, r)?);
@@ -285,7 +314,8 @@ impl Executor<'_> {
             self.holds(&over_part(&residual, &places), &Relation { columns, rows: l.len() })
         };
         let room = Room::of(self.runner.context(self.eval.clone()).budget(), &left.relation, &right.relation);
-        let (l, r) = inner_pairs(room, &left.relation, &right.relation, &keys, if rest.is_empty() { None } else { Some(&test) })?;
+        let test: Option<PairTest<'_>> = if rest.is_empty() { None } else { Some(&test) };
+        let (l, r) = inner_pairs(room, &left.relation, &right.relation, &keys, test, in_order)?;
         let (from_left, mut places) = kept(&left, needed, 0);
         let (from_right, right_places) = kept(&right, needed, from_left.len());
         places.iter_mut().zip(right_places).for_each(|(place, other)| *place = place.or(other));
@@ -411,11 +441,7 @@ fn matched(rel: &Rel, keys: &[Rex], (other, places): &Keyed, expected: f64, othe
     }
     let mut filters = Vec::new();
     for ((key, place), its) in keys.iter().zip(places).zip(other_keys) {
-        if may_filter(key.sql_type(), its.sql_type())
-            && let Some(values) = distinct_values(&other.columns[*place], FILTER_VALUES_MAX)
-        {
-            filters.push(among(key.clone(), values));
-        }
+        filters.extend(among_those(key, its.sql_type(), &other.columns[*place]));
     }
     (!filters.is_empty()).then(|| push_filters(&rel.clone().filter(Rex::and_all(filters))))
 }

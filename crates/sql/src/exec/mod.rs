@@ -67,7 +67,7 @@ impl Executor<'_> {
             if let (Base::Table(names), None) = (&stage.base, &stage.aggregate) {
                 let planned = plan(&stage, table_source(names), &self.settings)?;
                 if is_scan(&planned) && !planned.nothing && planned.sort_after.is_none() {
-                    let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
+                    let query = planned.native()?;
                     let (sender, mut received) = mpsc::channel(1);
                     let taking = async {
                         while let Some(rows) = received.recv().await {
@@ -119,7 +119,9 @@ impl Executor<'_> {
                 Base::Table(names) => return self.run_table(stage, names).await,
                 Base::Stage(inner) => self.run_stage(inner).await?,
                 Base::Rel(Rel { kind: RelKind::System(table), .. }) => self.system_rows(*table, &scan_of(stage)).await?,
-                Base::Rel(rel @ Rel { kind: RelKind::Join { .. }, .. }) => self.joined(rel, &scan_of(stage).columns).await?,
+                Base::Rel(rel @ Rel { kind: RelKind::Join { .. }, .. }) => {
+                    self.joined(rel, &scan_of(stage).columns, stage.aggregate.is_some()).await?
+                }
                 Base::Rel(rel) => self.run(rel).await?,
             };
             self.run_over(stage, input)
@@ -132,7 +134,7 @@ impl Executor<'_> {
         if planned.nothing && is_scan(&planned) {
             return Ok(empty(stage));
         }
-        let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
+        let query = planned.native()?;
         let rows = self.runner.run(query).await?;
         self.outputs(stage, &planned, rows)
     }
@@ -164,7 +166,7 @@ impl Executor<'_> {
             return Ok(empty(stage));
         }
         let planned = plan(stage, json!({"type": "table", "name": "inline"}), &self.settings)?;
-        let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
+        let query = planned.native()?;
         let rows = self.run_local(&query, input)?;
         self.outputs(stage, &planned, rows)
     }

@@ -56,7 +56,7 @@ impl Executor<'_> {
                     let (left, right) = (self.run(left).await?, self.run(right).await?);
                     Ok(ovate_engine::sets::set_difference(&left, &right, *intersect, *all))
                 }
-                RelKind::Join { .. } => self.joined(rel, &vec![true; rel.fields.len()]).await,
+                RelKind::Join { .. } => self.joined(rel, &vec![true; rel.fields.len()], false).await,
                 RelKind::Window { input, calls } => self.window(input, calls).await,
                 RelKind::Unnest { input, arrays, ordinality } => {
                     let (relation, places) = self.with_columns(input, arrays.iter()).await?;

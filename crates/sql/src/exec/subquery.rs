@@ -59,7 +59,10 @@ impl Executor<'_> {
         let swap = |node: Rex| match found.iter().position(|f| *f == node).map(|at| &results[at]) {
             Some(Some(constant)) => match (constant, node) {
                 // The operand may hold subqueries that were replaced meanwhile; take it from the node.
-                (Rex::Call { op: op @ ("IN" | "SCALAR_IN_ARRAY"), args, sql_type }, Rex::Subquery { args: mut own, .. }) => {
+                (
+                    Rex::Call { op: op @ ("IN" | "SCALAR_IN_ARRAY" | "IN_SET"), args, sql_type },
+                    Rex::Subquery { args: mut own, .. },
+                ) => {
                     own.extend(args[1..].iter().cloned());
                     Rex::Call { op, args: own, sql_type: sql_type.clone() }
                 }
@@ -82,6 +85,14 @@ impl Executor<'_> {
             SubqueryKind::Exists => Rex::boolean(rows.rows > 0),
             SubqueryKind::Array => Rex::Literal(Value::Array(rows.columns[0].to_values().into()), sql_type.clone()),
             SubqueryKind::In if rows.rows == 0 => Rex::boolean(false),
+            SubqueryKind::In
+                if rows.rows > LIST_MAX
+                    && !matches!(&rows.columns[0], Vector::Long { nulls: Some(_), .. })
+                    && let Some(set) = super::joins::among_those(&args[0], &plan.fields[0].sql_type, &rows.columns[0])
+                    && matches!(set, Rex::Call { op: "IN_SET", .. }) =>
+            {
+                set
+            }
             SubqueryKind::In
                 if rows.rows > LIST_MAX
                     && super::joins::may_filter(args[0].sql_type(), &plan.fields[0].sql_type)

@@ -119,6 +119,10 @@ impl ExprWriter<'_> {
             // Only EXPLAIN meets these: running replaces subqueries by their values first.
             Rex::Subquery { .. } => Ok("subquery()".to_owned()),
             Rex::Outer { index, .. } => Ok(format!("outer({index})")),
+            Rex::Set(set, _) => {
+                let items: Vec<String> = set.0.to_vec().iter().map(i64::to_string).collect();
+                Ok(format!("array({})", items.join(",")))
+            }
             Rex::Aggregate(..) | Rex::Window(..) => Err(DruidError::runtime("expression cannot be written natively")),
         }
     }
@@ -161,6 +165,7 @@ impl ExprWriter<'_> {
             "CASE" => self.function("case_searched", args)?,
             "LIKE" => self.function("like", args)?,
             "IN" => self.in_list(args)?,
+            "IN_SET" => self.function("scalar_in_array", args)?,
             "CAST" => self.cast(&args[0], sql_type)?,
             _ => return self.named(op, args, sql_type),
         })

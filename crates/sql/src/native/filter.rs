@@ -87,6 +87,7 @@ impl FilterWriter<'_, '_> {
             "IS DISTINCT FROM" | "IS NOT DISTINCT FROM" => self.distinct_from(op, args, rex),
             "IN" => self.in_list(args, rex),
             "LIKE" => self.like(args, rex),
+            "IN_SET" => self.in_set(args, rex),
             "MV_CONTAINS" | "MV_OVERLAP" | "ARRAY_CONTAINS" | "ARRAY_OVERLAP" | "SCALAR_IN_ARRAY" => self.arrays(op, args, rex),
             _ => self.expression(rex),
         }
@@ -244,6 +245,12 @@ impl FilterWriter<'_, '_> {
             return Ok(column.map(|column| json!({"type": "in", "dimension": column, "values": texts})));
         }
         Ok(None)
+    }
+
+    /// Where a set is no part of its own of the filter; [`split_sets`](super::split_sets) takes the others.
+    fn in_set(&mut self, args: &[Rex], rex: &Rex) -> Result<Json> {
+        let (Rex::Set(set, _), Some(column)) = (&args[1], self.operand(&args[0])?) else { return self.expression(rex) };
+        Ok(json!({"type": "inType", "column": column, "matchValueType": "LONG", "sortedValues": set.0.to_vec()}))
     }
 
     fn like(&mut self, args: &[Rex], rex: &Rex) -> Result<Json> {

@@ -9,9 +9,13 @@ mod intervals;
 mod post;
 mod stage;
 
+use std::sync::Arc;
+
 use ovate_base::time::{Zone, format_iso};
 use ovate_base::{DruidError, Interval, Result};
+use ovate_compute::filter::{FilterSpec, LongSet};
 use ovate_compute::{ColumnType, Value};
+use ovate_query::NativeQuery;
 use serde_json::{Map, Value as Json, json};
 
 use crate::plan::Rex;
@@ -52,6 +56,25 @@ pub struct Planned {
     pub sort_after: Option<(Vec<(String, bool, bool)>, u64, Option<u64>)>,
     /// Known to give no rows: a condition that is false on every row.
     pub nothing: bool,
+    /// Columns whose values are among numbers gathered while the statement runs; no part of the document.
+    pub sets: Vec<(String, Arc<LongSet>)>,
+}
+
+impl Planned {
+    /// The query with all that it filters by.
+    pub fn native(&self) -> Result<NativeQuery> {
+        let mut query = NativeQuery::from_json(&Json::Object(self.query.clone()))?;
+        if self.sets.is_empty() {
+            return Ok(query);
+        }
+        let sets = self.sets.iter().map(|(column, set)| FilterSpec::LongSet { column: column.clone(), set: set.clone() });
+        let filter = &mut query.base_mut().filter;
+        // Testing a number costs less than most other conditions do.
+        let mut all: Vec<FilterSpec> = sets.collect();
+        all.extend(filter.take());
+        *filter = Some(if all.len() == 1 { all.remove(0) } else { FilterSpec::And(all) });
+        Ok(query)
+    }
 }
 
 /// Names of the base's columns in the native query: a table's own, made-up ones else.
@@ -67,6 +90,7 @@ pub fn plan(stage: &Stage, data_source: Json, settings: &Settings) -> Result<Pla
     let names = base_names(stage);
     let mut columns = Columns::new(&settings.zone, names);
     let (intervals, filters) = split_time(stage, &settings.zone);
+    let (sets, filters) = split_sets(filters, &mut columns)?;
     let filter = match Rex::and_all(filters.clone()) {
         _ if filters.is_empty() => None,
         rex => Some(FilterWriter { columns: &mut columns, virtual_columns: true }.write(&rex)?),
@@ -85,7 +109,8 @@ pub fn plan(stage: &Stage, data_source: Json, settings: &Settings) -> Result<Pla
         None => scan(stage, query, &mut columns)?,
         Some(grouping) => aggregation(stage, grouping, query, &mut columns, settings)?,
     };
-    planned.nothing = intervals.is_empty();
+    planned.nothing = intervals.is_empty() || sets.iter().any(|(_, set)| set.is_empty());
+    planned.sets = sets;
     let documents = columns.documents();
     if !documents.is_empty() {
         planned.query.insert("virtualColumns".into(), json!(documents));
@@ -117,6 +142,21 @@ fn split_time(stage: &Stage, zone: &Zone) -> (Vec<Interval>, Vec<Rex>) {
         }
     }
     (intervals, rest)
+}
+
+/// Conditions on sets of numbers, by column, and the other conditions.
+fn split_sets(filters: Vec<Rex>, columns: &mut Columns<'_>) -> Result<(Vec<(String, Arc<LongSet>)>, Vec<Rex>)> {
+    let (mut sets, mut rest) = (Vec::new(), Vec::new());
+    for rex in filters {
+        if let Rex::Call { op: "IN_SET", args, .. } = &rex
+            && let Rex::Set(set, _) = &args[1]
+        {
+            sets.push((columns.column(&args[0])?, set.0.clone()));
+        } else {
+            rest.push(rex);
+        }
+    }
+    Ok((sets, rest))
 }
 
 fn scan(stage: &Stage, mut query: Map<String, Json>, columns: &mut Columns<'_>) -> Result<Planned> {
@@ -184,7 +224,7 @@ fn scan(stage: &Stage, mut query: Map<String, Json>, columns: &mut Columns<'_>) 
     query.insert("columns".into(), json!(read));
     query.insert("columnTypes".into(), json!(types));
     query.insert("resultFormat".into(), json!("compactedList"));
-    Ok(Planned { query, outputs, sort_after, nothing: false })
+    Ok(Planned { query, outputs, sort_after, nothing: false, sets: Vec::new() })
 }
 
 /// The keys in the order in which rows come where nothing else is asked for: that of the table's columns when all are
@@ -283,7 +323,7 @@ fn aggregation(
         query.insert("postAggregations".into(), json!(posts));
     }
     query.insert("granularity".into(), json!({"type": "all"}));
-    let mut planned = Planned { query, outputs, sort_after: None, nothing: false };
+    let mut planned = Planned { query, outputs, sort_after: None, nothing: false, sets: Vec::new() };
     let plain_set = grouping.sets.len() == 1;
     if let Some((granularity, time_name)) =
         bucket.filter(|(_, name)| order.is_empty() || matches!(order.as_slice(), [(n, ..)] if n == name))
@@ -291,6 +331,7 @@ fn aggregation(
         return Ok(timeseries(planned, granularity, &time_name, &order, offset, limit));
     }
     if settings.time_boundary
+        && stage.filters.iter().all(|rex| !matches!(rex, Rex::Call { op: "IN_SET", .. }))
         && matches!(stage.base, Base::Table(_))
         && keys.is_empty()
         && having.is_none()

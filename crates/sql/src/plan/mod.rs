@@ -17,6 +17,7 @@ pub use prune::prune_columns;
 use std::sync::Arc;
 
 use ovate_compute::Value;
+use ovate_compute::filter::LongSet;
 use ovate_engine::Relation;
 
 use crate::external::ExternalTable;
@@ -52,6 +53,18 @@ pub enum Rex {
     Aggregate(usize, SqlType),
     /// While a SELECT is being bound: the n-th window call of the block.
     Window(usize, SqlType),
+    /// Whole numbers gathered while the statement runs: the right side of `IN_SET`.
+    Set(KeySet, SqlType),
+}
+
+/// Whole numbers that one side of a join has; equal only to themselves.
+#[derive(Debug, Clone)]
+pub struct KeySet(pub Arc<LongSet>);
+
+impl PartialEq for KeySet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// What a subquery gives.
@@ -233,7 +246,7 @@ impl Rex {
     /// The type of the value.
     pub fn sql_type(&self) -> &SqlType {
         match self {
-            Rex::Input(_, t) | Rex::Literal(_, t) | Rex::Aggregate(_, t) | Rex::Window(_, t) => t,
+            Rex::Input(_, t) | Rex::Literal(_, t) | Rex::Aggregate(_, t) | Rex::Window(_, t) | Rex::Set(_, t) => t,
             Rex::Outer { sql_type, .. } | Rex::Call { sql_type, .. } | Rex::Subquery { sql_type, .. } => sql_type,
         }
     }

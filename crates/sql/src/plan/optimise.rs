@@ -186,7 +186,9 @@ fn is_constant(rex: &Rex) -> bool {
 fn rejects_nulls(rex: &Rex, from: usize, to: usize) -> bool {
     match rex {
         Rex::Call {
-            op: "=" | "<>" | "<" | "<=" | ">" | ">=" | "IN" | "SCALAR_IN_ARRAY" | "LIKE" | "IS NOT NULL", args, ..
+            op: "=" | "<>" | "<" | "<=" | ">" | ">=" | "IN" | "IN_SET" | "SCALAR_IN_ARRAY" | "LIKE" | "IS NOT NULL",
+            args,
+            ..
         } => args.iter().any(|arg| null_of_null(arg, from, to)),
         Rex::Call { op: "AND", args, .. } => args.iter().any(|arg| rejects_nulls(arg, from, to)),
         _ => false,
