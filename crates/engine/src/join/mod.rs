@@ -1,6 +1,7 @@
 //! Hash join in memory: inner, outer, semi and anti, on equal columns, with an optional further condition on each pair. The
 //! table is built over the smaller side where the kind allows it; probing goes on several threads.
 
+mod keys;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,9 @@ use ovate_compute::filter::LongSet;
 
 use crate::parallel::{on_threads, threads_for};
 use crate::relation::{NO_ROW, Relation};
-pub use table::CodeMap;
-use table::{JoinTable, Keys, keys_of};
+pub use keys::CodeMap;
+use keys::{Keys, keys_of};
+use table::JoinTable;
 
 /// Most rows that a join may give; beyond it the query is refused.
 const ROWS_MAX: usize = 100_000_000;

@@ -247,7 +247,7 @@ impl FilterWriter<'_, '_> {
         Ok(None)
     }
 
-    /// Where a set is no part of its own of the filter; [`split_sets`](super::split_sets) takes the others.
+    /// Where a set is no part of its own of the filter; [planned](super::planned) takes the others.
     fn in_set(&mut self, args: &[Rex], rex: &Rex) -> Result<Json> {
         let (Rex::Set(set, _), Some(column)) = (&args[1], self.operand(&args[0])?) else { return self.expression(rex) };
         Ok(json!({"type": "inType", "column": column, "matchValueType": "LONG", "sortedValues": set.0.to_vec()}))
