@@ -3,7 +3,7 @@
 //!
 //!     cargo run --release -p ovate-query --example fuzz -- TARGET COUNT [SEED]      TARGET: a name below, or `all`
 //!
-//! Segment targets mutate the files of golden segments in `../shared` (or `$OVATE_SHARED`); sketch targets the bytes of sketches that
+//! Segment targets (`accelerator` too) mutate the files of golden segments in `../shared` (or `$OVATE_SHARED`); sketch targets the bytes of sketches that
 //! are made here; `partial` and `query` the two documents that come from other processes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +17,7 @@ use ovate_compute::virtual_column::PathPart;
 use ovate_compute::{EvalContext, Groups, Value, Vector};
 use ovate_query::{NativeQuery, Partial, QueryContext, SegmentRef, run_segment};
 use ovate_segment::Segment;
+use ovate_segment::read::Accelerator;
 use serde_json::json;
 
 /// Segment targets: a kind of column or container, and the golden segments of it.
@@ -42,6 +43,16 @@ const SEGMENTS: &[(&str, &[&str])] = &[
             "golden-37.0.0/complex_first_last",
         ],
     ),
+    (
+        "contributed",
+        &[
+            "golden/complex_contrib_spectatorHistogram",
+            "golden/complex_contrib_compressedBigDecimalSum",
+            "golden/complex_contrib_momentSketch",
+            "golden/complex_contrib_ddSketch",
+        ],
+    ),
+    ("clustered", &["golden/v10_clustered", "golden/v10_clustered_two"]),
     ("projection", &["golden-37.0.0/projections", "golden/table_projections"]),
     ("v10", &["golden-37.0.0/v10_projections", "golden-37.0.0/v10_metadata_zstd", "golden/v10_complex", "golden/v10_strings_fc"]),
 ];
@@ -64,6 +75,10 @@ const SKETCHES: &[&str] = &[
     r#"{"type": "tDigestSketch", "name": "a", "fieldName": "n", "compression": 20}"#,
     r#"{"type": "Bitmap64ExactCountBuild", "name": "a", "fieldName": "n"}"#,
     r#"{"type": "bloom", "name": "a", "field": "s", "maxNumEntries": 100}"#,
+    r#"{"type": "momentSketch", "name": "a", "fieldName": "n", "k": 8}"#,
+    r#"{"type": "spectatorHistogram", "name": "a", "fieldName": "n"}"#,
+    r#"{"type": "compressedBigDecimalSum", "name": "a", "fieldName": "n"}"#,
+    r#"{"type": "histogram", "name": "a", "fieldName": "n", "breaks": [0, 10, 50]}"#,
     r#"{"type": "stringLast", "name": "a", "fieldName": "s"}"#,
     r#"{"type": "doubleFirst", "name": "a", "fieldName": "n"}"#,
     r#"{"type": "expression", "name": "a", "fields": ["n"], "initialValue": "0", "fold": "__acc + n", "combine": "__acc + a"}"#,
@@ -209,6 +224,31 @@ fn segments(target: &str, names: &[&str], count: u64, random: &mut Random) {
     }
 }
 
+/// An accelerator file: damaged ones are refused, and what fits the checksum but not the columns is left out.
+fn accelerator(count: u64, random: &mut Random) {
+    let whole = Segment::open(&shared().join("golden/string_blocks_lz4")).expect("the seed opens");
+    let digests = whole.digests();
+    let good = Accelerator::build(&whole, &|| true).expect("it is made").to_bytes(&digests);
+    for number in 0..count {
+        let mut bytes = good[20..].to_vec();
+        random.mutate(&mut bytes);
+        let mut forged = good[..16].to_vec();
+        forged.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        forged.extend_from_slice(&bytes);
+        guarded("accelerator", number, &bytes, || {
+            assert!(Accelerator::from_bytes(&bytes.clone().into(), &digests).is_err(), "no file begins like that");
+            if let Ok(accelerator) = Accelerator::from_bytes(&forged.into(), &digests) {
+                // A segment of its own: columns take what they are offered once.
+                let segment = Segment::open(&shared().join("golden/string_blocks_lz4")).expect("the seed opens");
+                segment.accelerate(accelerator);
+                for name in segment.column_names() {
+                    touch(segment.column(&name).expect("it opens").expect("it is there").as_ref(), segment.row_count());
+                }
+            }
+        });
+    }
+}
+
 fn table() -> Arc<dyn ColumnSource> {
     let rows = 0..2000;
     let columns = vec![
@@ -304,7 +344,7 @@ fn main() {
     let (wanted, count) = match &args[..] {
         [target, count, ..] => (target.as_str(), count.parse::<u64>().expect("COUNT is a number")),
         _ => panic!(
-            "fuzz TARGET COUNT [SEED]; targets: all, {:?}, sketches, partial, query",
+            "fuzz TARGET COUNT [SEED]; targets: all, {:?}, sketches, accelerator, partial, query",
             SEGMENTS.iter().map(|(name, _)| name).collect::<Vec<_>>()
         ),
     };
@@ -325,6 +365,9 @@ fn main() {
         if ["all", "sketches", name.as_str()].contains(&wanted) {
             run(&name, &mut |random| sketch(document, count, random));
         }
+    }
+    if ["all", "accelerator"].contains(&wanted) {
+        run("accelerator", &mut |random| accelerator(count, random));
     }
     if ["all", "partial"].contains(&wanted) {
         run("partial", &mut |random| partial(count, random));

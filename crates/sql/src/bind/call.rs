@@ -46,6 +46,9 @@ impl Binder<'_> {
             }
         }
         if let (Some(returning), "JSON_VALUE") = (&call.returning, call.name.as_str()) {
+            if args.len() != 2 {
+                return Err(signature::wrong_count("JSON_VALUE", 2, pos));
+            }
             let sql_type = super::expr::type_of(returning)?;
             return Ok(Rex::call("JSON_VALUE", args, sql_type));
         }

@@ -28,6 +28,13 @@ fn statements_that_do_not_fit_are_refused_with_druids_words() {
     check(include_str!("facts/statements.txt"));
 }
 
+/// Druid refuses it too, though already as a wrong token.
+#[test]
+fn json_value_with_a_type_needs_its_path() {
+    let message = answer("SELECT JSON_VALUE(PARSE_JSON('1') RETURNING BIGINT)").unwrap_err();
+    assert!(message.starts_with("Invalid number of arguments to function 'JSON_VALUE'. Was expecting 2 arguments"), "{message}");
+}
+
 #[test]
 fn constants_and_values_are_answered() {
     check(include_str!("facts/values.txt"));
