@@ -6,7 +6,7 @@
 mod tests;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use ovate_store::{TaskLogs, now_ms};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::RunnerSettings;
 use super::runner::{RunnerTask, TaskRunner, WorkerInfo};
@@ -89,6 +89,15 @@ impl RemoteRunner {
         let mut followed: HashMap<String, tokio::task::JoinHandle<()>> = HashMap::new();
         loop {
             if let Ok(nodes) = self.announced().await {
+                let names: HashSet<String> = nodes.iter().map(|node| node.druid_node.host_and_port()).collect();
+                followed.retain(|name, following| {
+                    let gone = !names.contains(name) && self.drop_worker(name);
+                    if gone {
+                        following.abort();
+                        info!(worker = %name, "the worker is gone");
+                    }
+                    !gone
+                });
                 for node in &nodes {
                     let name = node.druid_node.host_and_port();
                     let offer = Offer::of(node);
@@ -101,6 +110,16 @@ impl RemoteRunner {
             self.give_up_on_lost();
             tokio::time::sleep(RETRY).await;
         }
+    }
+
+    /// Forgets a worker that is not announced any more; false while it still answers, or its tasks are waited for.
+    fn drop_worker(&self, name: &str) -> bool {
+        let mut workers = self.workers.lock();
+        let gone = workers.get(name).is_none_or(|worker| worker.away_since.is_some() && worker.tasks.is_empty());
+        if gone {
+            workers.remove(name);
+        }
+        gone
     }
 
     /// Tasks of a worker that stays away fail, once, and so do those that it never told of; a peon that still runs is refused
@@ -125,15 +144,19 @@ impl RemoteRunner {
 
     async fn follow(self: Arc<Self>, name: String, offer: Offer) {
         let mut position: Option<(i64, i64)> = None;
+        let mut failing = false;
         loop {
             match self.poll(&name, &offer, position).await {
-                Ok(next) => position = next,
+                Ok(next) => (position, failing) = (next, false),
                 Err(error) => {
                     if let Some(worker) = self.workers.lock().get_mut(&name) {
                         worker.away_since.get_or_insert_with(Instant::now);
                     }
-                    warn!(worker = %name, "cannot follow the worker, trying again: {error}");
-                    position = None;
+                    // Said once: a worker may be away for long.
+                    if !failing {
+                        warn!(worker = %name, "cannot follow the worker, trying again: {error}");
+                    }
+                    (position, failing) = (None, true);
                     tokio::time::sleep(RETRY).await;
                 }
             }

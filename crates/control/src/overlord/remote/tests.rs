@@ -38,6 +38,10 @@ async fn tell(State(worker): State<Arc<Mute>>, Query(params): Query<HashMap<Stri
 struct World {
     runner: Arc<RemoteRunner>,
     worker: Arc<Mute>,
+    discovery: Arc<EmbeddedDiscovery>,
+    /// `host:port` of the worker.
+    name: String,
+    stop_worker: watch::Sender<bool>,
     stop: watch::Sender<bool>,
 }
 
@@ -49,17 +53,18 @@ async fn world(settings: RunnerSettings) -> World {
         .with_state(worker.clone());
     let server = BoundServer::bind("127.0.0.1", 0).await.unwrap();
     let port = server.address.port();
-    let stop = watch::channel(false).0;
-    tokio::spawn(server.serve(routes, stop.subscribe()));
+    let (stop, stop_worker) = (watch::channel(false).0, watch::channel(false).0);
+    tokio::spawn(server.serve(routes, stop_worker.subscribe()));
     let node = json!({
         "druidNode": {"service": "druid/middleManager", "host": "127.0.0.1", "plaintextPort": port}, "nodeType": "middleManager",
         "services": {"workerNodeService": {"type": "workerNodeService", "capacity": 2, "version": "0"}}});
     let node = DiscoveredNode::parse(node.to_string().as_bytes()).unwrap();
-    let discovery = EmbeddedDiscovery::default();
+    let name = node.druid_node.host_and_port();
+    let discovery = Arc::new(EmbeddedDiscovery::default());
     discovery.announce(node).await.unwrap();
     let (client, logs) = (HttpClient::new().unwrap(), Arc::new(LocalTaskLogs::new("/nonexistent")));
-    let runner = RemoteRunner::start(settings, client, Arc::new(discovery), logs, stop.subscribe());
-    World { runner, worker, stop }
+    let runner = RemoteRunner::start(settings, client, discovery.clone(), logs, stop.subscribe());
+    World { runner, worker, discovery, name, stop_worker, stop }
 }
 
 impl World {
@@ -119,4 +124,30 @@ async fn changes_that_a_jvm_worker_tells_add_and_remove_tasks_and_leave_the_othe
     let workers = world.runner.workers().await;
     assert!(workers.len() == 1 && workers[0].disabled && workers[0].running.len() == 2, "{workers:?}");
     world.stop.send_replace(true);
+}
+
+#[tokio::test]
+async fn a_worker_that_left_is_listed_until_nothing_of_it_is_waited_for() {
+    let world = world(RunnerSettings::default()).await;
+    world.worker.lists.lock().push_back(json!([update("a")]));
+    world.wait_for(|tasks| tasks.contains_key("a")).await;
+    world.discovery.withdraw(NodeRole::MiddleManager, &world.name).await.unwrap();
+    let away = || world.runner.workers.lock().values().all(|worker| worker.away_since.is_some());
+    assert!(!away() && world.runner.workers().await.len() == 1, "it answers, so it is only not announced");
+    world.stop_worker.send_replace(true);
+    for _ in 0..1000 {
+        if away() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.runner.workers().await.len(), 1, "its task may come back");
+    world.runner.forget("a").await;
+    for _ in 0..1000 {
+        if world.runner.workers().await.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{:?}", world.runner.workers().await);
 }
