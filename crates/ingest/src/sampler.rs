@@ -45,9 +45,11 @@ impl SampleSpec {
     pub fn from_json(json: &Value) -> Result<SampleSpec> {
         match json["type"].as_str() {
             Some("index" | "index_parallel") => {}
-            other => {
-                return Err(DruidError::unsupported(format!("sampler of type [{}] is not supported", other.unwrap_or("null"))));
+            Some(known @ ("kafka" | "kinesis" | "rabbit")) => {
+                return Err(DruidError::unsupported(format!("sampler of type [{known}] is not supported")));
             }
+            Some(other) => return Err(DruidError::invalid_input(format!("unknown sampler type [{other}]"))),
+            None => return Err(DruidError::invalid_input("a sampler spec needs a [type]")),
         }
         let spec = &json["spec"];
         let mut schema = match &spec["dataSchema"] {

@@ -131,13 +131,26 @@ impl Process {
         let mut process =
             Process { shared, stop, servers: Vec::new(), ready: Vec::new(), tasks: control::TaskHandles::default() };
         let services = process.services().await?;
-        let local = services.iter().map(|s| (s.role, s.routes.clone(), s.election.clone())).collect::<Vec<_>>();
+        let status = status::routes(process.status()?);
+        let local = |s: &RoleService| (s.role, s.routes.clone().merge(status.clone()), s.election.clone());
+        let local = services.iter().map(local).collect::<Vec<_>>();
         for (port, server) in bound {
             let here = |service: &RoleService| process.shared.settings.port(service.role) == Some(port);
             let here: Vec<RoleService> = services.iter().filter(|service| here(service)).cloned().collect();
             process.serve(here, &local, server).await?;
         }
         Ok(process)
+    }
+
+    /// What `/status` shows.
+    fn status(&mut self) -> Result<Arc<StatusInfo>> {
+        let info = Arc::new(StatusInfo {
+            version: DRUID_VERSION.to_owned(),
+            properties: self.shared.settings.shown_properties()?,
+            ready: AtomicBool::new(true),
+        });
+        self.ready.push(info.clone());
+        Ok(info)
     }
 
     async fn services(&mut self) -> Result<Vec<RoleService>> {
@@ -160,13 +173,7 @@ impl Process {
 
     /// Serves the roles of one port: mostly one, but a Coordinator may be an Overlord too.
     async fn serve(&mut self, services: Vec<RoleService>, local: &[query::LocalRole], server: BoundServer) -> Result<()> {
-        let info = Arc::new(StatusInfo {
-            version: DRUID_VERSION.to_owned(),
-            properties: self.shared.settings.shown_properties()?,
-            ready: AtomicBool::new(true),
-        });
-        self.ready.push(info.clone());
-        let mut routes = status::routes(info);
+        let mut routes = status::routes(self.status()?);
         for service in &services {
             routes = routes.merge(match service.role {
                 NodeRole::Router => query::router(&self.shared, local),

@@ -4,6 +4,7 @@ mod bad_input;
 mod binary;
 mod clients;
 mod crash;
+mod endpoints;
 mod faults;
 mod join;
 mod journey;

@@ -25,6 +25,7 @@ pub fn routes(backends: Arc<Backends>) -> Router {
         .route("/proxy/enabled", get(|| async { Json(json!({"enabled": true})) }))
         .route("/proxy/coordinator/{*path}", any(stripped_coordinator))
         .route("/proxy/overlord/{*path}", any(stripped_overlord))
+        .route("/proxy/{*path}", any(no_proxy))
         .route("/druid/router/v1/brokers", get(brokers))
         .route("/druid/v2", any(to_broker))
         .route("/druid/v2/", any(to_broker))
@@ -53,6 +54,11 @@ async fn to_coordinator(State(backends): State<Arc<Backends>>, request: Request)
 
 async fn to_overlord(State(backends): State<Arc<Backends>>, request: Request) -> Response {
     forward(&backends, NodeRole::Overlord, request).await
+}
+
+async fn no_proxy(request: Request) -> Response {
+    let error = format!("Unsupported proxy destination[{}]", request.uri().path());
+    (axum::http::StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response()
 }
 
 async fn stripped_coordinator(State(backends): State<Arc<Backends>>, request: Request) -> Response {

@@ -56,7 +56,7 @@ async fn put(
 async fn one(State(coordinator): State<Arc<Coordinator>>, Path(name): Path<String>) -> ApiResult<Response> {
     let found =
         DataSourceConfig::listed(&coordinator.term()?.store).await?.into_iter().find(|config| config["dataSource"] == *name);
-    Ok(found.map_or_else(|| StatusCode::NOT_FOUND.into_response(), |config| Json(config).into_response()))
+    Ok(Json(found.ok_or_else(|| DruidError::not_found(NO_CONFIG))?).into_response())
 }
 
 async fn delete(
@@ -65,7 +65,10 @@ async fn delete(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let removed = DataSourceConfig::remove_listed(&coordinator.term()?.store, &name, &audit_info(&headers)).await?;
-    Ok(if removed { Json(json!({"success": true})).into_response() } else { StatusCode::NOT_FOUND.into_response() })
+    if !removed {
+        return Err(DruidError::not_found(NO_CONFIG).into());
+    }
+    Ok(Json(json!({"success": true})).into_response())
 }
 
 async fn task_slots(
@@ -93,6 +96,9 @@ async fn cluster(
     ClusterConfig::update(&coordinator.term()?.store, &given, &audit_info(&headers)).await?;
     Ok(Json(json!({"success": true})))
 }
+
+/// What Druid says of a data source without one.
+const NO_CONFIG: &str = "Datasource compaction config does not exist";
 
 /// Looks for what to compact at once.
 async fn compact(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<StatusCode> {
@@ -132,16 +138,15 @@ async fn status(State(coordinator): State<Arc<Coordinator>>, Query(params): Para
         .map(|(name, totals)| totals.to_json(&name))
         .collect();
     if wanted.is_some() && found.is_empty() {
-        return Ok((StatusCode::NOT_FOUND, Json(json!({"error": "unknown data source"}))).into_response());
+        return Err(DruidError::not_found("Unknown DataSource").into());
     }
     Ok(Json(json!({"latestStatus": found})).into_response())
 }
 
 async fn progress(State(coordinator): State<Arc<Coordinator>>, Query(params): Params) -> ApiResult<Response> {
-    let wanted = params.get("dataSource").ok_or_else(|| DruidError::invalid_input("dataSource is missing"))?;
+    let wanted = params.get("dataSource").filter(|name| !name.is_empty());
+    let wanted = wanted.ok_or_else(|| DruidError::invalid_input("No DataSource specified"))?;
     let totals = totals(&coordinator).await?;
-    Ok(match totals.iter().find(|(name, _)| name == wanted) {
-        Some((_, totals)) => Json(json!({"remainingSegmentSize": totals.needed_bytes()})).into_response(),
-        None => (StatusCode::NOT_FOUND, Json(json!({"error": "unknown data source"}))).into_response(),
-    })
+    let found = totals.iter().find(|(name, _)| name == wanted).ok_or_else(|| DruidError::not_found("Unknown DataSource"))?;
+    Ok(Json(json!({"remainingSegmentSize": found.1.needed_bytes()})).into_response())
 }

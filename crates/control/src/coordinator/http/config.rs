@@ -68,7 +68,9 @@ async fn set_config(
     let mut config = coordinator.config(&term).await?;
     check(&given)?;
     if let Value::Object(config) = &mut config {
-        config.extend(given);
+        // What another release knows means nothing here, and is not kept.
+        let defaults = default_config();
+        config.extend(given.into_iter().filter(|(name, _)| defaults.get(name).is_some()));
     }
     term.store.set_config(CONFIG, config.to_string().as_bytes(), Some(&audit_info(&headers))).await?;
     coordinator.bell.ring();

@@ -88,16 +88,19 @@ fn full(coordinator: &Coordinator, name: &str) -> Value {
 fn properties(segments: &[(Arc<DataSegment>, Vec<String>)]) -> Value {
     let summary = Summary::of(segments.iter().map(|(segment, _)| &**segment));
     let replicated: i64 = segments.iter().map(|(segment, tiers)| segment.size.saturating_mul(tiers.len() as i64)).sum();
-    let mut by_tier: BTreeMap<&str, (usize, i64)> = BTreeMap::new();
+    let mut by_tier: BTreeMap<&str, (usize, i64, i64)> = BTreeMap::new();
     for (segment, tiers) in segments {
         for tier in tiers.iter().collect::<BTreeSet<_>>() {
+            let copies = tiers.iter().filter(|other| *other == tier).count() as i64;
             let entry = by_tier.entry(tier).or_default();
-            *entry = (entry.0 + 1, entry.1 + segment.size);
+            *entry = (entry.0 + 1, entry.1 + segment.size, entry.2.saturating_add(segment.size.saturating_mul(copies)));
         }
     }
     let tiers: Map<String, Value> = by_tier
         .into_iter()
-        .map(|(tier, (count, bytes))| (tier.to_owned(), json!({"size": bytes, "segmentCount": count})))
+        .map(|(tier, (count, bytes, replicated))| {
+            (tier.to_owned(), json!({"size": bytes, "replicatedSize": replicated, "segmentCount": count}))
+        })
         .collect();
     json!({
         "tiers": tiers,
@@ -134,8 +137,12 @@ async fn segment(State(coordinator): State<Arc<Coordinator>>, Path((name, id)): 
     }
 }
 
-/// Served segments by interval, newest first.
-fn by_interval(segments: &[(Arc<DataSegment>, Vec<String>)], params: &std::collections::HashMap<String, String>) -> Value {
+/// Served segments by interval, newest first; with `full` each with its document and its servers.
+fn by_interval(
+    coordinator: &Coordinator,
+    segments: &[(Arc<DataSegment>, Vec<String>)],
+    params: &std::collections::HashMap<String, String>,
+) -> Value {
     let mut groups: BTreeMap<Interval, Vec<&DataSegment>> = BTreeMap::new();
     for (segment, _) in segments {
         groups.entry(segment.interval).or_default().push(segment);
@@ -148,7 +155,12 @@ fn by_interval(segments: &[(Arc<DataSegment>, Vec<String>)], params: &std::colle
         let value = if simple {
             json!({"size": segments.iter().map(|segment| segment.size).sum::<i64>(), "count": segments.len()})
         } else {
-            segments.iter().map(|segment| (segment.id().to_string(), segment.to_json())).collect::<Map<String, Value>>().into()
+            let one = |segment: &&DataSegment| {
+                let servers = coordinator.inventory.serving(&segment.id());
+                let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+                (segment.id().to_string(), json!({"metadata": segment.to_json(), "servers": names}))
+            };
+            segments.iter().map(one).collect::<Map<String, Value>>().into()
         };
         (interval.to_string(), value)
     });
@@ -160,7 +172,7 @@ async fn intervals(State(coordinator): State<Arc<Coordinator>>, Path(name): Path
     if segments.is_empty() {
         return StatusCode::NO_CONTENT.into_response();
     }
-    Json(by_interval(&segments, &params)).into_response()
+    Json(by_interval(&coordinator, &segments, &params)).into_response()
 }
 
 async fn interval(
@@ -176,7 +188,7 @@ async fn interval(
     }
     segments.retain(|(segment, _)| wanted.encloses(&segment.interval));
     if flag(&params, "simple") || flag(&params, "full") {
-        return Ok(Json(by_interval(&segments, &params)).into_response());
+        return Ok(Json(by_interval(&coordinator, &segments, &params)).into_response());
     }
     Ok(Json(segments.iter().map(|(segment, _)| json!(segment.id().to_string())).collect::<Value>()).into_response())
 }
@@ -377,7 +389,8 @@ async fn load_status_of(
     Ok(Json(Value::Object(out)).into_response())
 }
 
-/// True when a segment is served, or never will be because nothing used or no rule wants it.
+/// True when a segment is served, or never will be, because no rule wants its time loaded or newer segments hide it. One that
+/// this Coordinator has not heard of is on its way: who asks has just published it, and would drop it too early.
 async fn handoff_complete(
     State(coordinator): State<Arc<Coordinator>>,
     Path(name): Path<String>,
@@ -390,17 +403,23 @@ async fn handoff_complete(
     let id = SegmentId::new(name.as_str(), interval, text("version")?.as_str(), partition);
     let term = coordinator.term()?;
     let (view, rules) = (term.view.read(), term.rules.read());
-    let never = match view.get(&id) {
-        None => true,
-        Some(used) => {
-            let hidden = view
-                .timeline(&name)
-                .is_some_and(|timeline| timeline.is_overshadowed(interval, &id.version, &used.segment.shard_spec));
-            let rule = first_rule(&rules, &used.segment, ovate_store::now_ms()).map(|rule| &rule.what);
-            hidden
-                || matches!(rule, None | Some(What::Drop))
-                || matches!(rule, Some(What::Load(tiers)) if tiers.values().all(|n| *n == 0))
-        }
+    let asked = DataSegment::new(id.clone(), ovate_base::ShardSpec::None);
+    let wanted = match first_rule(&rules, &asked, ovate_store::now_ms()).map(|rule| &rule.what) {
+        Some(What::Load(tiers)) => tiers.values().any(|count| *count > 0),
+        Some(What::Broadcast) => true,
+        Some(What::Drop) | None => false,
     };
-    Ok(Json(never || !coordinator.inventory.serving(&id).is_empty()))
+    let hidden = || view.timeline(&name).is_some_and(|timeline| is_behind(timeline, &id));
+    Ok(Json(!wanted || !coordinator.inventory.serving(&id).is_empty() || hidden()))
+}
+
+/// A newer version is there for all of the segment's interval.
+fn is_behind(timeline: &ovate_base::Timeline<super::super::UsedSegment>, id: &SegmentId) -> bool {
+    let newer: Vec<Interval> = timeline
+        .lookup(id.interval)
+        .iter()
+        .filter(|holder| holder.version.as_ref() > id.version.as_ref())
+        .map(|holder| holder.interval)
+        .collect();
+    Interval::condense(&newer).iter().any(|interval| interval.encloses(&id.interval))
 }

@@ -89,7 +89,7 @@ async fn status_of_tier(
     Query(params): Params,
 ) -> ApiResult<Response> {
     let found = coordinator.lookups().await?.and_then(|mut tiers| tiers.remove(&tier));
-    let Some(Value::Object(lookups)) = found else { return Ok(no_lookups(&format!("Tier [{tier}] not found"))) };
+    let Some(Value::Object(lookups)) = found else { return Ok(no_lookups(&format!("No lookups found for tier [{tier}]."))) };
     let states = coordinator.lookup_states(coordinator.lookup_nodes().await?).await;
     Ok(Json(Value::Object(status(&tier, &lookups, &states, flag(&params, "detailed")))).into_response())
 }
@@ -100,7 +100,7 @@ async fn status_of_one(
     Query(params): Params,
 ) -> ApiResult<Response> {
     let spec = coordinator.lookups().await?.and_then(|tiers| tiers.get(&tier)?.get(&id).cloned());
-    let Some(spec) = spec else { return Ok(no_lookups(&format!("Lookup [{id}] not found for tier [{tier}]"))) };
+    let Some(spec) = spec else { return Ok(no_lookups(&format!("Lookup [{id}] not found for tier [{tier}]."))) };
     let states = coordinator.lookup_states(coordinator.lookup_nodes().await?).await;
     let mut found = status(&tier, &Map::from_iter([(id.clone(), spec)]), &states, flag(&params, "detailed"));
     Ok(Json(found.remove(&id).unwrap_or_default()).into_response())
@@ -142,7 +142,7 @@ async fn one_node(
     let nodes: Vec<_> = nodes.into_iter().filter(|node| node.tier == tier && node.name == name).collect();
     Ok(match coordinator.lookup_states(nodes).await.pop() {
         Some((_, state)) => Json(state).into_response(),
-        None => no_lookups(&format!("Node [{name}] not found for tier [{tier}]")),
+        None => no_lookups(&format!("Node [{name}] status is unknown.")),
     })
 }
 
@@ -215,7 +215,7 @@ async fn one(State(coordinator): State<Arc<Coordinator>>, Path((tier, id)): Path
     let found = coordinator.lookups().await?.and_then(|tiers| tiers.get(&tier)?.get(&id).cloned());
     Ok(match found {
         Some(spec) => Json(spec).into_response(),
-        None => no_lookups("lookup not found"),
+        None => no_lookups(&format!("lookup [{id}] not found")),
     })
 }
 
@@ -262,7 +262,7 @@ async fn delete_one(
     Ok(if coordinator.change_lookups(&audit_info(&headers), remove).await? {
         StatusCode::ACCEPTED.into_response()
     } else {
-        no_lookups("lookup not found")
+        no_lookups(&format!("lookup [{id}] not found"))
     })
 }
 

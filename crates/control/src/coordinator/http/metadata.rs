@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ovate_base::{DataSegment, Interval, SegmentId};
+use ovate_base::{DataSegment, DruidError, Interval, SegmentId};
 use ovate_net::{ApiResult, JsonBody};
 use ovate_store::meta::UnusedFilter;
 use serde_json::{Map, Value, json};
@@ -105,12 +105,24 @@ async fn unused(
     Path(name): Path<String>,
     Query(params): Params,
 ) -> ApiResult<Json<Value>> {
-    let bad = |what: &str| ovate_base::DruidError::invalid_input(format!("{what} is malformed"));
+    let bad = |text: &str| DruidError::invalid_input(format!("Invalid limit[{text}] specified. Limit must be > 0."));
+    let limit = |text: &String| text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| bad(text));
+    let descending = match params.get("sortOrder").map(|order| order.to_ascii_uppercase()).as_deref() {
+        None | Some("ASC") => false,
+        Some("DESC") => true,
+        Some(_) => {
+            let message = format!(
+                "Unexpected value[{}] for SortOrder. Possible values are: [ASC, DESC]",
+                params.get("sortOrder").map_or("", String::as_str)
+            );
+            return Err(DruidError::invalid_input(message).into());
+        }
+    };
     let filter = UnusedFilter {
         interval: params.get("interval").map(|text| Interval::parse(&text.replace('_', "/"))).transpose()?,
-        limit: params.get("limit").map(|text| text.parse().map_err(|_| bad("limit"))).transpose()?,
+        limit: params.get("limit").map(limit).transpose()?,
         last_segment_id: params.get("lastSegmentId").cloned(),
-        descending: params.get("sortOrder").is_some_and(|order| order.eq_ignore_ascii_case("DESC")),
+        descending,
         ..UnusedFilter::default()
     };
     let rows = coordinator.term()?.store.unused_segment_rows(&name, &filter).await?;

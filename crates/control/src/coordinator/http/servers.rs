@@ -160,12 +160,12 @@ const ROLES: [NodeRole; 7] = [
 async fn nodes(coordinator: &Coordinator, role: NodeRole) -> ApiResult<Value> {
     let nodes = coordinator.discovery.nodes(role).await?;
     let shown = nodes.iter().map(|node| {
-        json!({
-            "host": node.druid_node.host,
-            "service": node.druid_node.service,
-            "plaintextPort": node.druid_node.plaintext_port,
-            "tlsPort": node.druid_node.tls_port,
-        })
+        let node = &node.druid_node;
+        let mut shown = json!({"host": node.host, "service": node.service, "plaintextPort": node.plaintext_port});
+        if node.tls_port > 0 {
+            shown["tlsPort"] = json!(node.tls_port);
+        }
+        shown
     });
     Ok(shown.collect())
 }
@@ -173,11 +173,18 @@ async fn nodes(coordinator: &Coordinator, role: NodeRole) -> ApiResult<Value> {
 async fn cluster(State(coordinator): State<Arc<Coordinator>>) -> ApiResult<Json<Value>> {
     let mut out = Map::new();
     for role in ROLES {
-        out.insert(role.name().to_owned(), nodes(&coordinator, role).await?);
+        let nodes = nodes(&coordinator, role).await?;
+        if nodes.as_array().is_some_and(|list| !list.is_empty()) {
+            out.insert(role.name().to_owned(), nodes);
+        }
     }
     Ok(Json(Value::Object(out)))
 }
 
-async fn cluster_role(State(coordinator): State<Arc<Coordinator>>, Path(role): Path<NodeRole>) -> ApiResult<Json<Value>> {
-    Ok(Json(nodes(&coordinator, role).await?))
+/// Nodes of one role; of a role that nobody has there are none.
+async fn cluster_role(State(coordinator): State<Arc<Coordinator>>, Path(role): Path<String>) -> ApiResult<Json<Value>> {
+    match serde_json::from_value::<NodeRole>(json!(role)) {
+        Ok(role) => Ok(Json(nodes(&coordinator, role).await?)),
+        Err(_) => Ok(Json(json!([]))),
+    }
 }

@@ -47,7 +47,7 @@ async fn active(overlord: &Overlord) -> Result<Vec<DataSourceConfig>> {
 }
 
 fn missing(name: &str) -> DruidError {
-    DruidError::not_found(format!("Compaction config for datasource [{name}] not found"))
+    DruidError::not_found(format!("Datasource compaction config does not exist. dataSource={name}"))
 }
 
 async fn list(State(overlord): State<Arc<Overlord>>) -> ApiResult<Json<Value>> {
@@ -91,7 +91,7 @@ async fn history(State(overlord): State<Arc<Overlord>>, Path(name): Path<String>
     Ok(Json(json!({"entries": entries})))
 }
 
-async fn snapshot(overlord: &Overlord, config: &DataSourceConfig) -> Result<Value> {
+pub(super) async fn snapshot(overlord: &Overlord, config: &DataSourceConfig) -> Result<Value> {
     let used = overlord.term()?.store.used_segments(&config.data_source, &[]).await?;
     let visible: Vec<Arc<_>> = actions::visible(used, &[]).into_iter().map(Arc::new).collect();
     let fingerprint = indexing_state_fingerprint(&config.data_source, &config.state());

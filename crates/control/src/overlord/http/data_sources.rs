@@ -60,14 +60,16 @@ pub(super) async fn mark_one_unused(
     Ok(changed(u64::from(overlord.mark_one(&data_source, &id, false).await?)))
 }
 
-/// `DELETE /pendingSegments/{ds}?interval`: allocations created inside; those of active tasks stay out of reach.
+/// `DELETE /pendingSegments/{ds}?interval`: allocations created inside, or all; those of active tasks stay out of reach.
 pub(super) async fn delete_pending(
     State(overlord): State<Arc<Overlord>>,
     Path(data_source): Path<String>,
     Query(params): Query<HashMap<String, String>>,
 ) -> ApiResult<Json<Value>> {
-    let interval = params.get("interval").ok_or_else(|| DruidError::invalid_input("interval is missing"))?;
-    let interval = Interval::parse(interval)?;
+    let interval = match params.get("interval") {
+        Some(text) => Interval::parse(text)?,
+        None => Interval::ETERNITY,
+    };
     let term = overlord.term()?;
     if term.queue.lock().entries.values().any(|entry| entry.row.data_source == data_source) {
         let message = format!("Cannot delete pendingSegments of [{data_source}] while its tasks are active");

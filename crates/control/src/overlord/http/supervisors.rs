@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -28,6 +28,7 @@ pub(super) fn routes() -> Router<Arc<Overlord>> {
         .route("/supervisor/terminateAll", post(terminate_all))
         .route("/supervisor/{id}", get(spec))
         .route("/supervisor/{id}/{what}", get(look).post(control))
+        .route("/supervisor/{id}/taskGroups/handoff", post(hand_off))
 }
 
 /// Specs that have not been terminated.
@@ -45,9 +46,11 @@ fn is_tombstone(spec: &Value) -> bool {
 pub(super) async fn put(overlord: &Overlord, spec: &Value) -> Result<String> {
     match spec["type"].as_str() {
         Some("autocompact") => {}
-        other => {
-            return Err(DruidError::unsupported(format!("supervisors of type [{}] are not supported", other.unwrap_or("null"))));
+        Some(known @ ("kafka" | "kinesis" | "rabbit" | "scheduled_batch")) => {
+            return Err(DruidError::unsupported(format!("supervisors of type [{known}] are not supported")));
         }
+        Some(other) => return Err(DruidError::invalid_input(format!("unknown supervisor type [{other}]"))),
+        None => return Err(DruidError::invalid_input("a supervisor needs a [type]")),
     }
     let config = DataSourceConfig::from_json(&spec["spec"])?;
     let suspended = spec["suspended"].as_bool().unwrap_or(false);
@@ -61,7 +64,9 @@ pub(super) async fn put(overlord: &Overlord, spec: &Value) -> Result<String> {
 pub(super) async fn end(overlord: &Overlord, id: &str) -> Result<bool> {
     let Some(spec) = living(overlord).await?.remove(id) else { return Ok(false) };
     let data_source = spec["spec"]["dataSource"].as_str().unwrap_or(id);
-    let tombstone = json!({"type": "noop", "id": null, "dataSources": [data_source], "suspended": false, "source": "noop"});
+    // The name by which Druid's own Overlord knows it.
+    let tombstone =
+        json!({"type": "NoopSupervisorSpec", "id": null, "dataSources": [data_source], "suspended": false, "source": "noop"});
     overlord.term()?.store.insert_supervisor(id, &tombstone).await?;
     Ok(true)
 }
@@ -114,28 +119,48 @@ async fn submit(
 }
 
 fn missing(id: &str) -> Response {
-    (StatusCode::NOT_FOUND, Json(json!({"error": format!("[{id}] does not exist")}))).into_response()
+    let text = format!("Cannot find any supervisor with id: [{id}]");
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "text/plain")], text).into_response()
+}
+
+/// `count` of the newest versions, where it is given.
+fn newest(params: &HashMap<String, String>) -> Result<usize> {
+    let bad = || DruidError::invalid_input("Count must be greater than zero.");
+    let positive = |text: &String| text.parse::<usize>().ok().filter(|count| *count > 0).ok_or_else(bad);
+    Ok(params.get("count").map(positive).transpose()?.unwrap_or(usize::MAX))
 }
 
 async fn spec(State(overlord): State<Arc<Overlord>>, Path(id): Path<String>) -> ApiResult<Response> {
     Ok(living(&overlord).await?.remove(&id).map_or_else(|| missing(&id), |spec| Json(spec).into_response()))
 }
 
-async fn look(State(overlord): State<Arc<Overlord>>, Path((id, what)): Path<(String, String)>) -> ApiResult<Response> {
+async fn look(
+    State(overlord): State<Arc<Overlord>>,
+    Path((id, what)): Path<(String, String)>,
+    Query(params): Query<HashMap<String, String>>,
+) -> ApiResult<Response> {
     if what == "history" {
-        let history = overlord.term()?.store.supervisor_history().await?.remove(&id);
-        let shown =
-            history.map(|versions| versions.iter().map(|v| json!({"spec": v.spec, "version": v.version})).collect::<Value>());
-        return Ok(shown.map_or_else(|| missing(&id), |shown| Json(shown).into_response()));
+        let count = newest(&params)?;
+        let Some(versions) = overlord.term()?.store.supervisor_history().await?.remove(&id) else {
+            let error = json!({"error": format!("No history for [{id}].")});
+            return Ok((StatusCode::NOT_FOUND, Json(error)).into_response());
+        };
+        let shown = versions.iter().take(count).map(|v| json!({"spec": v.spec, "version": v.version}));
+        return Ok(Json(shown.collect::<Value>()).into_response());
     }
     let Some(spec) = living(&overlord).await?.remove(&id) else { return Ok(missing(&id)) };
     Ok(match what.as_str() {
         "status" => {
-            let payload =
-                json!({"state": state(&spec), "detailedState": state(&spec), "healthy": true, "suspended": spec["suspended"]});
+            let mut payload = super::compaction::snapshot(&overlord, &DataSourceConfig::from_json(&spec["spec"])?).await?;
+            if spec["suspended"].as_bool() == Some(true) {
+                payload["scheduleStatus"] = json!("NOT_ENABLED");
+            }
             Json(json!({"id": id, "generationTime": format_iso(now_ms()), "payload": payload})).into_response()
         }
-        "health" => Json(json!({"healthy": true})).into_response(),
+        "health" => {
+            let error = json!({"error": format!("[{id}] does not exist or health check not implemented")});
+            (StatusCode::NOT_FOUND, Json(error)).into_response()
+        }
         "stats" => Json(json!({})).into_response(),
         "parseErrors" => Json(json!([])).into_response(),
         _ => missing(&id),
@@ -161,8 +186,19 @@ async fn control(State(overlord): State<Arc<Overlord>>, Path((id, what)): Path<(
         }
         // Nothing is remembered besides the segments themselves.
         "reset" => Ok(Json(json!({"id": id})).into_response()),
+        "resetOffsets" | "resetToLatestAndBackfill" => {
+            Err(DruidError::unsupported(format!("[{what}] of supervisor [{id}], which reads no stream")).into())
+        }
         _ => Ok(missing(&id)),
     }
+}
+
+/// Early publishing is for tasks that read a stream.
+async fn hand_off(State(overlord): State<Arc<Overlord>>, Path(id): Path<String>) -> ApiResult<Response> {
+    if !living(&overlord).await?.contains_key(&id) {
+        return Ok(missing(&id));
+    }
+    Err(DruidError::unsupported(format!("[taskGroups/handoff] of supervisor [{id}], which reads no stream")).into())
 }
 
 async fn set_all(overlord: &Overlord, suspended: bool) -> ApiResult<Json<Value>> {

@@ -44,23 +44,20 @@ pub(super) async fn submit(State(overlord): State<Arc<Overlord>>, JsonBody(task)
 }
 
 pub(super) async fn payload(State(overlord): State<Arc<Overlord>>, Path(id): Path<String>) -> ApiResult<Response> {
-    let row = overlord.term()?.store.task(&id).await?;
-    let status = if row.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
-    let payload = row.map_or(Value::Null, |row| row.payload);
-    Ok((status, Json(json!({"task": id, "payload": payload}))).into_response())
+    let Some(row) = overlord.term()?.store.task(&id).await? else { return Ok(no_task(&id)) };
+    Ok(Json(json!({"task": id, "payload": row.payload})).into_response())
 }
 
 pub(super) async fn status(State(overlord): State<Arc<Overlord>>, Path(id): Path<String>) -> ApiResult<Response> {
-    let found = overlord.find(&id).await?;
-    let status = if found.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
-    let body = found.map_or(Value::Null, |(row, status, stage)| task_json(&row, &status, stage));
-    Ok((status, Json(json!({"task": id, "status": body}))).into_response())
+    let Some((row, status, stage)) = overlord.find(&id).await? else { return Ok(no_task(&id)) };
+    Ok(Json(json!({"task": id, "status": task_json(&row, &status, stage)})).into_response())
 }
 
 /// Retired in Druid 31.
 pub(super) async fn segments() -> Response {
-    (StatusCode::NOT_FOUND, Json(json!({"error": "Segment IDs committed by a task action are not persisted anymore."})))
-        .into_response()
+    let error = "Segment IDs committed by a task action are not persisted anymore. Use the metric 'segment/added/bytes' to \
+                 identify the segments created by a task.";
+    (StatusCode::NOT_FOUND, Json(json!({"error": error}))).into_response()
 }
 
 pub(super) async fn log(
@@ -79,6 +76,7 @@ pub(super) async fn log(
     };
     Ok(match log {
         Some(log) => ([(header::CONTENT_TYPE, "text/plain")], log).into_response(),
+        None if overlord.find(&id).await?.is_none() => no_task(&id),
         None => not_found("No log was found for this task. The task may not exist, or it may not have begun running yet."),
     })
 }
@@ -91,38 +89,50 @@ pub(super) async fn reports(State(overlord): State<Arc<Overlord>>, Path(id): Pat
     };
     Ok(match report {
         Some(report) => ([(header::CONTENT_TYPE, "application/json")], report).into_response(),
+        None if overlord.find(&id).await?.is_none() => no_task(&id),
         None => not_found("No task reports were found for this task. The task may not exist, or it may not have completed yet."),
     })
 }
 
-fn not_found(text: &'static str) -> Response {
-    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "text/plain")], text).into_response()
+/// What Druid says of a task that nobody has heard of.
+fn no_task(id: &str) -> Response {
+    not_found(format!("Cannot find any task with id: [{id}]"))
 }
 
-pub(super) async fn shutdown(State(overlord): State<Arc<Overlord>>, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+fn not_found(text: impl Into<String>) -> Response {
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "text/plain")], text.into()).into_response()
+}
+
+pub(super) async fn shutdown(State(overlord): State<Arc<Overlord>>, Path(id): Path<String>) -> ApiResult<Response> {
+    if overlord.find(&id).await?.is_none() {
+        return Ok(no_task(&id));
+    }
     overlord.shutdown_task(&id, "Shutdown request from user").await?;
-    Ok(Json(json!({"task": id})))
+    Ok(Json(json!({"task": id})).into_response())
 }
 
-pub(super) async fn shutdown_all(
-    State(overlord): State<Arc<Overlord>>,
-    Path(data_source): Path<String>,
-) -> ApiResult<Json<Value>> {
+pub(super) async fn shutdown_all(State(overlord): State<Arc<Overlord>>, Path(data_source): Path<String>) -> ApiResult<Response> {
     let ids: Vec<String> = {
         let term = overlord.term()?;
         let queue = term.queue.lock();
         queue.entries.values().filter(|entry| entry.row.data_source == data_source).map(|entry| entry.row.id.clone()).collect()
     };
+    if ids.is_empty() {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
     for id in ids {
         overlord.shutdown_task(&id, "Shutdown request from user").await?;
     }
-    Ok(Json(json!({"dataSource": data_source})))
+    Ok(Json(json!({"dataSource": data_source})).into_response())
 }
 
 pub(super) async fn statuses(
     State(overlord): State<Arc<Overlord>>,
     JsonBody(ids): JsonBody<Vec<String>>,
 ) -> ApiResult<Json<Value>> {
+    if ids.is_empty() {
+        return Err(ApiError(DruidError::invalid_input("No Task IDs provided.")));
+    }
     let mut out = Map::new();
     for id in ids {
         if let Some((_, status, _)) = overlord.find(&id).await? {

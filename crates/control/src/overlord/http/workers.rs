@@ -81,8 +81,9 @@ pub(super) async fn config_history(
 /// `interval` or `count` of a history request; the last week when neither is given.
 pub(crate) fn history_range(params: &HashMap<String, String>) -> Result<(Option<Interval>, Option<usize>)> {
     let interval = params.get("interval").map(|text| Interval::parse(text)).transpose()?;
-    let bad = |_| DruidError::invalid_input("count must be a positive number");
-    let count = params.get("count").map(|text| text.parse::<usize>().map_err(bad)).transpose()?;
+    let bad = || DruidError::invalid_input("Limit must be greater than zero!");
+    let positive = |text: &String| text.parse::<usize>().ok().filter(|count| *count > 0).ok_or_else(bad);
+    let count = params.get("count").map(positive).transpose()?;
     if interval.is_some() || count.is_some() {
         return Ok((interval, count));
     }
@@ -130,6 +131,9 @@ fn lock_filters(filters: &[Value]) -> Result<Vec<(String, i64)>> {
         let least = filter["priority"].as_i64().or(filter["minTaskPriority"].as_i64()).unwrap_or(0);
         Ok((name.to_owned(), least))
     };
+    if filters.is_empty() {
+        return Err(DruidError::invalid_input("No filter provided"));
+    }
     filters.iter().map(read).collect()
 }
 
