@@ -305,7 +305,10 @@ impl Binder<'_> {
             "APPROX_COUNT_DISTINCT"
             | "APPROX_COUNT_DISTINCT_BUILTIN"
             | "APPROX_COUNT_DISTINCT_DS_HLL"
-            | "APPROX_COUNT_DISTINCT_DS_THETA" => Ok(SqlType::Bigint),
+            | "APPROX_COUNT_DISTINCT_DS_THETA"
+            | "APPROX_COUNT_DISTINCT_DS_HLL_UTF8"
+            | "BITMAP64_EXACT_COUNT"
+            | "SPECTATOR_COUNT" => Ok(SqlType::Bigint),
             "SUM" | "AVG" => {
                 match &types[0] {
                     t if t.is_numeric() || *t == SqlType::Null => {}
@@ -366,6 +369,15 @@ impl Binder<'_> {
             "DS_QUANTILES_SKETCH" => complex("quantilesDoublesSketch"),
             "DS_TUPLE_DOUBLES" => complex("arrayOfDoublesSketch"),
             "BLOOM_FILTER" => complex("bloom"),
+            "TDIGEST_GENERATE_SKETCH" => complex("tDigestSketch"),
+            "TDIGEST_QUANTILE" | "SPECTATOR_PERCENTILE" if types.len() < 2 => wrong_count(),
+            "TDIGEST_QUANTILE" => Ok(SqlType::Double),
+            "SPECTATOR_PERCENTILE" => Ok(match &types[1] {
+                SqlType::Array(_) => SqlType::Array(Box::new(SqlType::Double)),
+                _ => SqlType::Double,
+            }),
+            // Exact decimals come as text.
+            "BIG_SUM" | "BIG_MIN" | "BIG_MAX" => Ok(SqlType::Varchar),
             _ => refuse(),
         }
     }

@@ -360,7 +360,7 @@ impl Aggregations<'_, '_> {
         let whole = |i: usize| -> Result<Option<i64>> { Ok(number(i)?.map(|d| d as i64)) };
         let complex = matches!(transparent(arg).sql_type(), SqlType::Complex(_));
         match call.function {
-            "APPROX_COUNT_DISTINCT_DS_HLL" | "DS_HLL" => {
+            "APPROX_COUNT_DISTINCT_DS_HLL" | "APPROX_COUNT_DISTINCT_DS_HLL_UTF8" | "DS_HLL" => {
                 let kind = if complex { "HLLSketchMerge" } else { "HLLSketchBuild" };
                 let mut aggregator = json!({"type": kind, "name": name, "fieldName": field, "round": true});
                 if let Some(k) = whole(1)? {
@@ -370,6 +370,9 @@ impl Aggregations<'_, '_> {
                     aggregator["tgtHllType"] = json!(target);
                 }
                 aggregator["shouldFinalize"] = json!(self.finalize_sketches || call.function != "DS_HLL");
+                if call.function.ends_with("_UTF8") {
+                    aggregator["stringEncoding"] = json!("utf8");
+                }
                 self.push(aggregator, filter);
             }
             "APPROX_COUNT_DISTINCT_DS_THETA" | "DS_THETA" => {
@@ -427,8 +430,74 @@ impl Aggregations<'_, '_> {
                 let entries = whole(1)?.unwrap_or(1500);
                 self.push(json!({"type": "bloom", "name": name, "field": dimension, "maxNumEntries": entries}), filter);
             }
-            other => return Err(DruidError::unsupported(format!("SQL aggregate function [{other}]"))),
+            _ => return self.contributed(call, name, filter, &field, complex),
         }
+        Ok(())
+    }
+
+    /// Aggregates of contributed extensions.
+    fn contributed(&mut self, call: &AggregateCall, name: &str, filter: Option<Json>, field: &str, complex: bool) -> Result<()> {
+        let literal = |i: usize| -> Result<Option<&Value>> {
+            let Some(rex) = call.args.get(i) else { return Ok(None) };
+            let message = || format!("Argument {} to function '{}' must be a literal", i + 1, call.function);
+            rex.literal().map(Some).ok_or_else(|| DruidError::invalid_sql(message()))
+        };
+        let whole = |i: usize| -> Result<Option<i64>> { Ok(literal(i)?.and_then(Value::as_long)) };
+        let inner = format!("{name}:agg");
+        let of_inner = json!({"type": "fieldAccess", "fieldName": inner});
+        let (aggregator, post) = match call.function {
+            "BITMAP64_EXACT_COUNT" => {
+                let kind = if complex { "Bitmap64ExactCountMerge" } else { "Bitmap64ExactCountBuild" };
+                (json!({"type": kind, "name": name, "fieldName": field}), None)
+            }
+            "TDIGEST_GENERATE_SKETCH" => {
+                let compression = whole(1)?.unwrap_or(100);
+                (json!({"type": "tDigestSketch", "name": name, "fieldName": field, "compression": compression}), None)
+            }
+            "TDIGEST_QUANTILE" => {
+                let compression = whole(2)?.unwrap_or(100);
+                let fraction = literal(1)?.and_then(Value::as_double);
+                let aggregator = json!({"type": "tDigestSketch", "name": inner, "fieldName": field, "compression": compression});
+                let post = json!({"type": "quantileFromTDigestSketch", "name": name, "field": of_inner, "fraction": fraction});
+                (aggregator, Some(post))
+            }
+            "SPECTATOR_COUNT" | "SPECTATOR_PERCENTILE" => {
+                let aggregator = json!({"type": "spectatorHistogram", "name": inner, "fieldName": field});
+                let mut post = json!({"type": "countSpectatorHistogram", "name": name, "field": of_inner});
+                match literal(1)? {
+                    Some(Value::Array(percentiles)) => {
+                        post["type"] = json!("percentilesSpectatorHistogram");
+                        post["percentiles"] = percentiles.iter().map(|p| json!(p.as_double())).collect();
+                    }
+                    Some(percentile) => {
+                        post["type"] = json!("percentileSpectatorHistogram");
+                        post["percentile"] = json!(percentile.as_double());
+                    }
+                    None => {}
+                }
+                (aggregator, Some(post))
+            }
+            "BIG_SUM" | "BIG_MIN" | "BIG_MAX" => {
+                let kind = match call.function {
+                    "BIG_SUM" => "compressedBigDecimalSum",
+                    "BIG_MIN" => "compressedBigDecimalMin",
+                    _ => "compressedBigDecimalMax",
+                };
+                let mut aggregator = json!({"type": kind, "name": name, "fieldName": field});
+                for (i, setting) in [(1, "size"), (2, "scale")] {
+                    if let Some(value) = whole(i)? {
+                        aggregator[setting] = json!(value);
+                    }
+                }
+                if let Some(strict) = whole(3)? {
+                    aggregator["strictNumberParsing"] = json!(strict != 0);
+                }
+                (aggregator, None)
+            }
+            other => return Err(DruidError::unsupported(format!("SQL aggregate function [{other}]"))),
+        };
+        self.push(aggregator, filter);
+        self.posts.extend(post);
         Ok(())
     }
 }
