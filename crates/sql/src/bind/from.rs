@@ -5,9 +5,10 @@ use std::sync::Arc;
 use ovate_base::{DruidError, Result};
 
 use super::query::{Block, rename_columns};
+use super::table_function::is_input_function;
 use super::{Binder, Scope, error_at};
 use crate::parse::ast::*;
-use crate::plan::{InfoTable, Rel, RelJoin, RelKind, Rex};
+use crate::plan::{InfoTable, Rel, RelJoin, RelKind, Rex, SubqueryKind};
 use crate::types::{Field, SqlType};
 
 impl Binder<'_> {
@@ -31,7 +32,7 @@ impl Binder<'_> {
     ) -> Result<(Rel, Scope<'p>)> {
         match table {
             TableRef::Table { name, alias } => self.named_table(name, alias.as_ref(), parent),
-            TableRef::Derived { query, alias } => {
+            TableRef::Derived { query, alias, .. } => {
                 let rel = self.query(query, parent)?;
                 self.aliased(rel, alias.as_ref(), None, None, parent)
             }
@@ -78,6 +79,14 @@ impl Binder<'_> {
                 return Err(error_at("UNNEST can only be on the right of a CROSS, INNER or LEFT JOIN", *pos));
             }
             return self.unnest(left, left_scope, exprs, *with_ordinality, alias.as_ref(), on, *pos, parent);
+        }
+        if let TableRef::Derived { query, lateral: true, alias } = table {
+            let right = self.query(query, Some(&left_scope))?;
+            let mut used = Vec::new();
+            right.outer_used(1, &mut used);
+            if !used.is_empty() {
+                return self.lateral(left, left_scope, right, kind, on, alias.as_ref(), parent);
+            }
         }
         if let TableRef::Join { left: inner_left, right: inner_right, kind: inner_kind, on: inner_on } = table
             && (has_unnest(inner_left) || has_unnest(inner_right))
@@ -177,6 +186,61 @@ impl Binder<'_> {
             rel = rel.filter(condition);
         }
         Ok((rel, scope))
+    }
+
+    /// A query that reads the tables before it: run for each row, its columns are arrays that are unnested side by side.
+    #[allow(clippy::too_many_arguments)]
+    fn lateral<'p>(
+        &mut self,
+        left: Rel,
+        left_scope: Scope<'p>,
+        right: Rel,
+        kind: JoinKind,
+        on: &JoinOn,
+        alias: Option<&Alias>,
+        parent: Option<&'p Scope<'p>>,
+    ) -> Result<(Rel, Scope<'p>)> {
+        let outer = match kind {
+            JoinKind::Cross | JoinKind::Inner => false,
+            JoinKind::Left => true,
+            JoinKind::Right | JoinKind::Full => {
+                return Err(DruidError::invalid_sql("LATERAL can only be on the right of a CROSS, INNER or LEFT JOIN"));
+            }
+        };
+        let width = left.fields.len();
+        let (mut right, right_scope) = self.aliased(right, alias, None, None, parent)?;
+        let scope = left_scope.join(right_scope, width);
+        match on {
+            JoinOn::None => {}
+            JoinOn::Condition(expr) => {
+                let condition = self.boolean(expr, "ON", &scope, &mut Block::scalar())?;
+                if condition.any(&|node| matches!(node, Rex::Subquery { .. })) {
+                    return Err(DruidError::unsupported("a subquery in the ON condition of a LATERAL join"));
+                }
+                // Seen from inside, the tables before are the query around.
+                right = right.filter(condition.map(&mut |node| match node {
+                    Rex::Input(index, sql_type) if index < width => Rex::Outer { depth: 1, index, sql_type },
+                    Rex::Input(index, sql_type) => Rex::Input(index - width, sql_type),
+                    Rex::Outer { depth, index, sql_type } => Rex::Outer { depth: depth + 1, index, sql_type },
+                    other => other,
+                }));
+            }
+            JoinOn::Using(_) | JoinOn::Natural => {
+                return Err(DruidError::unsupported("a LATERAL join with USING or NATURAL; write an ON condition"));
+            }
+        }
+        let mut fields = left.fields.to_vec();
+        fields.extend(right.fields.iter().cloned());
+        let plan = Arc::new(right);
+        let column = |(index, field): (usize, &Field)| Rex::Subquery {
+            kind: SubqueryKind::Column { index, outer },
+            plan: plan.clone(),
+            args: Vec::new(),
+            sql_type: SqlType::Array(Box::new(field.sql_type.clone())),
+        };
+        let arrays: Vec<Rex> = plan.fields.iter().enumerate().map(column).collect();
+        let kind = RelKind::Unnest { input: Box::new(left), arrays, ordinality: false };
+        Ok((Rel::new(kind, fields), scope))
     }
 
     fn aliased<'p>(
@@ -282,8 +346,14 @@ impl Binder<'_> {
         if call.name == "EXTERN" {
             return self.external(call, extend, pos);
         }
+        if is_input_function(&call.name) {
+            return self.input_function(call, extend, pos);
+        }
         if call.name != "APPEND" {
-            return Err(DruidError::unsupported(format!("table function [{}]", call.name)));
+            return Err(DruidError::unsupported(format!(
+                "table function [{}]; those that are known are APPEND, EXTERN, HTTP, INLINE, LOCALFILES and S3",
+                call.name
+            )));
         }
         let mut names = Vec::new();
         for arg in &call.args {

@@ -11,6 +11,7 @@ mod metadata;
 mod pivot;
 mod query;
 mod scope;
+mod table_function;
 mod window;
 
 use std::collections::HashMap;

@@ -84,6 +84,7 @@ impl Executor<'_> {
             SubqueryKind::Scalar => Rex::Literal(scalar(&rows)?, sql_type.clone()),
             SubqueryKind::Exists => Rex::boolean(rows.rows > 0),
             SubqueryKind::Array => Rex::Literal(Value::Array(rows.columns[0].to_values().into()), sql_type.clone()),
+            SubqueryKind::Column { index, outer } => Rex::Literal(listed(&rows, *index, *outer), sql_type.clone()),
             SubqueryKind::In if rows.rows == 0 => Rex::boolean(false),
             SubqueryKind::In
                 if rows.rows > LIST_MAX
@@ -131,11 +132,11 @@ impl Executor<'_> {
         }
         let inputs = rel.children();
         let input = match (&rel.kind, inputs.as_slice()) {
-            (RelKind::Join { left, right, .. }, _) => {
+            (RelKind::Join { kind, .. }, _) => {
+                let kind = format!("{kind:?}").to_uppercase();
                 return Err(DruidError::unsupported(format!(
-                    "correlated subquery in a join condition ({} and {} columns)",
-                    left.fields.len(),
-                    right.fields.len()
+                    "a correlated subquery in the ON condition of a {kind} JOIN that reads columns of both sides; let a derived \
+                     table of one side have its value as a column, or use an inner join"
                 )));
             }
             (_, [input]) => (*input).clone(),
@@ -157,8 +158,9 @@ impl Executor<'_> {
         let optimised = self.optimise(&input);
         let mut rows = self.run(&optimised).await?;
         let mut fields: Vec<Field> = input.fields.to_vec();
+        let mut runs = Runs::new();
         for rex in &found {
-            let column = self.correlated(rex, &rows, &input).await?;
+            let column = self.correlated(rex, &rows, &input, &mut runs).await?;
             rows.columns.push(column);
             fields.push(Field::new(&format!("$subquery{}", fields.len()), rex.sql_type().clone()));
         }
@@ -177,10 +179,20 @@ impl Executor<'_> {
             let wide = Rel { fields: base.fields.clone(), ..rel };
             return Ok(wide.project(exprs, &names));
         }
+        // These give their input's columns and then their own.
+        if matches!(rel.kind, RelKind::Window { .. } | RelKind::Unnest { .. }) {
+            let made = visible.len() - width;
+            let all: Vec<Field> = base.fields.iter().chain(&visible[width..]).cloned().collect();
+            let places = (0..width).chain((0..made).map(|i| base.fields.len() + i));
+            let exprs: Vec<Rex> = places.zip(visible.iter()).map(|(i, f)| Rex::Input(i, f.sql_type.clone())).collect();
+            let names: Vec<Arc<str>> = visible.iter().map(|f| f.name.clone()).collect();
+            return Ok(Rel { fields: all.into(), ..rel }.project(exprs, &names));
+        }
         Ok(rel)
     }
 
-    async fn correlated(&self, rex: &Rex, rows: &Relation, input: &Rel) -> Result<Vector> {
+    /// `runs`: what the subqueries of one relation gave, so that one of several columns is run once.
+    async fn correlated<'r>(&self, rex: &'r Rex, rows: &Relation, input: &Rel, runs: &mut Runs<'r>) -> Result<Vector> {
         let Rex::Subquery { kind, plan, args, sql_type } = rex else {
             return Err(DruidError::runtime("not a subquery"));
         };
@@ -188,7 +200,11 @@ impl Executor<'_> {
         plan.outer_used(1, &mut used);
         let columns: Vec<(&Vector, bool)> = used.iter().map(|i| (&rows.columns[*i], true)).collect();
         let operands = args.iter().map(|arg| self.eval(arg, rows)).collect::<Result<Vec<_>>>()?;
-        let mut known: HashMap<Option<Box<[u8]>>, Relation> = HashMap::new();
+        let at = runs.iter().position(|(other, _)| *other == plan.as_ref()).unwrap_or_else(|| {
+            runs.push((plan.as_ref(), HashMap::new()));
+            runs.len() - 1
+        });
+        let known = &mut runs[at].1;
         let mut values = Vec::with_capacity(rows.rows);
         for (row, key) in row_keys(&columns, rows.rows).into_iter().enumerate() {
             if !known.contains_key(&key) {
@@ -206,10 +222,22 @@ impl Executor<'_> {
                 SubqueryKind::Scalar => scalar(result)?,
                 SubqueryKind::Exists => Value::Long(i64::from(result.rows > 0)),
                 SubqueryKind::Array => Value::Array(result.columns[0].to_values().into()),
+                SubqueryKind::Column { index, outer } => listed(result, *index, *outer),
                 SubqueryKind::In => among(&operands, row, result),
             });
         }
         Ok(Vector::from_values(&sql_type.native(), values))
+    }
+}
+
+/// Subqueries, and what each gave for the outer values it was run with.
+type Runs<'r> = Vec<(&'r Rel, HashMap<Option<Box<[u8]>>, Relation>)>;
+
+/// A column of a lateral query as an array.
+fn listed(rows: &Relation, index: usize, outer: bool) -> Value {
+    match rows.rows {
+        0 if outer => Value::Array(Arc::from([Value::Null])),
+        _ => Value::Array(rows.columns[index].to_values().into()),
     }
 }
 

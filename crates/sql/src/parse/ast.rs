@@ -158,6 +158,8 @@ pub enum TableRef {
     },
     Derived {
         query: Box<Query>,
+        /// It may read the tables before it.
+        lateral: bool,
         alias: Option<Alias>,
     },
     Unnest {

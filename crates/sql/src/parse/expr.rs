@@ -176,18 +176,7 @@ impl Parser {
         Ok(None)
     }
 
-    /// `x = ANY (…)`: equality is IN, inequality with ALL is NOT IN; the others are not Druid's.
-    fn quantified(&mut self, left: &Expr, op: BinaryOp) -> Result<Expr> {
-        let all = self.at_word("ALL");
-        let fits = (op == BinaryOp::Eq && !all) || (op == BinaryOp::NotEq && all);
-        if !fits {
-            return Err(self.unexpected("a value"));
-        }
-        self.at += 1;
-        self.in_list(left, all)
-    }
-
-    fn in_list(&mut self, left: &Expr, negated: bool) -> Result<Expr> {
+    pub(super) fn in_list(&mut self, left: &Expr, negated: bool) -> Result<Expr> {
         let pos = left.pos;
         let expr = Box::new(left.clone());
         self.expect_symbol("(")?;
@@ -204,7 +193,7 @@ impl Parser {
         Ok(Expr { kind: ExprKind::InList { expr, list, negated }, pos })
     }
 
-    fn starts_query(&self) -> bool {
+    pub(super) fn starts_query(&self) -> bool {
         let mut ahead = 0;
         while self.symbol_ahead(ahead, "(") {
             ahead += 1;

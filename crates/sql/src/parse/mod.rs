@@ -3,6 +3,7 @@
 pub mod ast;
 mod expr;
 mod lexer;
+mod quantified;
 mod query;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ pub fn parse_statement(text: &str) -> Result<Statement> {
         return Err(DruidError::invalid_sql(message));
     }
     let tokens = lexer::tokenize(text)?;
-    let mut parser = Parser { tokens, at: 0, parameters: 0, depth: 0 };
+    let mut parser = Parser { tokens, at: 0, parameters: 0, depth: 0, quantified: 0 };
     let statement = parser.statement()?;
     parser.accept_symbol(";");
     if parser.token().kind != Kind::End {
@@ -139,6 +140,8 @@ struct Parser {
     at: usize,
     parameters: usize,
     depth: usize,
+    /// Comparisons with ALL, ANY or SOME of a query so far.
+    quantified: usize,
 }
 
 impl Parser {

@@ -443,7 +443,9 @@ impl Parser {
                 let parameters = self.parameters;
                 let attempt = self.query().and_then(|query| self.expect_symbol(")").map(|()| query));
                 match attempt {
-                    Ok(query) => return Ok(TableRef::Derived { query: Box::new(query), alias: self.table_alias()? }),
+                    Ok(query) => {
+                        return Ok(TableRef::Derived { query: Box::new(query), lateral, alias: self.table_alias()? });
+                    }
                     Err(error) if ahead == 0 => return Err(error),
                     Err(_) => {
                         self.at = start + 1;
@@ -453,7 +455,9 @@ impl Parser {
             }
             let inner = self.table_ref()?;
             self.expect_symbol(")")?;
-            return Ok(inner);
+            if !lateral {
+                return Ok(inner);
+            }
         }
         if lateral {
             return Err(DruidError::invalid_sql(format!("LATERAL needs a query (line [{}], column [{}])", pos.line, pos.column)));

@@ -6,6 +6,9 @@ use crate::types::{Field, SqlType};
 
 /// Rewrites the whole tree.
 pub fn decorrelate(rel: &Rel) -> Rel {
+    if let Some(rel) = super::on::out_of_condition(rel) {
+        return decorrelate(&rel);
+    }
     let rel = rel.with_children(&mut |child| decorrelate(child));
     match &rel.kind {
         RelKind::Filter { input, condition } => filter(&rel, input, condition).unwrap_or(rel),

@@ -4,6 +4,7 @@ mod constants;
 mod decorrelate;
 mod distinct;
 mod factor;
+mod on;
 mod optimise;
 mod prune;
 mod rewrite;
@@ -74,6 +75,11 @@ pub enum SubqueryKind {
     Exists,
     In,
     Array,
+    /// One column of a query that LATERAL joins, as an array; `outer` gives one null where it has no rows.
+    Column {
+        index: usize,
+        outer: bool,
+    },
 }
 
 /// A relation and its columns.
