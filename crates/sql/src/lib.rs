@@ -7,6 +7,7 @@ pub mod system;
 pub mod types;
 
 mod bind;
+mod context;
 mod exec;
 mod functions;
 mod native;
@@ -21,4 +22,4 @@ pub use external::{ExternalTable, ExternalTables};
 pub use prepare::SqlPrepared;
 pub use request::{ResultFormat, SqlParameter, SqlRequest, SqlResponse};
 pub use server::{SqlEngine, SqlRows};
-pub use system::{SystemScan, SystemTable, SystemTables};
+pub use system::{Comparison, SystemBound, SystemScan, SystemTable, SystemTables};

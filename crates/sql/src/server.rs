@@ -14,6 +14,7 @@ use serde_json::{Map, Value as Json};
 use tokio::sync::mpsc;
 
 use crate::bind::{Session, bind};
+use crate::context;
 use crate::exec::Executor;
 use crate::external::{ExternalTables, NoExternalTables};
 use crate::native::Settings;
@@ -115,7 +116,7 @@ impl SqlEngine {
         let style = style(&request, &session);
         let executor = self.executor(&request, &session);
         if planned.explain {
-            let (fields, rows) = executor.explain(&planned.rel)?;
+            let (fields, rows) = executor.explain(&planned.rel, flag(&request.context, "useNativeQueryExplain", true))?;
             return send(write(&request, &fields, &rows, &style), out).await;
         }
         let rel = outer_limited(&planned.rel, &request.context);
@@ -171,7 +172,7 @@ impl SqlEngine {
         let style = style(request, &session);
         let executor = self.executor(request, &session);
         if planned.explain {
-            let (fields, rows) = executor.explain(&planned.rel)?;
+            let (fields, rows) = executor.explain(&planned.rel, flag(&request.context, "useNativeQueryExplain", true))?;
             return Ok((fields, rows, style));
         }
         let rows = executor.statement(&outer_limited(&planned.rel, &request.context)).await?;
@@ -187,6 +188,7 @@ impl SqlEngine {
         for (name, value) in &self.default_context {
             request.context.entry(name).or_insert_with(|| value.clone());
         }
+        context::check(&request.context)?;
         let snapshot = self.catalog.snapshot();
         let key = cache_key(request);
         let cached = key.as_ref().and_then(|key| self.plans.get(key)).filter(|plan| plan.version == snapshot.version);
@@ -195,6 +197,9 @@ impl SqlEngine {
             None => {
                 let statement = parse_statement(&request.query)?;
                 apply_options(&statement, &mut request.context);
+                if !statement.options.is_empty() {
+                    context::check(&request.context)?;
+                }
                 let session = self.session(request, snapshot, now_ms)?;
                 let planned = Arc::new(plan(&statement, &session)?);
                 let timeless = !request.query.to_ascii_uppercase().contains("CURRENT_");

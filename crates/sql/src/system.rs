@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use ovate_base::Result;
 use ovate_compute::{ColumnType, Value};
+use ovate_engine::Relation;
 
 /// A table of schema `sys`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -153,6 +154,62 @@ pub struct SystemScan {
     pub columns: Vec<bool>,
     /// Columns that must be equal to one of these texts.
     pub among: Vec<(usize, Vec<String>)>,
+    /// Comparisons of columns with constants, all of which must hold.
+    pub bounds: Vec<SystemBound>,
+}
+
+/// A comparison of a column with a constant of its type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SystemBound {
+    pub column: usize,
+    pub comparison: Comparison,
+    pub value: Value,
+}
+
+/// How a column stands to a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    Less,
+    LessOrEqual,
+    Equal,
+    GreaterOrEqual,
+    Greater,
+}
+
+impl Comparison {
+    /// The operator of that name.
+    pub fn named(op: &str) -> Option<Comparison> {
+        Some(match op {
+            "<" => Comparison::Less,
+            "<=" => Comparison::LessOrEqual,
+            "=" => Comparison::Equal,
+            ">=" => Comparison::GreaterOrEqual,
+            ">" => Comparison::Greater,
+            _ => return None,
+        })
+    }
+
+    /// The same with its sides swapped.
+    pub fn flipped(self) -> Comparison {
+        match self {
+            Comparison::Less => Comparison::Greater,
+            Comparison::LessOrEqual => Comparison::GreaterOrEqual,
+            Comparison::Equal => Comparison::Equal,
+            Comparison::GreaterOrEqual => Comparison::LessOrEqual,
+            Comparison::Greater => Comparison::Less,
+        }
+    }
+
+    /// Whether it holds for things that stand so to each other.
+    pub fn holds(self, order: std::cmp::Ordering) -> bool {
+        match self {
+            Comparison::Less => order.is_lt(),
+            Comparison::LessOrEqual => order.is_le(),
+            Comparison::Equal => order.is_eq(),
+            Comparison::GreaterOrEqual => order.is_ge(),
+            Comparison::Greater => order.is_gt(),
+        }
+    }
 }
 
 impl SystemScan {
@@ -182,4 +239,10 @@ pub trait SystemTables: Send + Sync {
 
     /// The rows now, each with one value for each of `table.columns()`; columns that are not read may be null.
     async fn fetch(&self, table: SystemTable, scan: &SystemScan) -> Result<Vec<Vec<Value>>>;
+
+    /// The same column by column, for tables of many rows.
+    async fn relation(&self, table: SystemTable, scan: &SystemScan) -> Result<Relation> {
+        let types: Vec<ColumnType> = table.columns().iter().map(|(_, t)| t.clone()).collect();
+        Ok(Relation::from_rows(&types, self.fetch(table, scan).await?))
+    }
 }

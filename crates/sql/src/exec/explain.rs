@@ -11,9 +11,19 @@ use crate::plan::{Rel, RelKind};
 use crate::types::{Field, SqlType};
 
 impl Executor<'_> {
-    /// One row: PLAN, RESOURCES, ATTRIBUTES.
-    pub fn explain(&self, rel: &Rel) -> Result<(Vec<Field>, Relation)> {
+    /// One row: PLAN, RESOURCES, ATTRIBUTES. `as_queries`: native queries, else a tree of relations.
+    pub fn explain(&self, rel: &Rel, as_queries: bool) -> Result<(Vec<Field>, Relation)> {
         let optimised = self.optimise(rel);
+        let shown = if as_queries { self.queries(&optimised)?.to_string() } else { self.relations(&optimised)? };
+        let mut resources: Vec<Json> = Vec::new();
+        resources_of(rel, &mut resources);
+        let texts = [shown, Json::Array(resources).to_string(), json!({"statementType": "SELECT"}).to_string()];
+        let row = texts.iter().map(|text| Value::from(text.as_str())).collect();
+        let fields = ["PLAN", "RESOURCES", "ATTRIBUTES"].map(|name| Field::new(name, SqlType::Varchar)).to_vec();
+        Ok((fields, Relation::from_rows(&[ColumnType::String, ColumnType::String, ColumnType::String], vec![row])))
+    }
+
+    fn queries(&self, optimised: &Rel) -> Result<Json> {
         let mut queries = Vec::new();
         match &optimised.kind {
             RelKind::Union(inputs) => {
@@ -21,14 +31,9 @@ impl Executor<'_> {
                     queries.push(self.entry(input)?);
                 }
             }
-            _ => queries.push(self.entry(&optimised)?),
+            _ => queries.push(self.entry(optimised)?),
         }
-        let mut resources: Vec<Json> = Vec::new();
-        resources_of(rel, &mut resources);
-        let texts = [Json::Array(queries), Json::Array(resources), json!({"statementType": "SELECT"})];
-        let row = texts.iter().map(|json| Value::from(json.to_string().as_str())).collect();
-        let fields = ["PLAN", "RESOURCES", "ATTRIBUTES"].map(|name| Field::new(name, SqlType::Varchar)).to_vec();
-        Ok((fields, Relation::from_rows(&[ColumnType::String, ColumnType::String, ColumnType::String], vec![row])))
+        Ok(Json::Array(queries))
     }
 
     fn entry(&self, rel: &Rel) -> Result<Json> {
@@ -50,7 +55,7 @@ impl Executor<'_> {
     }
 
     /// The datasource of a base as Druid would nest it; operators of ours are shown by name.
-    fn source(&self, base: &Base) -> Result<Json> {
+    pub(super) fn source(&self, base: &Base) -> Result<Json> {
         Ok(match base {
             Base::Table(names) => table_source(names),
             Base::Stage(inner) => {

@@ -6,6 +6,7 @@ mod explain;
 mod info;
 mod joins;
 mod relations;
+mod rels;
 mod shared;
 mod subquery;
 
@@ -29,7 +30,7 @@ use crate::external::ExternalTables;
 use crate::native::expr::ExprWriter;
 use crate::native::{Base, Output, Planned, Settings, Stage, plan};
 use crate::plan::{Rel, RelKind, Rex};
-use crate::system::{SystemScan, SystemTables};
+use crate::system::{Comparison, SystemBound, SystemScan, SystemTables};
 use crate::types::SqlType;
 
 /// Runs plans of one statement.
@@ -58,9 +59,44 @@ impl Executor<'_> {
         })
     }
 
-    /// The same, but a plain scan of a datasource is handed on part by part as it is read.
+    /// The same, but rows are handed on in parts, so that what was sent need not be kept: plain scans of datasources, alone or one
+    /// after the other in a UNION ALL, as they are read, and the groups of one query batch by batch.
     pub async fn stream(&self, rel: &Rel, parts: &mpsc::Sender<Relation>) -> Result<()> {
+        match &rel.kind {
+            RelKind::Union(inputs) if inputs.iter().all(is_plain_scan) => {
+                for input in inputs {
+                    self.check_stop()?;
+                    self.stream_one(input, parts).await?;
+                }
+                Ok(())
+            }
+            _ => self.stream_one(rel, parts).await,
+        }
+    }
+
+    async fn stream_one(&self, rel: &Rel, parts: &mpsc::Sender<Relation>) -> Result<()> {
         let gone = |_| DruidError::cancelled("nobody wants the rows any more");
+        if is_one_query(rel) && !is_plain_scan(rel) {
+            let ready = self.optimise(rel);
+            let stage = Stage::of(&ready);
+            if let (Base::Table(names), Some(_)) = (&stage.base, &stage.aggregate) {
+                let planned = plan(&stage, table_source(names), &self.settings)?;
+                if planned.sort_after.is_none() {
+                    let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
+                    let ovate_query::QueryRows { signature, batches, memory: _held, .. } = self.runner.run(query).await?;
+                    for batch in batches {
+                        let rows = ovate_query::QueryRows {
+                            signature: signature.clone(),
+                            batches: vec![batch],
+                            extra: Default::default(),
+                            memory: Default::default(),
+                        };
+                        parts.send(outputs(&stage, &planned, rows)?).await.map_err(gone)?;
+                    }
+                    return Ok(());
+                }
+            }
+        }
         if is_plain_scan(rel) {
             let ready = self.optimise(rel);
             let stage = Stage::of(&ready);
@@ -271,7 +307,7 @@ fn scan_of(stage: &Stage) -> SystemScan {
     for rex in own.iter().chain(&stage.filters).chain(grouped).chain(sorted) {
         rex.inputs_used(&mut used);
     }
-    let mut scan = SystemScan { columns: vec![false; stage.base_fields.len()], among: Vec::new() };
+    let mut scan = SystemScan { columns: vec![false; stage.base_fields.len()], ..SystemScan::default() };
     for index in used {
         if let Some(read) = scan.columns.get_mut(index) {
             *read = true;
@@ -284,9 +320,24 @@ fn scan_of(stage: &Stage) -> SystemScan {
             && let Some(texts) = constants.iter().map(|c| c.literal_text().map(str::to_owned)).collect::<Option<Vec<_>>>()
         {
             scan.among.push((*column, texts));
+        } else if let Some(bound) = bound_of(rex) {
+            scan.bounds.push(bound);
         }
     }
     scan
+}
+
+/// A comparison of a column with a constant of its type, either side first.
+fn bound_of(rex: &Rex) -> Option<SystemBound> {
+    let Rex::Call { op, args, .. } = rex else { return None };
+    let comparison = Comparison::named(op)?;
+    let (column, sql_type, value, comparison) = match args.as_slice() {
+        [Rex::Input(column, t), Rex::Literal(value, _)] => (*column, t, value, comparison),
+        [Rex::Literal(value, _), Rex::Input(column, t)] => (*column, t, value, comparison.flipped()),
+        _ => return None,
+    };
+    let fits = matches!((sql_type.native(), value), (ColumnType::String, Value::String(_)) | (ColumnType::Long, Value::Long(_)));
+    fits.then(|| SystemBound { column, comparison, value: value.clone() })
 }
 
 /// True for a plan that becomes one native query over tables.

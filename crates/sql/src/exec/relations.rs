@@ -75,8 +75,7 @@ impl Executor<'_> {
 
     /// The rows of a system table, as far as they are wanted.
     pub(super) async fn system_rows(&self, table: SystemTable, scan: &SystemScan) -> Result<Relation> {
-        let types: Vec<ColumnType> = table.columns().iter().map(|(_, t)| t.clone()).collect();
-        Ok(Relation::from_rows(&types, self.system.fetch(table, scan).await?))
+        self.system.relation(table, scan).await
     }
 
     fn values(&self, rel: &Rel, rows: &[Vec<Rex>]) -> Result<Relation> {

@@ -54,6 +54,22 @@ fn bounds_of_time_are_a_query_of_their_own_where_that_is_asked_for() {
 }
 
 #[test]
+fn plans_are_shown_as_relations_where_that_is_asked_for() {
+    let plan = |sql: &str| answer(&format!("SET useNativeQueryExplain = FALSE; EXPLAIN PLAN FOR {sql}")).expect("a plan");
+    let one = plan("SELECT dim1, COUNT(*) FROM foo GROUP BY dim1");
+    assert!(one.starts_with(r#"["DruidQueryRel(query=[{\"queryType\":\"groupBy\""#), "{one}");
+    assert!(one.contains(r#"signature=[{d0:STRING, a0:LONG}])\n"#), "{one}");
+    let outer = plan("SELECT COUNT(*) FROM (SELECT dim1, COUNT(*) AS c FROM foo GROUP BY dim1) WHERE c > 1 AND c < 5 OR c IS NULL");
+    assert!(outer.contains("DruidOuterQueryRel(query=[") && outer.contains(r#"\n  DruidQueryRel(query=["#), "{outer}");
+    let joined = plan("SELECT COUNT(*) FROM foo LEFT JOIN lookup.lookyloo AS l ON foo.dim1 = l.k");
+    assert!(joined.contains("DruidJoinQueryRel(condition=[=(") && joined.contains("joinType=[left]"), "{joined}");
+    let union = plan("SELECT dim1 FROM foo UNION ALL SELECT dim2 FROM foo");
+    assert!(union.starts_with(r#"["DruidUnionRel(limit=[-1])\n  DruidQueryRel("#), "{union}");
+    assert!(answer("SET useNativeQueryExplain = 'x'; SELECT 1").is_err_and(|e| e.contains("useNativeQueryExplain")));
+    assert!(answer("SET engine = 'msq-task'; SELECT 1").is_err_and(|e| e.contains("msq-task")));
+}
+
+#[test]
 fn bombs_and_long_texts_are_answered() {
     let nested = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
     assert!(answer(&nested).expect_err("too deep").contains("nests deeper"));
@@ -64,6 +80,9 @@ fn bombs_and_long_texts_are_answered() {
     assert_eq!(answer(&sql).expect("a count"), "[2]");
     let long = format!("SELECT LENGTH('{}')", "x".repeat(10 << 20));
     assert_eq!(answer(&long).expect("a length"), format!("[{}]", 10 << 20));
+    let mut compared = "SELECT 1".to_owned();
+    (0..30).for_each(|_| compared = format!("SELECT 1 < ALL ({compared})"));
+    assert!(answer(&compared).expect_err("too many copies").contains("at most 5 times"));
     assert!(answer(&format!("SELECT '{}", "x".repeat(1 << 20))).is_err());
     for hostile in ["SELECT \"\u{0}\"", "SELECT '\u{FEFF}' FROM \"; DROP TABLE\"", "\u{202E}", "SELECT U&'\\D800'", "))))", "'"] {
         assert!(answer(hostile).is_err(), "{hostile:?}");
