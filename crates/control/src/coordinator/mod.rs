@@ -1,6 +1,7 @@
 //! The Coordinator: knows the used segments and what every data server serves, and has the rules kept. While it leads it
 //! has a [`Term`]. Each round polls, plans by a pure function, and queues what the plan says.
 
+mod changes;
 mod cleanup;
 mod duties;
 mod dynamic;
@@ -23,11 +24,12 @@ use async_trait::async_trait;
 use ovate_base::{DataSegment, DruidError, Result, SegmentId};
 use ovate_net::{Discovery, HttpClient, LeaderSelector, Leadership, NodeRole};
 use ovate_store::{MetadataStore, now_ms};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use changes::{Change, Changes};
 pub use cleanup::Cleanup;
 use duties::{DutyRuns, Group};
 pub use dynamic::{Dynamic, Strategy};
@@ -66,6 +68,8 @@ pub(crate) struct Term {
     rules: RwLock<BTreeMap<String, Vec<Rule>>>,
     /// What the last round found.
     plan: RwLock<Plan>,
+    /// What Brokers that ask for the difference are told.
+    changes: Mutex<Changes>,
     /// Segments that move.
     moving: RwLock<HashMap<SegmentId, Move>>,
 }
@@ -165,7 +169,7 @@ impl Coordinator {
             self.inventory.queue_drop(server, segment.clone());
         }
         let unused: Vec<String> = done.unused.iter().map(|id| id.to_string()).collect();
-        *term.plan.write() = done;
+        term.planned(done);
         if !unused.is_empty() {
             let changed = term.store.mark_segments(&unused, false).await?;
             info!(segments = changed, "marked unused by rules or because newer ones hide them");
@@ -273,6 +277,7 @@ impl Office for Coordinator {
         store.ensure_default_rules(&rules::default_rules()).await?;
         let mut view = SegmentView::default();
         view.replace(store.all_used_segments().await?);
+        view.take_touched();
         info!(segments = view.len(), "the coordinator leads");
         let term = Arc::new(Term {
             tag: rand::random(),
@@ -280,6 +285,7 @@ impl Office for Coordinator {
             view: RwLock::new(view),
             rules: RwLock::new(read_rules(&store).await?),
             plan: RwLock::default(),
+            changes: Mutex::default(),
             moving: RwLock::default(),
             store,
         });
@@ -331,17 +337,35 @@ pub(crate) fn visible(view: &SegmentView, data_source: &str) -> Vec<Arc<DataSegm
 
 async fn poll(term: &Term, full: bool) -> Result<()> {
     let from = term.view.read().poll_from();
-    match from {
+    let (touched, used) = match from {
         Some(from) if !full => {
             let changes = term.store.segment_changes_since(&from).await?;
-            term.view.write().apply(changes);
+            let mut view = term.view.write();
+            view.apply(changes);
+            (view.take_touched(), view.len())
         }
         _ => {
             let all = term.store.all_used_segments().await?;
-            term.view.write().replace(all);
+            let mut view = term.view.write();
+            view.replace(all);
+            (view.take_touched(), view.len())
         }
-    }
+    };
+    term.changes.lock().note(touched.into_iter().map(|id| (id, Change::Use)), used);
     Ok(())
+}
+
+impl Term {
+    /// Takes over what a round found.
+    fn planned(&self, plan: Plan) {
+        let before = std::mem::replace(&mut *self.plan.write(), plan);
+        let plan = self.plan.read();
+        let other = |(id, copies): &(&SegmentId, &usize)| before.wanted.get(*id) != Some(copies);
+        let new = plan.wanted.iter().filter(other).map(|(id, _)| id);
+        let gone = before.wanted.keys().filter(|id| !plan.wanted.contains_key(*id));
+        let changed = new.chain(gone).map(|id| (id.clone(), Change::Replicas));
+        self.changes.lock().note(changed, plan.wanted.len());
+    }
 }
 
 /// Rules as objects; one that does not parse is a fault of an older writer and is passed over with a warning.

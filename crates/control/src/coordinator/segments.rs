@@ -24,6 +24,8 @@ pub struct SegmentView {
     updated: Option<String>,
     /// Grows whenever a used segment is added, removed or replaced.
     version: u64,
+    /// Changed since [`SegmentView::take_touched`] was last called.
+    touched: Vec<SegmentId>,
 }
 
 /// A change may become visible this long after the time in its row, because its transaction was slow.
@@ -35,9 +37,18 @@ impl SegmentView {
         let before = std::mem::take(self);
         self.updated = before.updated;
         self.apply(changes);
-        let same = |(id, used): (&SegmentId, &UsedSegment)| before.ids.get(id).is_some_and(|old| same_content(old, used));
-        let changed = self.ids.len() != before.ids.len() || !self.ids.iter().all(same);
-        self.version = before.version + u64::from(changed);
+        let other = |(id, used): &(&SegmentId, &UsedSegment)| before.ids.get(*id).is_none_or(|old| !same_content(old, used));
+        let touched = self.ids.iter().filter(other).map(|(id, _)| id.clone());
+        let gone = before.ids.keys().filter(|id| !self.ids.contains_key(*id)).cloned();
+        let touched: Vec<SegmentId> = touched.chain(gone).collect();
+        self.version = before.version + u64::from(!touched.is_empty());
+        self.touched = before.touched;
+        self.touched.extend(touched);
+    }
+
+    /// Segments that came, went or changed since the last call.
+    pub fn take_touched(&mut self) -> Vec<SegmentId> {
+        std::mem::take(&mut self.touched)
     }
 
     /// The same number means the same used segments, within a life of this view.
@@ -53,7 +64,11 @@ impl SegmentView {
                 self.updated = Some(change.updated.clone());
             }
             let id = change.segment.id();
-            differences += usize::from(if change.used { self.add(id, change) } else { self.remove(&id) });
+            let differs = if change.used { self.add(id.clone(), change) } else { self.remove(&id) };
+            if differs {
+                self.touched.push(id);
+                differences += 1;
+            }
         }
         self.version += u64::from(differences > 0);
         differences
@@ -194,7 +209,11 @@ mod tests {
         assert!(step(&view), "as many, but others");
         let mut moved = change(2, true);
         moved.segment.load_spec = Some(serde_json::json!({"type": "local", "path": "/elsewhere"}));
+        view.take_touched();
         view.replace(vec![moved]);
         assert!(step(&view), "the same segment elsewhere");
+        assert_eq!(view.take_touched(), [change(2, true).segment.id()]);
+        view.apply(vec![change(1, true), change(2, true)]);
+        assert_eq!(view.take_touched(), [change(1, true).segment.id()]);
     }
 }

@@ -12,7 +12,7 @@ use ovate_net::{LeaderSelector, NodeRole};
 use ovate_serve::broker::avatica::AvaticaSettings;
 use ovate_serve::broker::{
     Broker, BrokerSettings, BrokerState, BrokerSystemTables, Follower, QueryScheduler, Selection, ServerView, SqlServices,
-    SqlStatements, Watched,
+    SqlStatements, UsedSegments, Watched,
 };
 use ovate_serve::cache::{self, CacheSettings, QueryCache};
 use ovate_serve::data_server::DataServer;
@@ -110,13 +110,17 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let statements: Arc<SqlStatements> = Arc::default();
     let shown = settings.properties.flag("druid.sql.planner.enableSysQueriesTable", false)?;
     let queries = shown.then(|| (statements.clone(), shared.name(NodeRole::Broker)));
-    let system = BrokerSystemTables { view: view.clone(), client: client.clone(), discovery: discovery.clone(), queries };
     let (watched, local) = (Watched::from_properties(&settings.properties)?, shared.data_servers.clone());
+    let used = Arc::new(UsedSegments::new(view.clone(), client.clone(), discovery.clone(), watched.clone()));
+    let (view_of, used_of) = (view.clone(), used.clone());
+    let system =
+        BrokerSystemTables { view: view_of, used: used_of, client: client.clone(), discovery: discovery.clone(), queries };
     tokio::spawn(until_shutdown(shared, lookups.clone().read_forever(client.clone())));
     let refresh = settings.properties.millis("druid.sql.planner.metadataRefreshPeriod", 60_000)?;
     let metadata_refresh = Duration::from_millis(refresh.max(100).unsigned_abs());
     let (view_too, lookups_too) = (view.clone(), lookups.clone());
-    let follower = Follower { view: view_too, lookups: lookups_too, client, discovery, watched, metadata_refresh, local };
+    let follower =
+        Follower { view: view_too, lookups: lookups_too, client, discovery, used, watched, metadata_refresh, local };
     let follower = Arc::new(follower);
     tokio::spawn(follower.run(shared.shutdown.clone()));
     let default_context = Arc::new(query_context(&settings.properties));

@@ -14,6 +14,7 @@ mod migration;
 mod mixed;
 mod page;
 mod roles;
+mod schemas;
 mod spread;
 mod storage;
 mod supervisor;

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::server::{KnownServer, Placement};
+use super::used::UsedSegments;
 use super::view::ServerView;
 use crate::data_server::{DataServer, RemoteDataServer};
 use crate::jvm::JvmDataServer;
@@ -74,7 +75,7 @@ impl Watched {
         self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier)) && !self.ignored_tiers.contains(tier)
     }
 
-    fn has_table(&self, table: &str) -> bool {
+    pub(super) fn has_table(&self, table: &str) -> bool {
         self.data_sources.as_ref().is_none_or(|tables| tables.contains(table))
     }
 }
@@ -85,6 +86,8 @@ pub struct Follower {
     pub lookups: Arc<LookupStore>,
     pub client: HttpClient,
     pub discovery: Arc<dyn Discovery>,
+    /// The used segments, which are asked for here.
+    pub used: Arc<UsedSegments>,
     /// Which servers and tables this broker cares about.
     pub watched: Watched,
     /// How often the columns of running tasks' segments are asked for again (`druid.sql.planner.metadataRefreshPeriod`).
@@ -302,9 +305,9 @@ impl Follower {
     }
 
     async fn follow_coordinator(self: Arc<Self>) {
-        let (mut reported, mut known) = (None, None);
+        let mut reported = None;
         loop {
-            if let Err(error) = self.refresh(&mut known).await {
+            if let Err(error) = self.refresh().await {
                 let text = error.to_string();
                 // Said once until it changes: a coordinator may be away for long, and queries go on.
                 if reported.as_ref() != Some(&text) {
@@ -318,34 +321,11 @@ impl Follower {
         }
     }
 
-    /// `known`: the Coordinator's tag of the used segments that we have.
-    async fn refresh(&self, known: &mut Option<String>) -> Result<()> {
-        // Any Coordinator answers or leads to the one that does; one that is gone is still listed for a while.
-        let nodes = self.discovery.nodes(NodeRole::Coordinator).await?;
-        let mut outcome = Ok(());
-        for node in nodes {
-            outcome = self.refresh_from(&node.druid_node.url(), known).await;
-            if outcome.is_ok() {
-                break;
-            }
+    async fn refresh(&self) -> Result<()> {
+        match self.used.refresh().await? {
+            Some(coordinator) => self.lookups.refresh(&self.client, &coordinator).await,
+            None => Ok(()),
         }
-        outcome
-    }
-
-    async fn refresh_from(&self, base: &str, known: &mut Option<String>) -> Result<()> {
-        let url = format!("{base}/druid/coordinator/v1/metadata/segments");
-        let list = self.view.begin_list();
-        let changed = self.client.get_if_changed(&url, known.as_deref(), Duration::from_secs(60)).await?;
-        match changed {
-            Some((segments, tag)) => {
-                let mut segments: Vec<DataSegment> = segments;
-                segments.retain(|segment| self.watched.has_table(&segment.data_source));
-                self.view.set_wanted(segments, list);
-                *known = tag;
-            }
-            None => self.view.keep_wanted(list),
-        }
-        self.lookups.refresh(&self.client, base).await
     }
 }
 

@@ -12,6 +12,7 @@ mod results;
 mod scatter;
 mod scheduler;
 mod schema;
+mod segments;
 mod select;
 mod server;
 mod sql_http;
@@ -19,6 +20,7 @@ mod statement;
 mod statements;
 mod stream;
 mod system;
+mod used;
 mod view;
 
 use std::sync::Arc;
@@ -39,6 +41,7 @@ pub use select::{Balancer, Selection, TierStrategy};
 pub use server::{KnownServer, Placement};
 pub use statement::{RunningStatement, SqlStatements};
 pub use system::BrokerSystemTables;
+pub use used::UsedSegments;
 use view::ServedAt;
 pub use view::ServerView;
 

@@ -26,6 +26,13 @@ pub fn table<'a>(name: &str, segments: impl Iterator<Item = &'a SegmentSchema>) 
     TableSchema::new(name, columns.collect())
 }
 
+/// True when a segment has the first of the table's columns, in that order: it changes nothing of the table's.
+pub fn is_beginning_of(segment: &SegmentSchema, table: &TableSchema) -> bool {
+    let mut known = table.columns.iter().filter(|column| column.name != "__time");
+    let mut own = segment.typed_columns().filter(|(name, _)| *name != "__time");
+    own.all(|(name, column_type)| known.next().is_some_and(|c| c.name == name && c.column_type == column_type))
+}
+
 /// The type that holds values of both (`ColumnType.leastRestrictiveType`); where Druid would refuse, the newer type.
 fn least_restrictive(newer: &ColumnType, older: &ColumnType) -> ColumnType {
     use ColumnType::{Array, Complex, Double, Float, Long, String};

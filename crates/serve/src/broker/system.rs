@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ovate_base::{DataSegment, Result};
-use ovate_compute::Value;
+use ovate_base::Result;
+use ovate_compute::{ColumnType, Value, Vector};
+use ovate_engine::Relation;
 use ovate_net::{DiscoveredNode, Discovery, HttpClient, NodeRole};
 use ovate_sql::{SystemScan, SystemTable, SystemTables};
 use serde_json::Value as Json;
 
 use super::statement::{RunningStatement, SqlStatements};
-use super::view::{ServedAt, ServerView};
+use super::used::UsedSegments;
+use super::view::ServerView;
 
 /// Longest wait for another role's answer.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -32,6 +34,7 @@ const ROLES: [NodeRole; 8] = [
 /// The broker's sources of system tables.
 pub struct BrokerSystemTables {
     pub view: Arc<ServerView>,
+    pub used: Arc<UsedSegments>,
     pub client: HttpClient,
     pub discovery: Arc<dyn Discovery>,
     /// Statements that run here, and the name of this server, when there is `sys.queries`.
@@ -46,13 +49,24 @@ impl SystemTables for BrokerSystemTables {
 
     async fn fetch(&self, table: SystemTable, scan: &SystemScan) -> Result<Vec<Vec<Value>>> {
         match table {
-            SystemTable::Segments => self.segments(scan).await,
+            SystemTable::Segments => Ok(rows_of(&self.segments(scan).await?)),
             SystemTable::Servers => self.servers().await,
-            SystemTable::ServerSegments => Ok(self.server_segments()),
+            SystemTable::ServerSegments => Ok(rows_of(&self.server_segments(scan))),
             SystemTable::Tasks => self.tasks().await,
             SystemTable::Supervisors => self.supervisors().await,
             SystemTable::ServerProperties => self.properties(scan).await,
             SystemTable::Queries => self.queries().await,
+        }
+    }
+
+    async fn relation(&self, table: SystemTable, scan: &SystemScan) -> Result<Relation> {
+        match table {
+            SystemTable::Segments => self.segments(scan).await,
+            SystemTable::ServerSegments => Ok(self.server_segments(scan)),
+            _ => {
+                let types: Vec<ColumnType> = table.columns().iter().map(|(_, t)| t.clone()).collect();
+                Ok(Relation::from_rows(&types, self.fetch(table, scan).await?))
+            }
         }
     }
 }
@@ -61,45 +75,6 @@ impl BrokerSystemTables {
     async fn leader(&self, role: NodeRole) -> Result<Option<String>> {
         let nodes = self.discovery.nodes(role).await?;
         Ok(nodes.first().map(|node| node.druid_node.url()))
-    }
-
-    async fn segments(&self, scan: &SystemScan) -> Result<Vec<Vec<Value>>> {
-        const DATASOURCE: usize = 1;
-        let published: Vec<Json> = match self.leader(NodeRole::Coordinator).await? {
-            Some(url) => {
-                let mut url = format!("{url}/druid/coordinator/v1/metadata/segments?includeOvershadowedStatus");
-                for name in scan.texts(DATASOURCE).into_iter().flatten() {
-                    url += &format!("&datasources={}", percent_encoded(name));
-                }
-                self.client.get_json(&url, DEADLINE).await?
-            }
-            None => Vec::new(),
-        };
-        let wanted = |name: &str| scan.admits(DATASOURCE, name);
-        let all: Vec<ServedAt> = match scan.texts(DATASOURCE) {
-            Some(names) => names.iter().flat_map(|name| self.view.served_of(name)).collect(),
-            None => self.view.all_served(),
-        };
-        let mut served: BTreeMap<String, _> = all.into_iter().map(|served| (served.segment.id().to_string(), served)).collect();
-        let mut rows = Vec::with_capacity(published.len());
-        for document in &published {
-            if document["dataSource"].as_str().is_some_and(|name| !wanted(name)) {
-                continue;
-            }
-            let segment = DataSegment::from_json(document)?;
-            let at = served.remove(&segment.id().to_string());
-            let overshadowed = document["overshadowed"].as_bool().unwrap_or(false);
-            let count = at.as_ref().map(|a| a.schema.rows as i64).or(segment.total_rows);
-            let replicas = at.as_ref().map_or(0, |a| a.servers.len() as i64);
-            let replication = document["replicationFactor"].as_i64();
-            rows.push(segment_row(scan, &segment, replicas, count, !overshadowed, true, replicas > 0, overshadowed, replication));
-        }
-        // Announced and no longer, or not yet, in the metadata store.
-        for at in served.values() {
-            let count = Some(at.schema.rows as i64);
-            rows.push(segment_row(scan, &at.segment, at.servers.len() as i64, count, false, false, true, false, None));
-        }
-        Ok(rows)
     }
 
     /// Statements that run at any Broker; one that does not answer is left out.
@@ -127,11 +102,14 @@ impl BrokerSystemTables {
 
     async fn servers(&self) -> Result<Vec<Vec<Value>>> {
         let mut sizes: BTreeMap<String, i64> = BTreeMap::new();
-        for served in self.view.all_served() {
+        self.view.each_served(|served| {
             for server in &served.servers {
-                *sizes.entry(server.name().to_owned()).or_default() += served.segment.size;
+                match sizes.get_mut(server.name()) {
+                    Some(size) => *size += served.segment.size,
+                    None => drop(sizes.insert(server.name().to_owned(), served.segment.size)),
+                }
             }
-        }
+        });
         let mut rows = Vec::new();
         for role in ROLES {
             for (position, node) in self.discovery.nodes(role).await?.iter().enumerate() {
@@ -149,13 +127,23 @@ impl BrokerSystemTables {
         self.client.get_text(&url, DEADLINE).await.is_ok_and(|leader| leader.trim() == node.druid_node.url())
     }
 
-    fn server_segments(&self) -> Vec<Vec<Value>> {
-        let served = self.view.all_served();
-        let rows = served.iter().flat_map(|at| {
-            let id = at.segment.id().to_string();
-            at.servers.iter().map(move |server| vec![Value::from(server.name()), Value::from(id.as_str())])
+    /// What the Coordinator says now, and what is announced now.
+    async fn segments(&self, scan: &SystemScan) -> Result<Relation> {
+        self.used.refresh().await?;
+        Ok(self.used.read(|table| table.scan(scan)))
+    }
+
+    fn server_segments(&self, scan: &SystemScan) -> Relation {
+        let (mut servers, mut segments, mut names) = (Vec::new(), Vec::new(), BTreeMap::new());
+        self.view.each_served(|at| {
+            let mut id: Option<Arc<str>> = None;
+            for server in at.servers.iter().filter(|server| scan.admits(0, server.name())) {
+                let name = names.entry(server.name().to_owned()).or_insert_with(|| Arc::<str>::from(server.name()));
+                servers.push(Some(name.clone()));
+                segments.push(scan.reads(1).then(|| id.get_or_insert_with(|| at.segment.id().to_string().into()).clone()));
+            }
         });
-        rows.collect()
+        Relation { rows: servers.len(), columns: vec![Vector::String(servers), Vector::String(segments)] }
     }
 
     async fn tasks(&self) -> Result<Vec<Vec<Value>>> {
@@ -209,54 +197,9 @@ impl BrokerSystemTables {
     }
 }
 
-#[allow(clippy::too_many_arguments)] // one column of the table each
-fn segment_row(
-    scan: &SystemScan,
-    segment: &DataSegment,
-    replicas: i64,
-    rows: Option<i64>,
-    active: bool,
-    published: bool,
-    available: bool,
-    overshadowed: bool,
-    replication: Option<i64>,
-) -> Vec<Value> {
-    let flag = |on: bool| Value::Long(i64::from(on));
-    let list = |names: &[String]| Json::from(names.to_vec()).to_string();
-    // Texts are made for columns that are read only.
-    let text = |column: usize, make: &dyn Fn() -> String| {
-        if scan.reads(column) { Value::from(make().as_str()) } else { Value::Null }
-    };
-    let interval = segment.interval.to_string();
-    let (start, end) = interval.split_once('/').unwrap_or((&interval, ""));
-    vec![
-        text(0, &|| segment.id().to_string()),
-        Value::from(&*segment.data_source),
-        Value::from(start),
-        Value::from(end),
-        Value::Long(segment.size),
-        Value::from(&*segment.version),
-        Value::Long(i64::from(segment.shard_spec.partition_num())),
-        Value::Long(replicas),
-        rows.map_or(Value::Long(0), Value::Long),
-        flag(active),
-        flag(published),
-        flag(available),
-        flag(false),
-        flag(overshadowed),
-        text(14, &|| segment.shard_spec.to_json().to_string()),
-        text(15, &|| list(&segment.dimensions)),
-        text(16, &|| list(&segment.metrics)),
-        segment.projections.as_deref().map_or(Value::Null, |names| text(17, &|| list(names))),
-        segment.last_compaction_state.as_ref().map_or(Value::Null, |state| Value::from(state.to_string().as_str())),
-        replication.map_or(Value::Long(-1), Value::Long),
-    ]
-}
-
-/// A name as a part of an address.
-fn percent_encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+/// The same row by row.
+fn rows_of(relation: &Relation) -> Vec<Vec<Value>> {
+    (0..relation.rows).map(|row| relation.columns.iter().map(|column| column.value(row)).collect()).collect()
 }
 
 fn server_row(node: &DiscoveredNode, sizes: &BTreeMap<String, i64>, leads: Option<bool>) -> Vec<Value> {

@@ -9,7 +9,7 @@ use ovate_base::Interval;
 use ovate_base::segment::{DataSegment, SegmentId, ShardSpec};
 use ovate_base::timeline::Timeline;
 use ovate_compute::LookupMap;
-use ovate_engine::{Catalog, CatalogSnapshot};
+use ovate_engine::{Catalog, CatalogSnapshot, TableSchema};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use tokio::sync::watch;
@@ -57,6 +57,8 @@ struct TableView {
     served: Timeline<ServedAt>,
     /// Used segments, visible among themselves.
     wanted: Timeline<Arc<DataSegment>>,
+    /// The columns of `served` together, until that changes.
+    columns: Option<Arc<TableSchema>>,
 }
 
 #[derive(Default)]
@@ -77,8 +79,39 @@ struct State {
     /// How many announcements there were.
     announcements: u64,
     wanted_known: bool,
-    catalog_version: u64,
-    catalog: Option<Arc<CatalogSnapshot>>,
+    /// Announced segments that changed since [`ServerView::take_touched`] was called.
+    touched: Touched,
+    /// The last picture of all columns, and whether it is still to be looked over.
+    catalog: Arc<CatalogSnapshot>,
+    catalog_is_old: bool,
+}
+
+/// Announced segments that came, went or have other servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// Any of them may have.
+    All,
+    Some(HashSet<SegmentId>),
+}
+
+impl Default for Touched {
+    fn default() -> Self {
+        Touched::Some(HashSet::new())
+    }
+}
+
+/// So many are told one by one.
+const TOUCHED_MAX: usize = 100_000;
+
+impl Touched {
+    fn add(&mut self, id: SegmentId) {
+        if let Touched::Some(ids) = self {
+            ids.insert(id);
+            if ids.len() > TOUCHED_MAX {
+                *self = Touched::All;
+            }
+        }
+    }
 }
 
 /// A part of a table to be read: one segment, or an error's worth of knowing that it is missing.
@@ -107,8 +140,7 @@ impl ServerView {
     }
 
     fn changed(&self, state: &mut State) {
-        state.catalog_version += 1;
-        state.catalog = None;
+        state.catalog_is_old = true;
         self.changes.send_modify(|tick| *tick += 1);
     }
 
@@ -128,10 +160,15 @@ impl ServerView {
                     known.servers.push(server.clone());
                     known.announcements.push(number);
                     if !known.settled {
+                        if *known.schema != *schema {
+                            table.columns = None;
+                        }
                         (known.schema, known.settled) = (schema, !server.grows());
                     }
                 }
                 None => {
+                    // Most segments have the columns that their table has already.
+                    table.columns.take_if(|columns| !schema::is_beginning_of(&schema, columns));
                     let (interval, version, shard) = (segment.interval, segment.version.clone(), segment.shard_spec.clone());
                     let segment = Arc::new(segment);
                     let (servers, announcements) = (vec![server.clone()], vec![number]);
@@ -140,6 +177,7 @@ impl ServerView {
                 }
             }
             let used = table.wanted.find(id.interval, &id.version, partition).is_some();
+            state.touched.add(id.clone());
             state.withdrawn.remove(&id);
             state.remembered.remove(&id);
             if used {
@@ -170,6 +208,8 @@ impl ServerView {
             let Some(known) = table.served.find_mut(segment.interval, &segment.version, partition) else { continue };
             if !known.settled && *known.schema != schema {
                 known.schema = Arc::new(schema);
+                table.columns = None;
+                state.touched.add(segment.id());
                 changed = true;
             }
         }
@@ -249,7 +289,7 @@ impl ServerView {
     }
 
     /// Takes over the whole set of used segments. `list`: from [`ServerView::begin_list`].
-    pub fn set_wanted(&self, segments: Vec<DataSegment>, list: u64) {
+    pub fn set_wanted(&self, segments: Vec<Arc<DataSegment>>, list: u64) {
         let mut state = self.state.write();
         let first = !state.wanted_known;
         state.wanted_known = true;
@@ -262,7 +302,7 @@ impl ServerView {
             let table = state.tables.entry(segment.data_source.to_string()).or_default();
             let served = table.served.find(id.interval, &id.version, id.partition).is_some();
             let (interval, version, shard) = (segment.interval, segment.version.clone(), segment.shard_spec.clone());
-            table.wanted.add(interval, version, shard, Arc::new(segment));
+            table.wanted.add(interval, version, shard, segment);
             if first || served || state.withdrawn.contains_key(&id) {
                 state.expected.insert(id.clone());
             }
@@ -274,6 +314,55 @@ impl ServerView {
         if settle(&mut state, list) || first {
             self.changed(&mut state);
         }
+    }
+
+    /// These segments are used now, and those are not any more. `list`: from [`ServerView::begin_list`].
+    pub fn change_wanted(&self, added: Vec<Arc<DataSegment>>, removed: &[SegmentId], list: u64) {
+        let mut state = self.state.write();
+        for id in removed {
+            if let Some(table) = state.tables.get_mut(id.data_source.as_ref()) {
+                table.wanted.remove(id.interval, &id.version, id.partition);
+            }
+            state.expected.remove(id);
+            state.remembered.remove(id);
+        }
+        for segment in added {
+            let id = segment.id();
+            let table = state.tables.entry(segment.data_source.to_string()).or_default();
+            let served = table.served.find(id.interval, &id.version, id.partition).is_some();
+            let (interval, version, shard) = (segment.interval, segment.version.clone(), segment.shard_spec.clone());
+            table.wanted.add(interval, version, shard, segment);
+            if served || state.withdrawn.contains_key(&id) {
+                state.expected.insert(id);
+            }
+        }
+        if !removed.is_empty() {
+            state.tables.retain(|_, table| !table.served.is_empty() || !table.wanted.is_empty());
+        }
+        if settle(&mut state, list) {
+            self.changed(&mut state);
+        }
+    }
+
+    /// Announced segments that changed since the last call, for whoever keeps a copy.
+    pub fn take_touched(&self) -> Touched {
+        if matches!(&self.state.read().touched, Touched::Some(ids) if ids.is_empty()) {
+            return Touched::default();
+        }
+        std::mem::take(&mut self.state.write().touched)
+    }
+
+    /// Looks at every announced segment.
+    pub fn each_served(&self, mut look: impl FnMut(&ServedAt)) {
+        let state = self.state.read();
+        state.tables.values().flat_map(|table| table.served.iter()).for_each(|(_, _, chunk)| look(&chunk.object));
+    }
+
+    /// The segment of that id where it is served now.
+    pub fn served(&self, id: &SegmentId) -> Option<ServedAt> {
+        let state = self.state.read();
+        let table = state.tables.get(id.data_source.as_ref())?;
+        table.served.find(id.interval, &id.version, id.partition).map(|chunk| chunk.object.clone())
     }
 
     /// True once the used segments are known.
@@ -356,27 +445,17 @@ impl ServerView {
         }
         (dimensions, metrics)
     }
-
-    /// Every announced segment of one datasource.
-    pub fn served_of(&self, table: &str) -> Vec<ServedAt> {
-        let state = self.state.read();
-        let served = state.tables.get(table).into_iter().flat_map(|table| table.served.iter());
-        served.map(|(_, _, chunk)| chunk.object.clone()).collect()
-    }
-
-    /// Every announced segment.
-    pub fn all_served(&self) -> Vec<ServedAt> {
-        let state = self.state.read();
-        state.tables.values().flat_map(|table| table.served.iter().map(|(_, _, chunk)| chunk.object.clone())).collect()
-    }
 }
 
 fn drop_from(state: &mut State, server: &str, table: &str, interval: Interval, version: &str, partition: i32) {
     let Some(view) = state.tables.get_mut(table) else { return };
     let Some(known) = view.served.find_mut(interval, version, partition) else { return };
     known.withdraw(server);
+    let id = known.segment.id();
+    state.touched.add(id.clone());
     if known.servers.is_empty() {
-        let (id, schema, settled) = (known.segment.id(), known.schema.clone(), known.settled);
+        let (schema, settled) = (known.schema.clone(), known.settled);
+        view.columns = None;
         view.served.remove(interval, version, partition);
         if settled && state.expected.contains(&id) {
             state.remembered.insert(id.clone(), schema);
@@ -397,19 +476,30 @@ fn settle(state: &mut State, list: u64) -> bool {
 
 impl Catalog for ServerView {
     fn snapshot(&self) -> Arc<CatalogSnapshot> {
-        if let Some(catalog) = &self.state.read().catalog {
-            return catalog.clone();
+        {
+            let state = self.state.read();
+            if !state.catalog_is_old {
+                return state.catalog.clone();
+            }
         }
         let mut state = self.state.write();
-        let tables = state.tables.iter().filter(|(_, table)| !table.served.is_empty()).map(|(name, table)| {
-            // Newest first: the newest segment decides the order of columns.
-            let mut segments: Vec<&ServedAt> = table.served.iter().map(|(_, _, chunk)| &chunk.object).collect();
-            segments.sort_by_key(|served| std::cmp::Reverse((served.segment.interval, served.segment.version.clone())));
-            (name.clone(), Arc::new(schema::table(name, segments.iter().map(|served| served.schema.as_ref()))))
-        });
-        let snapshot = Arc::new(CatalogSnapshot { version: state.catalog_version, tables: tables.collect() });
-        state.catalog = Some(snapshot.clone());
-        snapshot
+        let mut tables = BTreeMap::new();
+        for (name, table) in state.tables.iter_mut().filter(|(_, table)| !table.served.is_empty()) {
+            let served = &table.served;
+            let columns = table.columns.get_or_insert_with(|| {
+                // Newest first: the newest segment decides the order of columns.
+                let mut segments: Vec<&ServedAt> = served.iter().map(|(_, _, chunk)| &chunk.object).collect();
+                segments.sort_by_key(|served| std::cmp::Reverse((served.segment.interval, served.segment.version.clone())));
+                Arc::new(schema::table(name, segments.iter().map(|served| served.schema.as_ref())))
+            });
+            tables.insert(name.clone(), columns.clone());
+        }
+        // Plans are kept as long as no column changes, whichever segments come and go.
+        if tables != state.catalog.tables {
+            state.catalog = Arc::new(CatalogSnapshot { version: state.catalog.version + 1, tables });
+        }
+        state.catalog_is_old = false;
+        state.catalog.clone()
     }
 
     fn lookups(&self) -> Arc<HashMap<String, LookupMap>> {
@@ -456,7 +546,7 @@ mod tests {
         view.set_wanted(Vec::new(), old_list);
         assert_eq!(missing(&view), 1, "this list is older than the announcement");
         let list = view.begin_list();
-        view.set_wanted(vec![segment()], list);
+        view.set_wanted(vec![Arc::new(segment())], list);
         assert_eq!(missing(&view), 1, "it is used and must be there");
         announced(&view, &a);
         assert_eq!(missing(&view), 0);
@@ -465,7 +555,7 @@ mod tests {
     #[test]
     fn columns_of_a_used_segment_are_kept_while_its_server_is_away() {
         let (view, a) = (ServerView::new(Arc::default()), server("a:1"));
-        view.set_wanted(vec![segment()], view.begin_list());
+        view.set_wanted(vec![Arc::new(segment())], view.begin_list());
         assert!(view.schema_of(&segment()).is_none());
         announced(&view, &a);
         view.remove_server("a:1");
@@ -487,7 +577,7 @@ mod tests {
             columns: columns.iter().map(|name| ((*name).to_owned(), "LONG".to_owned())).collect(),
         };
         let columns = || view.snapshot().tables["t"].columns.len();
-        view.set_wanted(vec![segment()], view.begin_list());
+        view.set_wanted(vec![Arc::new(segment())], view.begin_list());
         view.add(&task, vec![(segment(), Arc::new(schema(&[])))]);
         assert_eq!((columns(), view.growing_at("p:1").len(), view.growing_at("h:1").len()), (1, 1, 0));
         view.set_schemas(vec![(Arc::new(segment()), schema(&["a"]))]);
@@ -499,6 +589,52 @@ mod tests {
         view.remove_server("p:1");
         view.remove_server("h:1");
         assert_eq!(view.schema_of(&segment()), Some(Arc::new(schema(&["a", "b"]))));
+    }
+
+    #[test]
+    fn columns_have_a_new_version_when_they_change_and_only_then() {
+        let (view, a, b) = (ServerView::new(Arc::default()), server("a:1"), server("b:1"));
+        let nothing = view.snapshot();
+        let add = |server: &Arc<KnownServer>, day: i64, columns: &[(&str, &str)]| {
+            let id = SegmentId::new("t", Interval { start: day * DAY, end: (day + 1) * DAY }, "v", 0);
+            let segment = DataSegment::new(id, ShardSpec::Numbered { partition_num: 0, partitions: 1 });
+            let columns = columns.iter().map(|(name, t)| ((*name).to_owned(), (*t).to_owned())).collect();
+            view.add(server, vec![(segment.clone(), Arc::new(SegmentSchema { rows: 1, columns }))]);
+            segment
+        };
+        let shown = || {
+            let snapshot = view.snapshot();
+            let columns = snapshot.tables.get("t").map(|t| t.columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>());
+            (snapshot.version, columns.unwrap_or_default().join(","))
+        };
+        let first = add(&a, 1, &[("__time", "LONG"), ("x", "STRING"), ("y", "LONG")]);
+        let known = shown();
+        assert_eq!(known, (nothing.version + 1, "__time,x,y".to_owned()));
+        add(&b, 1, &[("__time", "LONG"), ("x", "STRING"), ("y", "LONG")]);
+        add(&a, 2, &[("__time", "LONG"), ("x", "STRING")]);
+        assert_eq!(shown(), known, "a copy, and a segment with fewer columns");
+        let newest = add(&a, 3, &[("__time", "LONG"), ("y", "LONG"), ("z", "LONG")]);
+        assert_eq!(shown(), (known.0 + 1, "__time,y,z,x".to_owned()));
+        view.remove("a:1", &[newest, first.clone()]);
+        assert_eq!(shown(), (known.0 + 2, "__time,x,y".to_owned()));
+        view.remove("b:1", &[first]);
+        assert_eq!(shown(), (known.0 + 3, "__time,x".to_owned()));
+    }
+
+    #[test]
+    fn differences_of_the_used_segments_do_what_whole_lists_do() {
+        let (view, a) = (ServerView::new(Arc::default()), server("a:1"));
+        view.set_wanted(Vec::new(), view.begin_list());
+        announced(&view, &a);
+        assert_eq!(view.take_touched(), Touched::Some(HashSet::from([segment().id()])));
+        view.change_wanted(vec![Arc::new(segment())], &[], view.begin_list());
+        assert_eq!(missing(&view), 0);
+        view.remove("a:1", &[segment()]);
+        assert_eq!(view.take_touched(), Touched::Some(HashSet::from([segment().id()])));
+        assert_eq!(missing(&view), 1, "it is used and was served");
+        view.change_wanted(Vec::new(), &[segment().id()], view.begin_list());
+        assert_eq!(missing(&view), 0, "it is not used any more");
+        assert_eq!(view.take_touched(), Touched::default());
     }
 
     #[test]

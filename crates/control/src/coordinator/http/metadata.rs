@@ -13,8 +13,9 @@ use ovate_net::{ApiResult, JsonBody};
 use ovate_store::meta::UnusedFilter;
 use serde_json::{Map, Value, json};
 
+use super::super::changes::Change;
 use super::super::plan::first_rule;
-use super::super::{Coordinator, SegmentView, UsedSegment, What};
+use super::super::{Coordinator, SegmentView, Term, UsedSegment, What};
 use super::Params;
 use crate::http::flag;
 
@@ -164,6 +165,10 @@ async fn all_segments(
         pairs.iter().filter(|(key, _)| key == "datasources").flat_map(|(_, names)| names.split(',')).collect();
     let term = coordinator.term()?;
     let with_status = has("includeOvershadowedStatus");
+    if let Some((_, known)) = pairs.iter().find(|(key, _)| key == "ovateSince") {
+        let body = differences(&term, known);
+        return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
+    }
     let (view, plan) = (term.view.read(), term.plan.read());
     let tag = format!("\"{:x}-{:x}\"", term.tag, view.version());
     if !with_status && headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
@@ -192,6 +197,56 @@ async fn all_segments(
         answer.headers_mut().insert(header::ETAG, tag);
     }
     Ok(answer)
+}
+
+/// `ovateSince=TAG`, which JVM Coordinators pass over: what changed since the answer that had this tag, or everything. Segments come
+/// with the copies that rules want of them; `replicas` tells those of segments that are the same otherwise.
+fn differences(term: &Term, known: &str) -> Vec<u8> {
+    // The number first: what changes meanwhile is told again the next time.
+    let (number, changed) = {
+        let changes = term.changes.lock();
+        let known = known.split_once('-').filter(|(tag, _)| *tag == format!("{:x}", term.tag));
+        let known = known.and_then(|(_, number)| u64::from_str_radix(number, 16).ok());
+        (changes.number(), known.and_then(|number| changes.since(number)))
+    };
+    let (view, plan) = (term.view.read(), term.plan.read());
+    let count = changed.as_ref().map_or(view.len(), |changed| changed.len());
+    let mut body = Vec::with_capacity(count * 512 + 100);
+    let mut write = |name: &str, begins: bool, documents: &mut dyn Iterator<Item = Value>| {
+        body.extend_from_slice(if begins { b"{" } else { b"," });
+        serde_json::to_writer(&mut body, name).expect("writing to memory does not fail");
+        body.extend_from_slice(b":[");
+        for (at, document) in documents.enumerate() {
+            if at > 0 {
+                body.push(b',');
+            }
+            serde_json::to_writer(&mut body, &document).expect("writing to memory does not fail");
+        }
+        body.push(b']');
+    };
+    let document = |used: &UsedSegment| {
+        let mut document = used.segment.to_json();
+        document["replicationFactor"] = json!(plan.wanted.get(&used.segment.id()));
+        document
+    };
+    match &changed {
+        None => write("segments", true, &mut view.data_sources().flat_map(|name| view.of(name)).map(document)),
+        Some(changed) => {
+            let uses = || changed.iter().filter(|(_, change)| **change == Change::Use).map(|(id, _)| id);
+            write("segments", true, &mut uses().filter_map(|id| view.get(id)).map(document));
+            write(
+                "removed",
+                false,
+                &mut uses().filter(|id| !view.contains(id)).map(|id| json!([id.data_source, id.to_string()])),
+            );
+            let copies = changed.iter().filter(|(_, change)| **change == Change::Replicas).map(|(id, _)| id);
+            let told = |id: &SegmentId| json!([id.data_source, id.to_string(), plan.wanted.get(id)]);
+            write("replicas", false, &mut copies.filter(|id| view.contains(id)).map(told));
+        }
+    }
+    let tail = format!(",\"full\":{},\"tag\":\"{:x}-{number:x}\"}}", changed.is_none(), term.tag);
+    body.extend_from_slice(tail.as_bytes());
+    body
 }
 
 /// `SegmentStatusInCluster`: the segment's properties after its state.

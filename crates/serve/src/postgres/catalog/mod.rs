@@ -131,11 +131,11 @@ impl Catalogue {
             (cells.next().unwrap_or_default(), cells.next().unwrap_or_default(), cells.next().unwrap_or_default())
         };
         let mut sizes: HashMap<String, (i64, i64)> = HashMap::new();
-        for served in state.broker.view.all_served() {
+        state.broker.view.each_served(|served| {
             let entry = sizes.entry(served.segment.data_source.to_string()).or_default();
             entry.0 = entry.0.saturating_add(served.schema.rows as i64);
             entry.1 = entry.1.saturating_add(served.segment.size);
-        }
+        });
         let routines = routines.into_iter().map(routine).collect();
         Ok(Catalogue::new(session, tables, sizes, routines, state.statements.list()))
     }
