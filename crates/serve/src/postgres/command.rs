@@ -4,6 +4,8 @@
 use sqlparser::ast::Query;
 
 use super::catalog;
+use super::copy::{Copy, CopyOptions, copy};
+use super::cursor::{Direction, fetch, unquoted};
 use super::error::{PgError, PgResult};
 use super::rewrite::{Kind, Rewritten, Token, rewrite, tokens};
 
@@ -22,6 +24,25 @@ pub enum Command {
     Begin,
     Commit,
     Rollback,
+    /// `COPY … TO STDOUT` of what this gives.
+    Copy {
+        query: Box<Command>,
+        options: CopyOptions,
+    },
+    Declare {
+        name: String,
+        query: Box<Command>,
+        /// It outlives its transaction.
+        hold: bool,
+    },
+    Fetch {
+        name: String,
+        direction: Direction,
+        /// MOVE: no rows are given.
+        only_moves: bool,
+    },
+    /// One cursor, or all.
+    Close(Option<String>),
     /// Accepted, there is nothing to do; answered by this tag.
     Nothing(&'static str),
 }
@@ -48,12 +69,25 @@ pub fn command(sql: &str) -> PgResult<Option<Command>> {
         "deallocate" => Command::Nothing("DEALLOCATE"),
         "listen" => Command::Nothing("LISTEN"),
         "unlisten" => Command::Nothing("UNLISTEN"),
-        "close" => Command::Nothing("CLOSE CURSOR"),
+        "close" if word(1) == "all" => Command::Close(None),
+        "close" => match list.get(1) {
+            Some(token) => Command::Close(Some(unquoted(sql, token)?)),
+            None => return Err(PgError::new("42601", "CLOSE needs the name of a cursor")),
+        },
+        "copy" => {
+            let Copy { query, options } = copy(sql, &list[1..])?;
+            Command::Copy { query: Box::new(rows_of(&query)?), options }
+        }
+        "declare" => declare(sql, &list)?,
+        "fetch" | "move" => {
+            let (direction, name) = fetch(sql, &list[1..])?;
+            Command::Fetch { name, direction, only_moves: word(0) == "move" }
+        }
         "reset" if word(1) == "all" => Command::ResetAll,
         "reset" => Command::Set { name: name(sql, &list[1..]), value: None },
         "set" => set(sql, &list)?,
         "show" => Command::Show(name(sql, &list[1..])),
-        "copy" | "declare" | "fetch" | "prepare" | "execute" | "lock" | "vacuum" | "analyze" => {
+        "prepare" | "execute" | "lock" | "vacuum" | "analyze" => {
             return Err(PgError::unsupported(word(0).to_ascii_uppercase()));
         }
         "explain" if word(1) != "plan" => {
@@ -68,6 +102,31 @@ pub fn command(sql: &str) -> PgResult<Option<Command>> {
             None => Command::Statement(rewrite(sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()))?),
         },
     }))
+}
+
+/// A query inside another statement.
+fn rows_of(sql: &str) -> PgResult<Command> {
+    match command(sql)? {
+        Some(query @ (Command::Catalogue(_) | Command::Statement(_))) => Ok(query),
+        _ => Err(PgError::new("42601", "a query is expected in COPY and DECLARE")),
+    }
+}
+
+/// `DECLARE name [options] CURSOR [WITH | WITHOUT HOLD] FOR query`.
+fn declare(sql: &str, list: &[Token]) -> PgResult<Command> {
+    let wrong = || PgError::new("42601", "syntax error in DECLARE: DECLARE name CURSOR FOR query is expected");
+    let name = unquoted(sql, list.get(1).ok_or_else(wrong)?)?;
+    let at = list.iter().position(|token| token.kind == Kind::Word && token.is(sql, "for")).ok_or_else(wrong)?;
+    let words: Vec<String> = list[2..at.max(2)].iter().map(|token| token.of(sql).to_ascii_lowercase()).collect();
+    let known = ["binary", "asensitive", "insensitive", "no", "scroll", "cursor", "with", "without", "hold"];
+    if !words.iter().any(|word| word == "cursor") || words.iter().any(|word| !known.contains(&word.as_str())) {
+        return Err(wrong());
+    }
+    if words.iter().any(|word| word == "binary") {
+        return Err(PgError::unsupported("DECLARE BINARY CURSOR; ask for binary results when binding"));
+    }
+    let hold = words.iter().any(|word| word == "hold") && !words.iter().any(|word| word == "without");
+    Ok(Command::Declare { name, query: Box::new(rows_of(&sql[list[at].end..])?), hold })
 }
 
 /// `a.b` from these tokens; `time zone` is the setting of that meaning.
@@ -154,6 +213,15 @@ mod tests {
         assert_eq!(shown("SET sqlTimeZone = 'UTC'; SELECT 1"), "SET sqlTimeZone = 'UTC'; SELECT 1");
         assert_eq!(shown("EXPLAIN (ANALYZE) SELECT a::int FROM t"), "EXPLAIN PLAN FOR SELECT CAST(a AS INTEGER) FROM t");
         assert_eq!(shown("COPY t FROM STDIN"), "0A000");
+        let declared = shown("DECLARE \"C 1\" NO SCROLL CURSOR WITH HOLD FOR SELECT a::int FROM t WHERE x = $1;");
+        assert!(declared.contains("\"C 1\"") && declared.contains("hold: true") && declared.contains("CAST(a AS INTEGER)"));
+        assert!(shown("FETCH FORWARD 10 FROM c").contains("Forward(Some(10))"));
+        assert!(shown("MOVE c").contains("only_moves: true"));
+        assert_eq!((shown("CLOSE ALL").as_str(), shown("CLOSE c").as_str()), ("Close(None)", "Close(Some(\"c\"))"));
+        assert!(shown("COPY (SELECT a ILIKE 'b' FROM t) TO STDOUT").contains("LOWER(a) LIKE"));
+        for bad in ["DECLARE", "DECLARE c FOR SELECT 1", "DECLARE c CURSOR FOR SHOW x", "CLOSE", "FETCH"] {
+            assert_eq!(shown(bad), "42601", "{bad}");
+        }
         assert_eq!(shown("SELECT version()"), "catalogue");
         assert_eq!(shown("SELECT relname FROM pg_class JOIN t ON true"), "SELECT relname FROM pg_class JOIN t ON true");
     }

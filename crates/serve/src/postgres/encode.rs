@@ -59,7 +59,7 @@ pub fn field(out: &mut BytesMut, value: &Datum, kind: &Type, format: FieldFormat
     out.put_i32(0);
     let written = match format {
         FieldFormat::Text => {
-            text(out, value, kind, zone);
+            put_text(out, value, kind, zone);
             true
         }
         FieldFormat::Binary => binary(out, value, kind),
@@ -71,7 +71,8 @@ pub fn field(out: &mut BytesMut, value: &Datum, kind: &Type, format: FieldFormat
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-fn text(out: &mut BytesMut, value: &Datum, kind: &Type, zone: &Zone) {
+/// A value that is not null as text.
+pub fn put_text(out: &mut BytesMut, value: &Datum, kind: &Type, zone: &Zone) {
     match (value, kind) {
         (Datum::Int(ms), &Type::TIMESTAMPTZ) => out.put_slice(instant(*ms, zone).as_bytes()),
         (Datum::Int(ms), &Type::DATE) => out.put_slice(&instant(*ms, zone).as_bytes()[..10]),

@@ -4,6 +4,8 @@
 
 mod catalog;
 mod command;
+mod copy;
+mod cursor;
 mod encode;
 mod error;
 mod parameters;
@@ -23,7 +25,7 @@ use pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
 use pgwire::api::portal::{Format, Portal};
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::results::{FieldInfo, Response};
-use pgwire::api::stmt::QueryParser;
+use pgwire::api::stmt::{QueryParser, StoredStatement};
 use pgwire::api::store::PortalStore;
 use pgwire::api::{ClientInfo, ClientPortalStore, ConnectionManager, PgWireServerHandlers, Type};
 use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
@@ -33,6 +35,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{debug, info, warn};
 
+use self::command::Command;
+use self::cursor::Direction;
 use self::error::{PgError, PgResult};
 use self::session::{Prepared, Session};
 use crate::broker::BrokerState;
@@ -248,6 +252,14 @@ impl ExtendedQueryHandler for Handler {
         };
         let values = portal.parameters.iter().enumerate().map(read).collect::<PgResult<Vec<_>>>()?;
         let response = session.execute(&self.broker, prepared, &values, &portal.result_column_format).await?;
+        if let Command::Declare { name, .. } = &prepared.command {
+            // A cursor is a portal: clients describe it to know its columns, and may take its rows by Execute.
+            let command = Command::Fetch { name: name.clone(), direction: Direction::Forward(None), only_moves: false };
+            let columns = Some(session.cursor_columns(name)?);
+            let fetch = Arc::new(Prepared { command, columns, parameters: Vec::new() });
+            let stored = Arc::new(StoredStatement::new(String::new(), fetch, Vec::new()));
+            client.portal_store().put_portal(Arc::new(Portal::new_cursor(name.clone(), stored)));
+        }
         tell(client, &session).await?;
         Ok(response)
     }

@@ -1,5 +1,5 @@
 //! Statements of PostgreSQL's clients in Druid's words: `$1` becomes `?`, `expr::type` a CAST, `E'…'` a plain text, `now()`
-//! CURRENT_TIMESTAMP. It looks at tokens only; everything else is passed on as it was written.
+//! CURRENT_TIMESTAMP; `ILIKE`, `~` and their kin become LIKE and REGEXP_LIKE. It looks at tokens only; everything else is passed on as it was written.
 
 use super::error::{PgError, PgResult};
 
@@ -163,28 +163,61 @@ pub struct Rewritten {
     pub parameters: Vec<usize>,
 }
 
+/// A text in place of a range; an insertion where the range is empty.
+struct Edit {
+    start: usize,
+    end: usize,
+    outermost: bool,
+    text: String,
+}
+
 /// Rewrites one statement.
 pub fn rewrite(sql: &str) -> PgResult<Rewritten> {
     let list = tokens(sql)?;
-    // Replacements of ranges; insertions are empty ranges. Later ones at the same place go first.
-    let mut edits: Vec<(usize, usize, String)> = Vec::new();
+    let mut edits: Vec<Edit> = Vec::new();
     let mut parameters = Vec::new();
     // Where the expression begins that ended with the token before, when that was a cast.
     let mut cast: Option<(usize, usize)> = None;
     let mut at = 0;
     while at < list.len() {
         let token = list[at];
+        if matches!(token.kind, Kind::Word | Kind::Symbol)
+            && let Some(matching) = matching(sql, &list, at)
+        {
+            let left = at.checked_sub(1 + usize::from(matching.negated && token.kind == Kind::Word));
+            let left = left.ok_or_else(|| PgError::new("42601", format!("syntax error at or near \"{}\"", token.of(sql))))?;
+            let begin = match cast {
+                Some((end, begin)) if end == left + 1 => begin,
+                _ => primary_start(sql, &list, left + 1)?,
+            };
+            let next = at + matching.tokens;
+            let end = primary_end(sql, &list, next)?;
+            let (from, to) = (list[next].start, list[end - 1].end);
+            let not = if matching.negated { "NOT " } else { "" };
+            let (fold, close) = if matching.folds { ("LOWER(", ")") } else { ("", "") };
+            let (before, between, after) = match matching.is_pattern {
+                true => (format!("{not}REGEXP_LIKE({fold}"), format!("{close},"), format!("{close})")),
+                false => (fold.to_owned(), format!("{close} {not}LIKE"), close.to_owned()),
+            };
+            edits.push(Edit { start: begin, end: begin, outermost: false, text: before });
+            edits.push(Edit { start: list[left].end, end: list[next - 1].end, outermost: false, text: between });
+            edits.push(Edit { start: from, end: from, outermost: true, text: fold.to_owned() });
+            edits.push(Edit { start: to, end: to, outermost: false, text: after });
+            at = next;
+            continue;
+        }
+        let mut edit = |start: usize, end: usize, text: String| edits.push(Edit { start, end, outermost: false, text });
         match token.kind {
             Kind::Parameter(number) => {
                 parameters.push(number - 1);
-                edits.push((token.start, token.end, "?".to_owned()));
+                edit(token.start, token.end, "?".to_owned());
             }
-            Kind::Escaped => edits.push((token.start, token.end, unescaped(token.of(sql)))),
+            Kind::Escaped => edit(token.start, token.end, unescaped(token.of(sql))),
             Kind::Symbol if token.of(sql) == "?" => {
                 return Err(PgError::new("42601", "parameters are written $1, $2 and so on"));
             }
             Kind::Word if token.is(sql, "now") && of(sql, &list, at + 1) == "(" && of(sql, &list, at + 2) == ")" => {
-                edits.push((token.start, list[at + 2].end, "CURRENT_TIMESTAMP".to_owned()));
+                edit(token.start, list[at + 2].end, "CURRENT_TIMESTAMP".to_owned());
             }
             Kind::Symbol if token.of(sql) == "::" => {
                 let begin = match cast {
@@ -192,8 +225,8 @@ pub fn rewrite(sql: &str) -> PgResult<Rewritten> {
                     _ => primary_start(sql, &list, at)?,
                 };
                 let (name, next) = type_name(sql, &list, at + 1)?;
-                edits.push((begin, begin, "CAST(".to_owned()));
-                edits.push((token.start, list[next - 1].end, format!(" AS {name})")));
+                edit(begin, begin, "CAST(".to_owned());
+                edit(token.start, list[next - 1].end, format!(" AS {name})"));
                 at = next;
                 cast = Some((at, begin));
                 continue;
@@ -202,13 +235,19 @@ pub fn rewrite(sql: &str) -> PgResult<Rewritten> {
         }
         at += 1;
     }
-    edits.sort_by_key(|(start, end, _)| (*start, *end));
+    // Of two insertions at one place the later one is around the earlier one, unless that says that it is around all.
+    let mut edits: Vec<(usize, Edit)> = edits.into_iter().enumerate().collect();
+    edits.sort_by_key(|(number, edit)| (edit.start, edit.end, !edit.outermost, std::cmp::Reverse(*number)));
     let mut out = String::with_capacity(sql.len() + 16 * edits.len());
     let mut done = 0;
-    for (start, end, text) in edits {
-        out.push_str(&sql[done..start]);
-        out.push_str(&text);
-        done = end;
+    for (_, edit) in edits {
+        if edit.start < done {
+            // Operands that overlap, as in `a ILIKE ILIKE b`.
+            return Err(PgError::new("42601", "syntax error: an operator stands where an operand is expected"));
+        }
+        out.push_str(&sql[done..edit.start]);
+        out.push_str(&edit.text);
+        done = edit.end;
     }
     out.push_str(&sql[done..]);
     Ok(Rewritten { sql: out, parameters })
@@ -216,6 +255,82 @@ pub fn rewrite(sql: &str) -> PgResult<Rewritten> {
 
 fn of<'t>(sql: &'t str, list: &[Token], at: usize) -> &'t str {
     list.get(at).map_or("", |token| token.of(sql))
+}
+
+/// An operator of PostgreSQL that compares with a pattern.
+struct Matching {
+    /// A regular expression rather than LIKE's pattern.
+    is_pattern: bool,
+    negated: bool,
+    /// Upper and lower case are the same.
+    folds: bool,
+    tokens: usize,
+}
+
+/// `ILIKE`, `NOT ILIKE`, `~`, `~*`, `!~`, `!~*`, `~~`, `~~*`, `!~~`, `!~~*` at a token; of NOT ILIKE, at ILIKE.
+fn matching(sql: &str, list: &[Token], at: usize) -> Option<Matching> {
+    if list[at].kind == Kind::Word {
+        let negated = at > 0 && list[at - 1].is(sql, "not");
+        return list[at].is(sql, "ilike").then_some(Matching { is_pattern: false, negated, folds: true, tokens: 1 });
+    }
+    // The symbols of one operator stand without space between them.
+    let mut text = String::new();
+    let mut next = at;
+    while let Some(token) = list.get(next)
+        && matches!(token.of(sql), "!" | "~" | "*")
+        && (next == at || list[next - 1].end == token.start)
+        && text.len() < 4
+    {
+        text.push_str(token.of(sql));
+        next += 1;
+    }
+    let negated = text.starts_with('!');
+    let (is_pattern, folds) = match text.trim_start_matches('!') {
+        "~" => (true, false),
+        "~*" => (true, true),
+        "~~" => (false, false),
+        "~~*" => (false, true),
+        _ => return None,
+    };
+    Some(Matching { is_pattern, negated, folds, tokens: next - at })
+}
+
+/// The place after the operand that begins at a token: a value, a name or a call, with its casts.
+fn primary_end(sql: &str, list: &[Token], from: usize) -> PgResult<usize> {
+    let wrong = || PgError::new("42601", format!("syntax error at or near \"{}\"", of(sql, list, from)));
+    let mut at = from;
+    let group = |open: usize| -> PgResult<usize> {
+        let mut depth = 0usize;
+        for (place, token) in list.iter().enumerate().skip(open) {
+            match token.of(sql) {
+                "(" | "[" if token.kind == Kind::Symbol => depth += 1,
+                ")" | "]" if token.kind == Kind::Symbol => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                return Ok(place + 1);
+            }
+        }
+        Err(wrong())
+    };
+    match list.get(at).map(|token| token.kind) {
+        Some(Kind::Symbol) if of(sql, list, at) == "(" => at = group(at)?,
+        Some(Kind::Symbol) | None => return Err(wrong()),
+        Some(Kind::Word | Kind::Quoted) => {
+            at += 1;
+            while of(sql, list, at) == "." {
+                at += 2;
+            }
+            if of(sql, list, at) == "(" || of(sql, list, at) == "[" {
+                at = group(at)?;
+            }
+        }
+        Some(_) => at += 1,
+    }
+    while of(sql, list, at) == "::" {
+        at = type_name(sql, list, at + 1)?.1;
+    }
+    (at <= list.len()).then_some(at).ok_or_else(wrong)
 }
 
 /// Where the expression begins that `::` at this token casts.
@@ -311,7 +426,7 @@ fn skip_parentheses(sql: &str, list: &[Token], open: usize) -> usize {
 }
 
 /// `E'…'` as a plain text.
-fn unescaped(token: &str) -> String {
+pub fn unescaped(token: &str) -> String {
     let mut out = String::from("'");
     let mut chars = token[2..token.len() - 1].chars().peekable();
     while let Some(c) = chars.next() {
@@ -368,6 +483,20 @@ mod tests {
     }
 
     #[test]
+    fn operators_of_patterns_become_like_and_regexp_like() {
+        check("SELECT a ILIKE 'X%' FROM t", "SELECT LOWER(a) LIKE LOWER('X%') FROM t", &[]);
+        check("t.a NOT ILIKE $1 ESCAPE '!'", "LOWER(t.a) NOT LIKE LOWER(?) ESCAPE '!'", &[0]);
+        check("a::text ilike f('b', c)", "LOWER(CAST(a AS VARCHAR)) LIKE LOWER(f('b', c))", &[]);
+        check("(a || b) ~~* '%x'::text", "LOWER((a || b)) LIKE LOWER(CAST('%x' AS VARCHAR))", &[]);
+        check("a ~ '^x' AND b !~* 'Y'", "REGEXP_LIKE(a, '^x') AND NOT REGEXP_LIKE(LOWER(b), LOWER('Y'))", &[]);
+        check("a !~~ 'x%'", "a NOT LIKE 'x%'", &[]);
+        check("SELECT COUNT(*) * 2 FROM t WHERE a = '~'", "SELECT COUNT(*) * 2 FROM t WHERE a = '~'", &[]);
+        for bad in ["ILIKE 'x'", "a ILIKE", "a ~", "~ 'x'", "a ILIKE (", "not ilike 'x'"] {
+            assert_eq!(rewrite(bad).map_err(|e| e.code), Err("42601"), "{bad}");
+        }
+    }
+
+    #[test]
     fn parameters_are_numbered_and_quotes_and_comments_are_left_alone() {
         check("SELECT $2, $1, $2::int -- $9", "SELECT ?, ?, CAST(? AS INTEGER) -- $9", &[1, 0, 1]);
         check("SELECT '$1::int', \"$1\" /* $1 /* ? */ */", "SELECT '$1::int', \"$1\" /* $1 /* ? */ */", &[]);
@@ -385,7 +514,27 @@ mod tests {
 
     #[test]
     fn no_text_makes_it_panic() {
-        let parts = ["a", "::", "(", ")", "'", "\"", "$1", ".", "E'\\", "int", "[", "]", "/*", "é", "timestamp", " "];
+        let parts = [
+            "a",
+            "::",
+            "(",
+            ")",
+            "'",
+            "\"",
+            "$1",
+            ".",
+            "E'\\",
+            "int",
+            "[",
+            "]",
+            "/*",
+            "é",
+            "timestamp",
+            " ",
+            "~",
+            "*",
+            " ilike ",
+        ];
         for i in 0..parts.len().pow(4) {
             let text: String = (0..4).map(|k| parts[i / parts.len().pow(k) % parts.len()]).collect();
             let _ = rewrite(&text);

@@ -1,9 +1,10 @@
 //! One client's session: its settings, and what its statements come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use futures::future::BoxFuture;
 use futures::stream;
 use ovate_base::time::Zone;
 use ovate_sql::types::SqlType;
@@ -11,13 +12,16 @@ use ovate_sql::{SqlParameter, SqlRequest};
 use parking_lot::Mutex;
 use pgwire::api::Type;
 use pgwire::api::portal::Format;
-use pgwire::api::results::{FieldInfo, QueryResponse, Response, Tag};
+use pgwire::api::results::{CopyResponse, FieldInfo, QueryResponse, Response, Tag};
 use pgwire::error::PgWireResult;
+use pgwire::messages::copy::CopyData;
 use pgwire::messages::data::DataRow;
 use serde_json::{Map, Value as Json, json};
 
 use super::catalog::{self, Catalogue, Datum, Table};
 use super::command::{Command, command};
+use super::copy::{CopyKind, CopyOptions};
+use super::cursor::{CURSORS_MAX, Position};
 use super::encode::{datum, field, format_of};
 use super::error::{PgError, PgResult};
 use super::parameters;
@@ -46,6 +50,22 @@ struct State {
     context: Map<String, Json>,
     /// Settings that the client has to be told of.
     changed: Vec<(String, String)>,
+    cursors: HashMap<String, Cursor>,
+}
+
+/// An open cursor.
+struct Cursor {
+    rows: Arc<Given>,
+    at: Position,
+    /// It stays open when the transaction ends.
+    hold: bool,
+}
+
+/// Rows that a statement gave, each value made when it is asked for.
+struct Given {
+    columns: Vec<(String, Type)>,
+    count: usize,
+    cell: Box<dyn Fn(usize, usize) -> Datum + Send + Sync>,
 }
 
 /// Settings whose changes clients are told.
@@ -187,36 +207,64 @@ impl Session {
     /// Understands a statement and works out its types.
     pub async fn prepare(&self, broker: &BrokerState, sql: &str, given: &[Option<Type>]) -> PgResult<Option<Prepared>> {
         let Some(command) = command(sql)? else { return Ok(None) };
-        let given = |at: usize| given.get(at).cloned().flatten().filter(|t| *t != Type::UNKNOWN);
+        self.typed(broker, command, sql, given).await.map(Some)
+    }
+
+    fn typed<'s>(
+        &'s self,
+        broker: &'s BrokerState,
+        command: Command,
+        sql: &'s str,
+        types: &'s [Option<Type>],
+    ) -> BoxFuture<'s, PgResult<Prepared>> {
+        let given = |at: usize| types.get(at).cloned().flatten().filter(|t| *t != Type::UNKNOWN);
         let text = || Some(vec![(String::new(), Type::TEXT)]);
-        Ok(Some(match &command {
-            Command::Catalogue(query) => {
-                let count = highest_parameter(sql);
-                let parameters: Vec<Type> = (0..count).map(|at| given(at).unwrap_or(Type::TEXT)).collect();
-                let catalogue = Catalogue::load(broker, self.info()).await?;
-                let columns = catalogue.run(query, &vec![Datum::Null; count])?.columns;
-                Prepared { command, columns: Some(columns), parameters }
-            }
-            Command::Statement(statement) => {
-                let prepared = broker.sql.prepare(self.request(statement.sql.clone(), Vec::new()), now_ms())?;
-                let count = statement.parameters.iter().map(|at| at + 1).max().unwrap_or(0);
-                let inferred = |at: usize| {
-                    let place = statement.parameters.iter().position(|n| *n == at);
-                    place.and_then(|place| prepared.parameters.get(place)).map(catalog::types::of_sql)
-                };
-                let parameters = (0..count).map(|at| given(at).or_else(|| inferred(at)).unwrap_or(Type::TEXT)).collect();
-                let columns = prepared.columns.iter().map(|(name, t)| (name.to_string(), catalog::types::of_sql(t))).collect();
-                Prepared { command, columns: Some(columns), parameters }
-            }
-            Command::Show(name) => {
-                let columns = text().map(|mut list: Vec<(String, Type)>| {
-                    list[0].0.clone_from(name);
-                    list
-                });
-                Prepared { command, columns, parameters: Vec::new() }
-            }
-            _ => Prepared { command, columns: None, parameters: Vec::new() },
-        }))
+        Box::pin(async move {
+            Ok(match &command {
+                Command::Catalogue(query) => {
+                    let count = highest_parameter(sql);
+                    let parameters: Vec<Type> = (0..count).map(|at| given(at).unwrap_or(Type::TEXT)).collect();
+                    let catalogue = Catalogue::load(broker, self.info()).await?;
+                    let columns = catalogue.run(query, &vec![Datum::Null; count])?.columns;
+                    Prepared { command, columns: Some(columns), parameters }
+                }
+                Command::Statement(statement) => {
+                    let prepared = broker.sql.prepare(self.request(statement.sql.clone(), Vec::new()), now_ms())?;
+                    let count = statement.parameters.iter().map(|at| at + 1).max().unwrap_or(0);
+                    let inferred = |at: usize| {
+                        let place = statement.parameters.iter().position(|n| *n == at);
+                        place.and_then(|place| prepared.parameters.get(place)).map(catalog::types::of_sql)
+                    };
+                    let parameters = (0..count).map(|at| given(at).or_else(|| inferred(at)).unwrap_or(Type::TEXT)).collect();
+                    let columns =
+                        prepared.columns.iter().map(|(name, t)| (name.to_string(), catalog::types::of_sql(t))).collect();
+                    Prepared { command, columns: Some(columns), parameters }
+                }
+                Command::Show(name) => {
+                    let columns = text().map(|mut list: Vec<(String, Type)>| {
+                        list[0].0.clone_from(name);
+                        list
+                    });
+                    Prepared { command, columns, parameters: Vec::new() }
+                }
+                Command::Copy { query, .. } | Command::Declare { query, .. } => {
+                    let inner = self.typed(broker, query.as_ref().clone(), sql, types).await?;
+                    Prepared { command, columns: None, parameters: inner.parameters }
+                }
+                Command::Fetch { name, only_moves, .. } => {
+                    let columns = self.cursor_columns(name)?;
+                    let columns = (!only_moves).then_some(columns);
+                    Prepared { command, columns, parameters: Vec::new() }
+                }
+                _ => Prepared { command, columns: None, parameters: Vec::new() },
+            })
+        })
+    }
+
+    /// What FETCH from this cursor gives.
+    pub fn cursor_columns(&self, name: &str) -> PgResult<Vec<(String, Type)>> {
+        let state = self.state.lock();
+        state.cursors.get(name).map(|cursor| cursor.rows.columns.clone()).ok_or_else(|| no_cursor(name))
     }
 
     /// Runs a prepared statement.
@@ -228,17 +276,41 @@ impl Session {
         format: &Format,
     ) -> PgResult<Response> {
         Ok(match &prepared.command {
-            Command::Catalogue(query) => {
-                let table = Catalogue::load(broker, self.info()).await?.run(query, values)?;
-                Response::Query(self.rows_of(table, format))
+            command @ (Command::Catalogue(_) | Command::Statement(_)) => {
+                let given = Arc::new(self.given(broker, command, values, &prepared.parameters).await?);
+                let rows = 0..given.count;
+                Response::Query(self.response(given, rows, "SELECT", format))
             }
-            Command::Statement(statement) => {
-                let value = |at: &usize| match (values.get(*at), prepared.parameters.get(*at)) {
-                    (Some(value), Some(kind)) => parameters::for_statement(value, kind),
-                    _ => Err(PgError::new("42P02", format!("there is no parameter ${}", at + 1))),
+            Command::Copy { query, options } => {
+                let given = self.given(broker, query, values, &prepared.parameters).await?;
+                Response::CopyOut(self.copied(given, options.clone()))
+            }
+            Command::Declare { name, query, hold } => {
+                self.may_declare(name)?;
+                let rows = Arc::new(self.given(broker, query, values, &prepared.parameters).await?);
+                let cursor = Cursor { rows, at: Position::default(), hold: *hold };
+                self.state.lock().cursors.insert(name.clone(), cursor);
+                Response::Execution(Tag::new("DECLARE CURSOR"))
+            }
+            Command::Fetch { name, direction, only_moves } => {
+                let (given, rows) = {
+                    let mut state = self.state.lock();
+                    let cursor = state.cursors.get_mut(name).ok_or_else(|| no_cursor(name))?;
+                    let rows = cursor.at.go(*direction, cursor.rows.count);
+                    (cursor.rows.clone(), rows)
                 };
-                let list = statement.parameters.iter().map(value).collect::<PgResult<Vec<_>>>()?;
-                self.rows_of_statement(broker, statement.sql.clone(), list, format).await?
+                match only_moves {
+                    true => Response::Execution(Tag::new("MOVE").with_rows(rows.len())),
+                    false => Response::Query(self.response(given, rows.into_iter(), "FETCH", format)),
+                }
+            }
+            Command::Close(name) => {
+                let mut state = self.state.lock();
+                match name {
+                    None => state.cursors.clear(),
+                    Some(name) => drop(state.cursors.remove(name).ok_or_else(|| no_cursor(name))?),
+                }
+                Response::Execution(Tag::new(if name.is_some() { "CLOSE CURSOR" } else { "CLOSE CURSOR ALL" }))
             }
             Command::Set { name, value } => {
                 self.set(name, value.clone())?;
@@ -250,58 +322,105 @@ impl Session {
             }
             Command::Show(name) => {
                 let row = vec![Datum::from(self.show(name)?)];
-                Response::Query(self.rows_of(Table { columns: vec![(name.clone(), Type::TEXT)], rows: vec![row] }, format))
+                let given = Arc::new(of_table(Table { columns: vec![(name.clone(), Type::TEXT)], rows: vec![row] }));
+                Response::Query(self.response(given, 0..1, "SHOW", format))
             }
             Command::Begin => Response::TransactionStart(Tag::new("BEGIN")),
-            Command::Commit => Response::TransactionEnd(Tag::new("COMMIT")),
-            Command::Rollback => Response::TransactionEnd(Tag::new("ROLLBACK")),
+            Command::Commit => self.ended("COMMIT"),
+            Command::Rollback => self.ended("ROLLBACK"),
             Command::Nothing(tag) => Response::Execution(Tag::new(tag)),
         })
     }
 
-    async fn rows_of_statement(
-        &self,
-        broker: &BrokerState,
-        sql: String,
-        parameters: Vec<SqlParameter>,
-        format: &Format,
-    ) -> PgResult<Response> {
-        let found = broker.fetch_rows(self.request(sql, parameters)).await?;
-        let columns: Vec<(String, Type)> =
-            found.columns.iter().map(|(name, t)| (name.to_string(), catalog::types::of_sql(t))).collect();
+    /// Cursors without HOLD end with their transaction.
+    fn ended(&self, tag: &str) -> Response {
+        self.state.lock().cursors.retain(|_, cursor| cursor.hold);
+        Response::TransactionEnd(Tag::new(tag))
+    }
+
+    fn may_declare(&self, name: &str) -> PgResult<()> {
+        let state = self.state.lock();
+        if state.cursors.contains_key(name) {
+            return Err(PgError::new("42P03", format!("cursor \"{name}\" already exists")));
+        }
+        if state.cursors.len() >= CURSORS_MAX {
+            return Err(PgError::new("53400", format!("a session may have at most {CURSORS_MAX} cursors open; CLOSE some")));
+        }
+        Ok(())
+    }
+
+    /// The rows of a query: of the catalogue's, or of ours.
+    async fn given(&self, broker: &BrokerState, query: &Command, values: &[Datum], kinds: &[Type]) -> PgResult<Given> {
+        let statement = match query {
+            Command::Catalogue(query) => return Ok(of_table(Catalogue::load(broker, self.info()).await?.run(query, values)?)),
+            Command::Statement(statement) => statement,
+            _ => return Err(PgError::new("42601", "a query is expected")),
+        };
+        let value = |at: &usize| match (values.get(*at), kinds.get(*at)) {
+            (Some(value), Some(kind)) => parameters::for_statement(value, kind),
+            _ => Err(PgError::new("42P02", format!("there is no parameter ${}", at + 1))),
+        };
+        let list = statement.parameters.iter().map(value).collect::<PgResult<Vec<_>>>()?;
+        let found = broker.fetch_rows(self.request(statement.sql.clone(), list)).await?;
+        let columns = found.columns.iter().map(|(name, t)| (name.to_string(), catalog::types::of_sql(t))).collect();
         let types: Vec<SqlType> = found.columns.iter().map(|(_, t)| t.clone()).collect();
         let rows = found.rows;
         let count = rows.rows;
         let cell = move |row: usize, column: usize| datum(&rows.columns[column].value(row), &types[column]);
-        Ok(Response::Query(self.response(columns, count, format, cell)))
-    }
-
-    fn rows_of(&self, table: Table, format: &Format) -> QueryResponse {
-        let Table { columns, rows } = table;
-        let count = rows.len();
-        self.response(columns, count, format, move |row, column| rows[row][column].clone())
+        Ok(Given { columns, count, cell: Box::new(cell) })
     }
 
     /// Rows are written as the client takes them.
     fn response(
         &self,
-        columns: Vec<(String, Type)>,
-        count: usize,
+        given: Arc<Given>,
+        rows: impl Iterator<Item = usize> + Send + 'static,
+        tag: &str,
         format: &Format,
-        cell: impl Fn(usize, usize) -> Datum + Send + 'static,
     ) -> QueryResponse {
         let zone = self.zone();
-        let fields = Arc::new(fields(&columns, Some(format)));
+        let fields = Arc::new(fields(&given.columns, Some(format)));
         let described = fields.clone();
-        let rows = (0..count).map(move |row| -> PgWireResult<DataRow> {
+        let rows = rows.map(move |row| -> PgWireResult<DataRow> {
             let mut data = BytesMut::new();
             for (column, info) in fields.iter().enumerate() {
-                field(&mut data, &cell(row, column), info.datatype(), info.format(), &zone);
+                field(&mut data, &(given.cell)(row, column), info.datatype(), info.format(), &zone);
             }
             Ok(DataRow::new(data, i16::try_from(fields.len()).unwrap_or(i16::MAX)))
         });
-        QueryResponse::new(described, stream::iter(rows))
+        let mut response = QueryResponse::new(described, stream::iter(rows));
+        response.set_command_tag(tag);
+        response
     }
+
+    /// One message a row, since clients are told the number of messages; what begins the data goes with the first.
+    fn copied(&self, given: Given, options: CopyOptions) -> CopyResponse {
+        let zone = self.zone();
+        let width = given.columns.len();
+        let (names, kinds): (Vec<String>, Vec<Type>) = given.columns.iter().cloned().unzip();
+        let format = i8::from(options.kind == CopyKind::Binary);
+        let messages = (0..given.count.max(1)).map(move |row| -> PgWireResult<CopyData> {
+            let mut data = BytesMut::new();
+            if row == 0 {
+                options.begin(&mut data, &names);
+            }
+            if row < given.count {
+                let values: Vec<Datum> = (0..width).map(|column| (given.cell)(row, column)).collect();
+                options.row(&mut data, &values, &kinds, &zone);
+            }
+            Ok(CopyData::new(data.freeze()))
+        });
+        CopyResponse::new(format, width, stream::iter(messages))
+    }
+}
+
+fn no_cursor(name: &str) -> PgError {
+    PgError::new("34000", format!("cursor \"{name}\" does not exist"))
+}
+
+fn of_table(table: Table) -> Given {
+    let Table { columns, rows } = table;
+    Given { columns, count: rows.len(), cell: Box::new(move |row, column| rows[row][column].clone()) }
 }
 
 /// Columns as they are described.
@@ -342,6 +461,23 @@ fn highest_parameter(sql: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cursors_end_with_their_transaction_unless_they_are_held() {
+        let session = Session::new("alice".to_owned(), 7);
+        let open = |name: &str, hold: bool| {
+            let rows = Arc::new(of_table(Table { columns: vec![("a".to_owned(), Type::TEXT)], rows: Vec::new() }));
+            session.state.lock().cursors.insert(name.to_owned(), Cursor { rows, at: Position::default(), hold });
+        };
+        open("a", false);
+        open("b", true);
+        assert_eq!(session.may_declare("a").map_err(|e| e.code), Err("42P03"));
+        session.ended("COMMIT");
+        assert_eq!(session.cursor_columns("a").map_err(|e| e.code), Err("34000"));
+        assert_eq!(session.cursor_columns("b"), Ok(vec![("a".to_owned(), Type::TEXT)]));
+        (0..CURSORS_MAX).for_each(|i| open(&format!("c{i}"), true));
+        assert_eq!(session.may_declare("one more").map_err(|e| e.code), Err("53400"));
+    }
 
     #[test]
     fn settings_are_shown_as_they_were_set_and_others_are_query_context() {

@@ -159,7 +159,30 @@ async fn psycopg_prepares_binds_streams_and_cancels() {
         Err(reason) => return skip("psycopg_prepares_binds_streams_and_cancels", &reason),
     };
     let (_sandbox, [host, port]) = listening("druid.ovate.postgres.port").await;
-    passes(Command::new(&python).arg(beside("psycopg_client.py")).args([&host, &port]), "6 parts passed").await;
+    passes(Command::new(&python).arg(beside("psycopg_client.py")).args([&host, &port]), "8 parts passed").await;
+}
+
+#[tokio::test]
+async fn sqlalchemy_inspects_reflects_and_streams_over_psycopg() {
+    let python = match client("sqlalchemy/bin/python") {
+        Ok(python) => python,
+        Err(reason) => return skip("sqlalchemy_inspects_reflects_and_streams_over_psycopg", &reason),
+    };
+    let (_sandbox, [host, port]) = listening("druid.ovate.postgres.port").await;
+    passes(Command::new(&python).arg(beside("sqlalchemy_client.py")).args([&host, &port]), "3 parts passed").await;
+}
+
+#[tokio::test]
+async fn postgresqls_jdbc_driver_walks_the_catalogue_prepares_pages_and_cancels() {
+    const TEST: &str = "postgresqls_jdbc_driver_walks_the_catalogue_prepares_pages_and_cancels";
+    let lib = match client("pgjdbc/lib") {
+        Ok(lib) => lib,
+        Err(reason) => return skip(TEST, &reason),
+    };
+    let (_sandbox, [host, port]) = listening("druid.ovate.postgres.port").await;
+    let classes = format!("{}/*", lib.display());
+    let mut java = Command::new("java");
+    passes(java.args(["-cp", &classes]).arg(beside("PostgresClient.java")).args([&host, &port]), "4 parts passed").await;
 }
 
 #[tokio::test]

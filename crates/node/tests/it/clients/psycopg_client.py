@@ -1,5 +1,5 @@
 """psycopg 3 against a server that has the table `t` (see mod.rs) and a listener for PostgreSQL's protocol: simple and extended queries,
-text and binary formats, parameters, cursors, errors, cancelling. Usage: psycopg_client.py HOST PORT."""
+text and binary formats, parameters, COPY, cursors, errors, cancelling. Usage: psycopg_client.py HOST PORT."""
 
 import datetime
 import sys
@@ -70,7 +70,7 @@ def results():
 def failures():
     with connect(autocommit=True) as connection:
         cases = [("SELECT nothing FROM t", errors.UndefinedColumn), ("SELECT 1 FROM absent", errors.UndefinedTable),
-                 ("SELEC 1", errors.SyntaxError), ("COPY t FROM STDIN", errors.FeatureNotSupported),
+                 ("SELEC 1", errors.SyntaxError), ("LOCK t", errors.FeatureNotSupported),
                  ("SELECT nothing FROM pg_class", errors.UndefinedColumn), ("SELECT added::nothing FROM t", errors.UndefinedObject)]
         for statement, kind in cases:
             try:
@@ -127,7 +127,58 @@ def catalogue():
         assert psycopg.types.TypeInfo.fetch(connection, "int8").oid == 20
 
 
-parts = [types, parameters, results, failures, cancelled, catalogue]
+def copies():
+    query = "SELECT lang, COUNT(*) AS n, MIN(page) FROM t WHERE page ILIKE %s GROUP BY 1 ORDER BY 1"
+    with connect(autocommit=True) as connection, connection.cursor() as cursor:
+        def copied(statement, parameters=()):
+            with cursor.copy(statement, parameters) as copy:
+                return b"".join(copy).decode()
+
+        counted = cursor.execute(query, ("PAGE1%",)).fetchall()
+        assert [row[0] for row in counted] == ["de", "en", "fr"] and counted[0][2].startswith("page1"), counted
+        lines = ["\t".join(str(value) for value in row) for row in counted]
+        assert copied(f"COPY ({query}) TO STDOUT", ("PAGE1%",)).splitlines() == lines
+        csv = copied("COPY (SELECT added, page, CAST(NULL AS VARCHAR) AS nothing, tags FROM t WHERE added = 7) TO STDOUT WITH (FORMAT csv, HEADER)")
+        assert csv == 'added,page,nothing,tags\n7,page7,,"[""x"",""y""]"\n', csv
+        assert len(copied("COPY t (added) TO STDOUT").splitlines()) == 1000
+        with cursor.copy("COPY (SELECT added, page, score, __time FROM t WHERE added < 3 ORDER BY added) TO STDOUT (FORMAT binary)") as copy:
+            copy.set_types(["int8", "text", "float8", "timestamptz"])
+            rows = list(copy.rows())
+        assert [row[:3] for row in rows] == [(0, "page0", 0.0), (1, "page1", 0.5), (2, "page2", 1.0)], rows
+        for statement, kind in [("COPY t FROM STDIN", errors.FeatureNotSupported), ("COPY (SELECT nothing FROM t) TO STDOUT", errors.UndefinedColumn)]:
+            try:
+                copied(statement)
+                raise AssertionError(statement)
+            except kind:
+                pass
+
+
+def cursors():
+    with connect() as connection:
+        with connection.cursor("some rows") as cursor:
+            cursor.itersize = 100
+            cursor.execute("SELECT added, lang FROM t WHERE added >= %s ORDER BY added", (10,))
+            assert [d.name for d in cursor.description] == ["added", "lang"], cursor.description
+            assert cursor.fetchone()[0] == 10 and [r[0] for r in cursor.fetchmany(3)] == [11, 12, 13]
+            assert sum(1 for _ in cursor) == 986
+        with connection.cursor("both ways", scrollable=True, withhold=True) as cursor:
+            cursor.execute("SELECT added FROM t ORDER BY added")
+            cursor.scroll(500)
+            assert cursor.fetchone() == (500,)
+            cursor.scroll(-2)
+            assert cursor.fetchone() == (499,)
+            cursor.scroll(0, mode="absolute")
+            assert cursor.fetchone() == (0,)
+            connection.commit()
+            assert cursor.fetchone() == (1,), "held"
+        try:
+            connection.execute("FETCH ALL FROM absent")
+            raise AssertionError("fetched")
+        except errors.InvalidCursorName:
+            connection.rollback()
+
+
+parts = [types, parameters, results, failures, cancelled, catalogue, copies, cursors]
 for part in parts:
     part()
     print("passed", part.__name__)
