@@ -107,6 +107,7 @@ async fn main() {
         "SELECT * FROM sys.segments WHERE datasource = 'table7' AND \"start\" >= '2022-01-01' ORDER BY \"start\" DESC LIMIT 50"
             .to_owned(),
         format!("SELECT * FROM sys.segments WHERE segment_id = '{id}'"),
+        "SELECT * FROM sys.segments LIMIT 50".to_owned(),
         "SELECT COUNT(*) FROM sys.segments WHERE size > 1970".to_owned(),
         "SELECT COUNT(*) FROM sys.segments WHERE is_overshadowed = 1".to_owned(),
         "SELECT segment_id, size FROM sys.segments WHERE \"start\" >= '2022-01-01' AND \"end\" <= '2022-01-02'".to_owned(),

@@ -70,6 +70,11 @@ impl Drop for OwnedRegistration {
 }
 
 impl RunningQueries {
+    /// What the queries with this id did so far; counted where they ask for it.
+    pub fn profile(&self, id: &str) -> Option<Arc<Profile>> {
+        self.queries.lock().get(id).and_then(|list| list.first()).map(|running| running.profile.clone())
+    }
+
     /// Lists a query until the registration is dropped.
     pub fn register(&self, id: &str) -> Registration<'_> {
         let Running { stop, missing, profile } = self.list(id);

@@ -156,6 +156,8 @@ pub struct SystemScan {
     pub among: Vec<(usize, Vec<String>)>,
     /// Comparisons of columns with constants, all of which must hold.
     pub bounds: Vec<SystemBound>,
+    /// So many rows that fit are enough, whichever they are.
+    pub limit: Option<usize>,
 }
 
 /// A comparison of a column with a constant of its type.

@@ -4,6 +4,7 @@ mod shell;
 mod sql;
 mod start;
 mod start_druid;
+mod statements;
 mod supervise;
 mod table;
 mod tools;

@@ -1,7 +1,8 @@
 //! `ovate sql` without a statement: an interactive client. Lines are collected up to a semicolon, with history and completion
-//! of tables, columns and words; Ctrl-C cancels the query that runs.
+//! of tables, columns and words; what a long query has done so far is shown, and Ctrl-C cancels it.
 
 use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,14 +14,17 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Context, Editor, Helper};
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use serde_json::{Map, Value, json};
 
 use super::sql::Output;
+use super::statements::split;
 use super::table::Table;
 
 /// Longest wait for an answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(310);
+/// A query that takes longer shows how far it is, so often.
+const PROGRESS: Duration = Duration::from_secs(1);
 /// Names that completion knows at most.
 const NAMES_MAX: usize = 20_000;
 
@@ -52,7 +56,7 @@ Statements end with a semicolon. Commands:
   \\d               lists the datasources
   \\d NAME          shows the columns of a table
   \\format FORM     table, csv or json
-  \\set KEY VALUE   sets a key of the query context; without VALUE removes it
+  \\set KEY VALUE   sets a key of the query context (as SET key = value; does); without VALUE removes it
   \\timing          shows times, or no longer
   \\q               leaves (so does Ctrl-D); Ctrl-C cancels a query
 ";
@@ -69,7 +73,7 @@ struct Session {
 /// What a line asks for.
 #[derive(Debug, PartialEq)]
 enum Line {
-    Statement(String),
+    Statements(String),
     Describe(Option<String>),
     Format(String),
     Set(String, Option<String>),
@@ -88,7 +92,7 @@ fn parse(line: &str) -> Line {
             "" => Line::Nothing,
             "quit" | "exit" => Line::Quit,
             "help" => Line::Help,
-            _ => Line::Statement(statement.to_owned()),
+            _ => Line::Statements(line.to_owned()),
         };
     };
     let mut words = command.split_whitespace().map(str::to_owned);
@@ -133,7 +137,7 @@ impl Validator for Words {
 /// Commands and words of the shell end with their line, statements with a semicolon.
 fn is_complete(input: &str) -> bool {
     let text = input.trim();
-    text.is_empty() || text.starts_with('\\') || text.ends_with(';') || ["quit", "exit", "help"].contains(&text)
+    text.is_empty() || text.starts_with('\\') || split(text).complete || ["quit", "exit", "help"].contains(&text)
 }
 
 impl Completer for Words {
@@ -156,7 +160,9 @@ pub async fn run(client: HttpClient, url: &str, format: Output) -> Result<()> {
     let names = session.names().await;
     println!("Ovate SQL at {} ({} names known). \\? shows help.", session.url, names.len());
     let failed = |e: ReadlineError| DruidError::runtime(format!("the terminal cannot be read: {e}"));
-    let mut editor: Editor<Words, DefaultHistory> = Editor::new().map_err(failed)?;
+    // Tab writes what all candidates have in common, and shows them when there is no more of that.
+    let config = Config::builder().completion_type(CompletionType::List).build();
+    let mut editor: Editor<Words, DefaultHistory> = Editor::with_config(config).map_err(failed)?;
     editor.set_helper(Some(Words { names }));
     let history = history_file();
     if let Some(path) = &history {
@@ -174,6 +180,10 @@ pub async fn run(client: HttpClient, url: &str, format: Output) -> Result<()> {
         match line {
             Ok(text) => {
                 let _ = editor.add_history_entry(text.as_str());
+                // At once, so that it is there whatever ends this session.
+                if let Some(path) = &history {
+                    let _ = editor.append_history(path);
+                }
                 if !session.obey(parse(&text)).await {
                     break;
                 }
@@ -184,7 +194,7 @@ pub async fn run(client: HttpClient, url: &str, format: Output) -> Result<()> {
         }
     }
     if let Some(path) = &history
-        && let Err(error) = editor.save_history(path)
+        && let Err(error) = editor.append_history(path)
     {
         eprintln!("the history cannot be kept in {}: {error}", path.display());
     }
@@ -233,16 +243,27 @@ impl Session {
                 );
                 self.statement(&sql).await;
             }
-            Line::Statement(sql) => self.statement(&sql).await,
+            Line::Statements(text) => {
+                let found = split(&text);
+                for sql in found.statements {
+                    if !self.statement(&sql).await {
+                        break;
+                    }
+                }
+                for (key, value) in found.settings {
+                    self.context.insert(key, context_value(&value));
+                }
+            }
         }
         true
     }
 
-    /// Runs a statement and prints its answer; Ctrl-C cancels it on the server.
-    async fn statement(&self, sql: &str) {
+    /// Runs a statement and prints its answer; Ctrl-C cancels it on the server. False when what follows should not run.
+    async fn statement(&self, sql: &str) -> bool {
         let id = uuid::Uuid::new_v4().to_string();
         let mut context = self.context.clone();
         context.insert("sqlQueryId".to_owned(), json!(id));
+        context.entry("profile").or_insert(json!(true));
         let (format, header) = match self.format {
             Output::Table => ("array", true),
             Output::Csv => ("csv", true),
@@ -252,18 +273,45 @@ impl Session {
         let url = format!("{}/druid/v2/sql", self.url);
         let began = Instant::now();
         let asked = self.client.send(self.client.raw().post(&url).json(&body), &url, ANSWER_DEADLINE);
+        tokio::pin!(asked);
         let answer = tokio::select! {
-            answer = asked => answer,
-            _ = tokio::signal::ctrl_c() => {
+            answer = &mut asked => Some(answer),
+            _ = tokio::signal::ctrl_c() => None,
+            () = self.show_progress(&id, began) => None,
+        };
+        if std::io::stderr().is_terminal() && began.elapsed() >= PROGRESS {
+            eprint!("\r\x1b[K");
+        }
+        match answer {
+            Some(Ok(bytes)) => self.print(&bytes, began.elapsed()),
+            Some(Err(error)) => {
+                println!("{}", error.message);
+                return false;
+            }
+            None => {
                 let url = format!("{url}/{id}");
                 // The answer may come first; then there is nothing to cancel.
                 let _ = self.client.send(self.client.raw().delete(&url), &url, Duration::from_secs(10)).await;
-                return println!("cancelled");
+                println!("cancelled after {:.1} s", began.elapsed().as_secs_f64());
+                return false;
             }
-        };
-        match answer {
-            Ok(bytes) => self.print(&bytes, began.elapsed()),
-            Err(error) => println!("{}", error.message),
+        }
+        true
+    }
+
+    /// Says again and again how far a statement is, where somebody looks on; does not end.
+    async fn show_progress(&self, id: &str, began: Instant) {
+        let looked_at = std::io::stderr().is_terminal();
+        loop {
+            tokio::time::sleep(PROGRESS).await;
+            if !looked_at {
+                continue;
+            }
+            let list: Value =
+                self.client.get_json(&format!("{}/druid/v2/sql/queries", self.url), PROGRESS).await.unwrap_or_default();
+            let own = list["queries"].as_array().into_iter().flatten().find(|query| query["sqlQueryId"] == id);
+            eprint!("\r\x1b[K{}", progress(own, began.elapsed()));
+            let _ = std::io::stderr().flush();
         }
     }
 
@@ -307,9 +355,34 @@ impl Session {
     }
 }
 
+/// `3 s, 12 segments, 1200000 rows read; Ctrl-C cancels`.
+fn progress(query: Option<&Value>, elapsed: Duration) -> String {
+    let count = |key: &str| query.and_then(|query| query["progress"][key].as_u64()).unwrap_or(0);
+    let mut parts = vec![format!("{} s", elapsed.as_secs())];
+    if query.is_some_and(|query| query["state"] == "ACCEPTED") {
+        parts.push("waits for its turn".to_owned());
+    }
+    for (key, what) in [("segments", "segments"), ("rowsSelected", "rows read"), ("groups", "groups")] {
+        if count(key) > 0 {
+            parts.push(format!("{} {what}", count(key)));
+        }
+    }
+    format!("{}; Ctrl-C cancels", parts.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_tells_what_is_known() {
+        let query = json!({"state": "RUNNING", "progress": {"segments": 12, "rowsSelected": 5000, "groups": 0}});
+        let shown = progress(Some(&query), Duration::from_millis(3100));
+        assert_eq!(shown, "3 s, 12 segments, 5000 rows read; Ctrl-C cancels");
+        assert_eq!(progress(None, Duration::from_secs(1)), "1 s; Ctrl-C cancels");
+        let waiting = progress(Some(&json!({"state": "ACCEPTED"})), Duration::from_secs(1));
+        assert_eq!(waiting, "1 s, waits for its turn; Ctrl-C cancels");
+    }
 
     #[test]
     fn statements_end_with_a_semicolon_and_commands_with_their_line() {
@@ -319,7 +392,8 @@ mod tests {
 
     #[test]
     fn lines_are_commands_or_statements() {
-        assert_eq!(parse("SELECT 1 ;"), Line::Statement("SELECT 1".to_owned()));
+        assert!(!is_complete("SELECT ';") && !is_complete("SELECT 1 -- ;") && is_complete("SELECT 1; -- done"));
+        assert_eq!(parse("SELECT 1 ;"), Line::Statements("SELECT 1 ;".to_owned()));
         assert_eq!(parse("\\d foo"), Line::Describe(Some("foo".to_owned())));
         assert_eq!(parse("\\set timeout 100"), Line::Set("timeout".to_owned(), Some("100".to_owned())));
         assert_eq!(parse("\\set timeout"), Line::Set("timeout".to_owned(), None));

@@ -228,10 +228,11 @@ fn query_context(properties: &Properties) -> Map<String, Value> {
 
 /// What `druid.sql.planner.*` gives every statement's context unless it says otherwise (`PlannerConfig`).
 fn sql_context(properties: &Properties) -> Result<Map<String, Value>> {
-    const NAMES: [(&str, &str); 4] = [
+    const NAMES: [(&str, &str); 5] = [
         ("druid.sql.planner.maxTopNLimit", "maxTopNLimit"),
         ("druid.sql.planner.useApproximateCountDistinct", "useApproximateCountDistinct"),
         ("druid.sql.planner.useApproximateTopN", "useApproximateTopN"),
+        ("druid.sql.planner.useNativeQueryExplain", "useNativeQueryExplain"),
         ("druid.sql.planner.sqlTimeZone", "sqlTimeZone"),
     ];
     let mut context = Map::new();

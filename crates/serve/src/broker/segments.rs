@@ -191,10 +191,9 @@ impl SegmentTable {
             });
             found.extend(rows.filter(|row| tests.admit(row)));
         } else {
-            for (name, table) in &self.tables {
-                if scan.admits(DATASOURCE, name) {
-                    found.extend(table.rows.iter().filter(|row| tests.admit(row)));
-                }
+            let most = scan.limit.unwrap_or(usize::MAX);
+            for (_, table) in self.tables.iter().filter(|(name, _)| scan.admits(DATASOURCE, name)) {
+                found.extend(table.rows.iter().filter(|row| tests.admit(row)).take(most - found.len()));
             }
         }
         let column = |(at, (_, column_type)): (usize, &(&str, ColumnType))| match column_type {

@@ -18,7 +18,7 @@ use ovate_base::DruidError;
 use ovate_net::ApiError;
 use ovate_net::body::{parse_json, read_body};
 use ovate_query::Context;
-use ovate_sql::{SqlRequest, SqlResponse};
+use ovate_sql::SqlRequest;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -47,7 +47,15 @@ pub fn routes(state: BrokerState) -> Router {
 
 /// The statements that run at this Broker.
 async fn queries(State(state): State<BrokerState>) -> Json<Value> {
-    let list: Vec<Value> = state.statements.list().iter().map(super::RunningStatement::info).collect();
+    let info = |statement: &super::RunningStatement| {
+        let mut info = statement.info();
+        // Ours: how far it is, where its context asks for a profile.
+        if let Some(profile) = state.broker.running.profile(&statement.id) {
+            info["progress"] = profile.to_json();
+        }
+        info
+    };
+    let list: Vec<Value> = state.statements.list().iter().map(info).collect();
     Json(json!({"queries": list}))
 }
 
@@ -215,16 +223,6 @@ fn body_of(sent: Sent) -> Response {
     headers.insert("Trailer", HeaderValue::from_static(respond::COMPLETE_NAME));
     headers.insert(RESPONSE_CONTEXT_HEADER, HeaderValue::from_static("{}"));
     response
-}
-
-/// Runs a statement on a thread that may compute for long, so that the threads of other requests stay free; one that does no
-/// more than ask its native query needs none.
-pub(super) async fn execute(state: BrokerState, request: SqlRequest) -> Result<SqlResponse, DruidError> {
-    let timeout_ms = timeout_ms(&state, &request);
-    if state.sql.is_quick(&request) {
-        return within(timeout_ms, state.sql.execute(request, now_ms())).await;
-    }
-    within(timeout_ms, async { apart(async move { state.sql.execute(request, now_ms()).await }).await? }).await
 }
 
 /// The body as JSON, as text, or as a form field's raw text (SQW-01, SQW-02).

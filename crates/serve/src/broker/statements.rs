@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use ovate_base::time::format_iso;
@@ -19,16 +19,20 @@ use ovate_net::{ApiError, ApiResult};
 use ovate_sql::{ResultFormat, SqlRequest};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::BrokerState;
-use super::sql_http::{execute, parse};
-use super::statement::identify;
+use super::sql_http::parse;
+use super::statement::{identify, timeout_ms, within};
 use crate::clock::now_ms;
+use crate::work::apart;
 
 /// Rows of a page (`rowsPerPage`).
 const PAGE_ROWS: usize = 100_000;
 /// Rows shown with the status.
 const SAMPLE_ROWS: usize = 3000;
+/// Pieces of an answer that wait to be written.
+const PIECES_MAX: usize = 4;
 /// Most statements that run at once here.
 const RUNNING_MAX: usize = 64;
 
@@ -143,7 +147,11 @@ async fn results(
     let folder = state.folder.join(&id);
     let body = tokio::task::spawn_blocking(move || write_pages(&folder, &wanted, &names, format)).await;
     let body = body.map_err(|e| DruidError::runtime(format!("reading the result failed: {e}")))??;
-    Ok(([(CONTENT_TYPE, format.content_type())], body).into_response())
+    let mut answer = ([(CONTENT_TYPE, format.content_type())], body).into_response();
+    if let Some(name) = options.get("filename") {
+        answer.headers_mut().insert(CONTENT_DISPOSITION, attachment(name)?);
+    }
+    Ok(answer)
 }
 
 impl Statements {
@@ -173,17 +181,8 @@ impl Statements {
         let rows_per_page = request.context.get("rowsPerPage").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
         request.result_format = ResultFormat::ArrayLines;
         (request.header, request.types_header, request.sql_types_header) = (false, false, false);
-        let _running = self.broker.broker.running.register(&id);
         let folder = self.folder.join(&id);
-        let outcome = match execute(self.broker.clone(), request).await {
-            Ok(answer) => {
-                let target = folder.clone();
-                let rows = rows_per_page.unwrap_or(PAGE_ROWS).max(1);
-                let written = tokio::task::spawn_blocking(move || store_pages(&target, &answer.body, rows)).await;
-                written.unwrap_or_else(|e| Err(DruidError::runtime(format!("writing the result failed: {e}"))))
-            }
-            Err(error) => Err(error),
-        };
+        let outcome = self.result(&id, request, &folder, rows_per_page.unwrap_or(PAGE_ROWS).max(1)).await;
         let mut status = self.running.lock().get(&id).cloned().unwrap_or_else(|| json!({"queryId": id}));
         status["durationMs"] = json!(began.elapsed().as_millis() as u64);
         match outcome {
@@ -207,6 +206,46 @@ impl Statements {
     }
 }
 
+impl Statements {
+    /// Runs the statement and writes its pages while it runs, so that only some pieces of them are in memory.
+    async fn result(&self, id: &str, mut request: SqlRequest, folder: &FilePath, rows_per_page: usize) -> Result<Value> {
+        let running = self.broker.broker.running.register(id);
+        request.stop = running.stop.clone();
+        let limit_ms = timeout_ms(&self.broker, &request);
+        let (pieces, received) = mpsc::channel(PIECES_MAX);
+        let sql = self.broker.sql.clone();
+        let work = apart(async move { sql.execute_into(request, now_ms(), &pieces).await });
+        let target = folder.to_owned();
+        let reader = PieceReader { received, rest: bytes::Bytes::new() };
+        let writing = tokio::task::spawn_blocking(move || store_pages(&target, reader, rows_per_page));
+        let worked = within(limit_ms, async { work.await? }).await;
+        if worked.is_err() {
+            // One that is late works on until it is stopped; the writer ends with it.
+            self.broker.broker.running.cancel(id);
+        }
+        let written = writing.await.unwrap_or_else(|e| Err(DruidError::runtime(format!("writing the result failed: {e}"))));
+        // A disk that takes no more ends the statement too: then it is the disk's error that tells why.
+        let outcome = written.and_then(|result| worked.map(|_| result));
+        if outcome.is_err() {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        outcome
+    }
+}
+
+/// What makes browsers keep an answer as a file of this name (`filename`).
+fn attachment(name: &str) -> Result<HeaderValue> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ' | '(' | ')');
+    if name.is_empty() || name.len() > 255 || !name.chars().all(fits) {
+        return Err(DruidError::invalid_input(format!(
+            "filename must have 1 to 255 letters, digits, spaces and signs of -_.(), and is [{}]",
+            name.chars().take(300).collect::<String>()
+        )));
+    }
+    HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
+        .map_err(|_| DruidError::invalid_input("filename must be ASCII"))
+}
+
 /// Ids become folder names, so they may be nothing else.
 fn is_name(id: &str) -> bool {
     !id.is_empty() && id.len() <= 200 && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
@@ -221,9 +260,9 @@ fn disk(error: &std::io::Error) -> DruidError {
 }
 
 /// Splits the lines of an answer into pages; gives the `result` part of the status.
-fn store_pages(folder: &FilePath, body: &[bytes::Bytes], rows_per_page: usize) -> Result<Value> {
+fn store_pages(folder: &FilePath, body: impl std::io::Read, rows_per_page: usize) -> Result<Value> {
     std::fs::create_dir_all(folder).map_err(|e| disk(&e))?;
-    let reader = BufReader::new(ChunkReader { chunks: body, at: 0 });
+    let reader = BufReader::new(body);
     let (mut pages, mut sample): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     let (mut total_rows, mut total_bytes) = (0usize, 0usize);
     let (mut rows, mut size) = (0usize, 0usize);
@@ -264,26 +303,23 @@ fn store_pages(folder: &FilePath, body: &[bytes::Bytes], rows_per_page: usize) -
         "sampleRecords": sample, "pages": pages}))
 }
 
-/// Reads chunks of bytes one after the other.
-struct ChunkReader<'a> {
-    chunks: &'a [bytes::Bytes],
-    at: usize,
+/// Reads the pieces of an answer one after the other, on a thread that may wait for them.
+struct PieceReader {
+    received: mpsc::Receiver<bytes::Bytes>,
+    rest: bytes::Bytes,
 }
 
-impl std::io::Read for ChunkReader<'_> {
+impl std::io::Read for PieceReader {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        while let Some((first, rest)) = self.chunks.split_first() {
-            let left = &first[self.at..];
-            if left.is_empty() {
-                (self.chunks, self.at) = (rest, 0);
-                continue;
+        while self.rest.is_empty() {
+            match self.received.blocking_recv() {
+                Some(piece) => self.rest = piece,
+                None => return Ok(0),
             }
-            let count = left.len().min(out.len());
-            out[..count].copy_from_slice(&left[..count]);
-            self.at += count;
-            return Ok(count);
         }
-        Ok(0)
+        let count = self.rest.len().min(out.len());
+        out[..count].copy_from_slice(&self.rest.split_to(count));
+        Ok(count)
     }
 }
 
@@ -346,8 +382,12 @@ mod tests {
     #[test]
     fn rows_are_split_into_pages_and_read_back_in_every_format() {
         let folder = std::env::temp_dir().join(format!("ovate-statements-{}", std::process::id()));
-        let body = [bytes::Bytes::from_static(b"[1,\"a,b\"]\n[2,nu"), bytes::Bytes::from_static(b"ll]\n[3,\"c\"]\n\n")];
-        let result = store_pages(&folder, &body, 2).expect("pages");
+        let (pieces, received) = mpsc::channel(4);
+        for piece in ["[1,\"a,b\"]\n[2,nu", "", "ll]\n[3,\"c\"]\n\n"] {
+            pieces.try_send(bytes::Bytes::from_static(piece.as_bytes())).expect("there is room");
+        }
+        drop(pieces);
+        let result = store_pages(&folder, PieceReader { received, rest: bytes::Bytes::new() }, 2).expect("pages");
         assert_eq!(result["numTotalRows"], json!(3));
         assert_eq!(
             result["pages"],
@@ -361,6 +401,15 @@ mod tests {
         assert_eq!(read(&[1], ResultFormat::Object), "[{\"x\":3,\"y\":\"c\"}]\n");
         assert_eq!(read(&[0], ResultFormat::Csv), "1,\"a,b\"\n2,\n\n");
         std::fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
+    fn names_of_files_are_plain() {
+        let header = attachment("My result (1).csv").expect("a name");
+        assert_eq!(header.to_str().ok(), Some("attachment; filename=\"My result (1).csv\""));
+        for bad in ["", "a/b", "a\"b", "a\nb", "é", &"x".repeat(256)] {
+            assert!(attachment(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

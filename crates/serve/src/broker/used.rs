@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ovate_base::{DataSegment, DruidError, Result, SegmentId};
 use ovate_net::{Discovery, HttpClient, NodeRole};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -25,15 +25,13 @@ pub struct UsedSegments {
     watched: Watched,
     /// The tag of the last answer; held while a Coordinator is asked, so that answers are taken in order.
     known: tokio::sync::Mutex<Option<String>>,
-    /// Where the last answer came from.
-    source: Mutex<Option<String>>,
     table: RwLock<SegmentTable>,
 }
 
 impl UsedSegments {
     pub fn new(view: Arc<ServerView>, client: HttpClient, discovery: Arc<dyn Discovery>, watched: Watched) -> Self {
-        let (known, source, table) = (tokio::sync::Mutex::default(), Mutex::default(), RwLock::default());
-        UsedSegments { view, client, discovery, watched, known, source, table }
+        let (known, table) = (tokio::sync::Mutex::default(), RwLock::default());
+        UsedSegments { view, client, discovery, watched, known, table }
     }
 
     /// Asks the Coordinator what changed. Gives the address of the one that answered; `None` when there is none.
@@ -44,8 +42,7 @@ impl UsedSegments {
         for node in self.discovery.nodes(NodeRole::Coordinator).await? {
             let base = node.druid_node.url();
             outcome = self.refresh_from(&base, &mut known).await.map(|()| Some(base));
-            if let Ok(source) = &outcome {
-                self.source.lock().clone_from(source);
+            if outcome.is_ok() {
                 break;
             }
         }
@@ -80,11 +77,12 @@ impl UsedSegments {
     }
 
     fn follow_announcements(&self) {
-        let touched = match self.view.take_touched() {
-            Touched::Some(ids) if ids.is_empty() => return,
-            touched => touched,
-        };
+        if !self.view.is_touched() {
+            return;
+        }
+        // The table first: whoever finds nothing touched any more waits until this is done.
         let mut table = self.table.write();
+        let touched = self.view.take_touched();
         match touched {
             Touched::Some(ids) => ids.iter().for_each(|id| table.serve(id, self.view.served(id).as_ref())),
             Touched::All => {

@@ -344,11 +344,13 @@ impl ServerView {
         }
     }
 
+    /// Whether announced segments changed since [`ServerView::take_touched`] was called.
+    pub fn is_touched(&self) -> bool {
+        self.state.read().touched != Touched::default()
+    }
+
     /// Announced segments that changed since the last call, for whoever keeps a copy.
     pub fn take_touched(&self) -> Touched {
-        if matches!(&self.state.read().touched, Touched::Some(ids) if ids.is_empty()) {
-            return Touched::default();
-        }
         std::mem::take(&mut self.state.write().touched)
     }
 

@@ -206,6 +206,11 @@ pub fn rewrite(sql: &str) -> PgResult<Rewritten> {
             at = next;
             continue;
         }
+        if let Some((end, text)) = literal(sql, &list, at) {
+            edits.push(Edit { start: token.start, end: list[end - 1].end, outermost: false, text });
+            at = end;
+            continue;
+        }
         let mut edit = |start: usize, end: usize, text: String| edits.push(Edit { start, end, outermost: false, text });
         match token.kind {
             Kind::Parameter(number) => {
@@ -255,6 +260,40 @@ pub fn rewrite(sql: &str) -> PgResult<Rewritten> {
 
 fn of<'t>(sql: &'t str, list: &[Token], at: usize) -> &'t str {
     list.get(at).map_or("", |token| token.of(sql))
+}
+
+/// `timestamptz '…'` and `timestamp with time zone '…'` as TIME_PARSE, `interval '-3 days'` as Druid writes it; the place after it.
+fn literal(sql: &str, list: &[Token], at: usize) -> Option<(usize, String)> {
+    let is = |place: usize, word: &str| list.get(place).is_some_and(|t| t.kind == Kind::Word && t.is(sql, word));
+    let text = |place: usize| {
+        let token = list.get(place).filter(|token| token.kind == Kind::Text)?;
+        Some(token.of(sql)[1..token.end - token.start - 1].to_owned())
+    };
+    if is(at, "interval") {
+        let text = text(at + 1)?;
+        let (number, unit) = text.trim().split_once(char::is_whitespace)?;
+        let number: i64 = number.parse().ok()?;
+        let unit = unit.trim().to_ascii_lowercase();
+        let (unit, times) = match unit.strip_suffix('s').unwrap_or(&unit) {
+            "week" => ("DAY", 7),
+            "day" => ("DAY", 1),
+            "hour" => ("HOUR", 1),
+            "minute" => ("MINUTE", 1),
+            "second" => ("SECOND", 1),
+            "month" => ("MONTH", 1),
+            "year" => ("YEAR", 1),
+            _ => return None,
+        };
+        let sign = if number < 0 { "-" } else { "" };
+        return Some((at + 2, format!("INTERVAL {sign}'{}' {unit}", number.unsigned_abs().checked_mul(times)?)));
+    }
+    let words = match () {
+        () if is(at, "timestamptz") => 1,
+        () if is(at, "timestamp") && is(at + 1, "with") && is(at + 2, "time") && is(at + 3, "zone") => 4,
+        () => return None,
+    };
+    let text = text(at + words)?;
+    Some((at + words + 1, format!("TIME_PARSE('{}')", text.trim().replacen(' ', "T", 1))))
 }
 
 /// An operator of PostgreSQL that compares with a pattern.
@@ -494,6 +533,16 @@ mod tests {
         for bad in ["ILIKE 'x'", "a ILIKE", "a ~", "~ 'x'", "a ILIKE (", "not ilike 'x'"] {
             assert_eq!(rewrite(bad).map_err(|e| e.code), Err("42601"), "{bad}");
         }
+    }
+
+    #[test]
+    fn literals_of_times_become_druids() {
+        check("now() + INTERVAL '-30 day'", "CURRENT_TIMESTAMP + INTERVAL -'30' DAY", &[]);
+        check("a > interval '2 weeks'", "a > INTERVAL '14' DAY", &[]);
+        check("INTERVAL '1' DAY, interval '1 fortnight'", "INTERVAL '1' DAY, interval '1 fortnight'", &[]);
+        let zoned = "timestamp with time zone '2024-01-01 00:00:00.000Z', timestamptz '2024-01-01 01:00:00+01:00'";
+        check(zoned, "TIME_PARSE('2024-01-01T00:00:00.000Z'), TIME_PARSE('2024-01-01T01:00:00+01:00')", &[]);
+        check("timestamp '2024-01-01 00:00:00'", "timestamp '2024-01-01 00:00:00'", &[]);
     }
 
     #[test]

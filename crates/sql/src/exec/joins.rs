@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use ovate_base::Result;
+use ovate_base::{DruidError, Result};
 use ovate_compute::filter::LongSet;
 use ovate_compute::{Value, Vector};
 use ovate_engine::Relation;
 use ovate_engine::codes::distinct_values;
 use ovate_engine::join::{JoinKey, JoinType, PairTest, Room, distinct_keys, inner_pairs, join_within};
+use tokio::sync::mpsc;
 
 use super::Executor;
 use super::estimate::{Estimate, estimate};
@@ -21,10 +22,15 @@ use crate::types::SqlType;
 const FILTER_VALUES_MAX: usize = 100_000;
 /// A side that keeps more than this share of its rows does not narrow the other one down.
 const NARROWS_BELOW: f64 = 0.8;
+/// Rows of a product that are handed on together.
+const PRODUCT_ROWS: usize = 200_000;
+/// Rows of the left side of other joins whose matches are handed on together.
+const PIECE_ROWS: usize = 100_000;
 /// Relations in one group; what is joined beyond stays as written.
 const GROUP_MAX: usize = 60;
 
 /// A condition of a group: over all its columns, and which relations these belong to.
+#[derive(Clone)]
 struct Condition {
     rex: Rex,
     relations: u64,
@@ -32,12 +38,14 @@ struct Condition {
 }
 
 /// `a = b` of different relations.
+#[derive(Clone)]
 struct Equal {
     sides: [(Rex, u64); 2],
     null_safe: bool,
 }
 
 /// A relation of a group, or several joined.
+#[derive(Clone)]
 struct Part {
     relation: Relation,
     /// Where each column of the group stands here.
@@ -194,30 +202,54 @@ impl Executor<'_> {
         self.eval(&over_part(rex, &part.places), &part.relation).map(Cow::Owned)
     }
 
-    fn in_best_order(
-        &self,
-        mut parts: Vec<Part>,
-        mut open: Vec<Condition>,
-        wanted: &[bool],
-        any_order: bool,
-    ) -> Result<Relation> {
+    /// The same rows in the same order, handed on in parts: the left side of the last join is taken piece by piece, so that what was
+    /// handed on need not be kept. Columns that are not wanted may be null.
+    pub(super) async fn joined_in_parts(&self, rel: &Rel, wanted: &[bool], parts: &mpsc::Sender<Relation>) -> Result<()> {
+        let gone = |_| DruidError::cancelled("nobody wants the rows any more");
+        let RelKind::Join { left, right, kind, condition: own } = &rel.kind else {
+            return Err(DruidError::runtime("relation is no join"));
+        };
+        if *kind != RelJoin::Inner {
+            let sides = self.sides(left, right, *kind, own).await?;
+            // Right rows without a match are known when all left ones were seen.
+            let whole = matches!(kind, RelJoin::Right | RelJoin::Full);
+            let step =
+                if whole { sides.left.rows.max(1) } else { piece_rows(sides.left.rows, sides.right.rows, sides.keys.is_empty()) };
+            for start in (0..sides.left.rows.max(1)).step_by(step) {
+                self.check_stop()?;
+                let piece = sides.left.slice(start as u64, Some(step as u64));
+                parts.send(self.join_sides(&sides, &piece)?).await.map_err(gone)?;
+            }
+            return Ok(());
+        }
+        let (mut leaves, mut conditions) = (Vec::new(), Vec::new());
+        flatten(rel, 0, &mut leaves, &mut conditions);
+        let conditions: Vec<Condition> = conditions.into_iter().map(|rex| condition(rex, &leaves)).collect();
+        let all = self.leaves(&leaves, &conditions, wanted).await?;
+        // Of two relations rows come as the left one has them; of more in no order.
+        let any_order = all.len() > 2;
+        let (mut last, open) = self.reduced(all, conditions, wanted, 2, false)?;
+        let (Some(right), Some(left)) = (last.pop(), last.pop()) else {
+            return Err(DruidError::runtime("an inner join has less than two sides"));
+        };
+        let is_product = self.keys_between(&left, &right, &open).is_empty();
+        let step = piece_rows(left.relation.rows, right.relation.rows, is_product);
+        for start in (0..left.relation.rows).step_by(step) {
+            self.check_stop()?;
+            let relation = left.relation.slice(start as u64, Some(step as u64));
+            let piece = Part { relation, places: left.places.clone(), relations: left.relations };
+            let rows = self.in_best_order(vec![piece, right.clone()], open.clone(), wanted, any_order)?;
+            if rows.rows > 0 {
+                parts.send(rows).await.map_err(gone)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn in_best_order(&self, parts: Vec<Part>, open: Vec<Condition>, wanted: &[bool], any_order: bool) -> Result<Relation> {
         // Of two relations rows come as the left one has them; of more in no order.
         let in_order = !any_order && parts.len() == 2;
-        while parts.len() > 1 {
-            let (a, b) = self.cheapest(&parts, &open)?;
-            // The later one goes first, so that the other keeps its place.
-            let right = parts.swap_remove(a.max(b));
-            let left = parts.swap_remove(a.min(b));
-            let both = left.relations | right.relations;
-            let (now, later): (Vec<Condition>, Vec<Condition>) =
-                open.into_iter().partition(|c| c.relations & !both == 0 && c.relations != 0);
-            open = later;
-            let mut needed = wanted.to_vec();
-            let mut used = Vec::new();
-            open.iter().for_each(|c| c.rex.inputs_used(&mut used));
-            used.into_iter().for_each(|i| needed[i] = true);
-            parts.push(self.pair(left, right, &now, &needed, in_order)?);
-        }
+        let (mut parts, open) = self.reduced(parts, open, wanted, 1, in_order)?;
         let Some(part) = parts.pop() else { return Ok(Relation::default()) };
         let Part { relation, places, .. } = part;
         let rows = relation.rows;
@@ -233,6 +265,33 @@ impl Executor<'_> {
         let keep = self.holds(&rest, &whole)?;
         let rows: Vec<u32> = (0..rows as u32).filter(|row| keep[*row as usize]).collect();
         Ok(whole.gather(&rows))
+    }
+
+    /// Parts joined until so many are left, and the conditions that are still to be looked at.
+    fn reduced(
+        &self,
+        mut parts: Vec<Part>,
+        mut open: Vec<Condition>,
+        wanted: &[bool],
+        until: usize,
+        in_order: bool,
+    ) -> Result<(Vec<Part>, Vec<Condition>)> {
+        while parts.len() > until {
+            let (a, b) = self.cheapest(&parts, &open)?;
+            // The later one goes first, so that the other keeps its place.
+            let right = parts.swap_remove(a.max(b));
+            let left = parts.swap_remove(a.min(b));
+            let both = left.relations | right.relations;
+            let (now, later): (Vec<Condition>, Vec<Condition>) =
+                open.into_iter().partition(|c| c.relations & !both == 0 && c.relations != 0);
+            open = later;
+            let mut needed = wanted.to_vec();
+            let mut used = Vec::new();
+            open.iter().for_each(|c| c.rex.inputs_used(&mut used));
+            used.into_iter().for_each(|i| needed[i] = true);
+            parts.push(self.pair(left, right, &now, &needed, in_order)?);
+        }
+        Ok((parts, open))
     }
 
     /// The two parts to join next: of those with equal columns the two with the fewest pairs, else the smallest two.
@@ -338,6 +397,12 @@ impl Executor<'_> {
 
     /// Outer, semi and anti joins of two relations.
     async fn one_sided(&self, left: &Rel, right: &Rel, kind: RelJoin, on: &Rex) -> Result<Relation> {
+        let sides = self.sides(left, right, kind, on).await?;
+        self.join_sides(&sides, &sides.left)
+    }
+
+    /// Runs both sides of a join and tells its keys from the rest of its condition.
+    async fn sides(&self, left: &Rel, right: &Rel, kind: RelJoin, on: &Rex) -> Result<Sides> {
         let width = left.fields.len();
         let total = width + right.fields.len();
         let only = |rex: &Rex, from, to| crate::plan::reads_only(rex, from, to) && rex.any(&|n| matches!(n, Rex::Input(..)));
@@ -369,6 +434,14 @@ impl Executor<'_> {
             .zip(&safe)
             .map(|((left, right), null_safe)| JoinKey { left: *left, right: *right, null_safe: *null_safe })
             .collect();
+        let residual = (!rest.is_empty()).then(|| Rex::and_all(rest));
+        Ok(Sides { left: l, right: r, keys, kind, residual, width, total })
+    }
+
+    /// Joins some rows of the left side with the right one.
+    fn join_sides(&self, sides: &Sides, l: &Relation) -> Result<Relation> {
+        let Sides { right: r, keys, kind, width, total, .. } = sides;
+        let (width, total) = (*width, *total);
         let join_type = match kind {
             RelJoin::Inner => JoinType::Inner,
             RelJoin::Left => JoinType::Left,
@@ -377,7 +450,7 @@ impl Executor<'_> {
             RelJoin::Semi => JoinType::Semi,
             RelJoin::Anti => JoinType::Anti,
         };
-        let residual = Rex::and_all(rest.clone());
+        let residual = sides.residual.clone().unwrap_or_else(|| Rex::boolean(true));
         let trim =
             |relation: &Relation, count: usize| Relation { columns: relation.columns[..count].to_vec(), rows: relation.rows };
         let mut read = Vec::new();
@@ -390,8 +463,8 @@ impl Executor<'_> {
             };
             self.holds(&residual, &Relation { columns: (0..total).map(column).collect(), rows: a.len() })
         };
-        let room = Room::of(self.runner.context(self.eval.clone()).budget(), &l, &r);
-        let joined = join_within(room, &l, &r, join_type, &keys, if rest.is_empty() { None } else { Some(&test) })?;
+        let room = Room::of(self.runner.context(self.eval.clone()).budget(), l, r);
+        let joined = join_within(room, l, r, join_type, keys, if sides.residual.is_none() { None } else { Some(&test) })?;
         // The key columns made for the join are dropped again.
         if kind.left_only() {
             return Ok(trim(&joined, width));
@@ -429,6 +502,26 @@ impl Executor<'_> {
         let other = self.with_columns(narrowed.as_ref().unwrap_or(right), right_keys.iter()).await?;
         Ok((keyed, other))
     }
+}
+
+/// Both sides of an outer, semi or anti join, with columns for its keys.
+struct Sides {
+    left: Relation,
+    right: Relation,
+    keys: Vec<JoinKey>,
+    kind: RelJoin,
+    /// What the keys do not say of the condition.
+    residual: Option<Rex>,
+    /// Columns of the left side, and of both, without those made for keys.
+    width: usize,
+    total: usize,
+}
+
+/// Rows of a piece of a join's left side: few enough for its result to be small, where every row meets every other; else enough that
+/// the table made of the right side for each piece costs less than the piece.
+fn piece_rows(left: usize, right: usize, is_product: bool) -> usize {
+    let rows = if is_product { PRODUCT_ROWS / right.max(1) } else { PIECE_ROWS.max(right / 2) };
+    rows.clamp(1, left.max(1))
 }
 
 /// Rows and where the key columns stand in them.

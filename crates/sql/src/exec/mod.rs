@@ -60,7 +60,7 @@ impl Executor<'_> {
     }
 
     /// The same, but rows are handed on in parts, so that what was sent need not be kept: plain scans of datasources, alone or one
-    /// after the other in a UNION ALL, as they are read, and the groups of one query batch by batch.
+    /// after the other in a UNION ALL, as they are read, and the groups of one query batch by batch, joins piece by piece.
     pub async fn stream(&self, rel: &Rel, parts: &mpsc::Sender<Relation>) -> Result<()> {
         match &rel.kind {
             RelKind::Union(inputs) if inputs.iter().all(is_plain_scan) => {
@@ -76,6 +76,28 @@ impl Executor<'_> {
 
     async fn stream_one(&self, rel: &Rel, parts: &mpsc::Sender<Relation>) -> Result<()> {
         let gone = |_| DruidError::cancelled("nobody wants the rows any more");
+        if !subquery::has_subqueries(rel) && !shared::has_several_aggregates(rel) {
+            let ready = self.optimise(rel);
+            let stage = Stage::of(&ready);
+            if let (Base::Rel(join @ Rel { kind: RelKind::Join { .. }, .. }), None, None) =
+                (&stage.base, &stage.aggregate, &stage.sort)
+            {
+                let (sender, mut received) = mpsc::channel(1);
+                let wanted = scan_of(&stage).columns;
+                let joining = async {
+                    let outcome = self.joined_in_parts(join, &wanted, &sender).await;
+                    drop(sender);
+                    outcome
+                };
+                let taking = async {
+                    while let Some(rows) = received.recv().await {
+                        parts.send(self.run_over(&stage, rows)?).await.map_err(gone)?;
+                    }
+                    Ok(())
+                };
+                return futures::future::try_join(joining, taking).await.map(|_| ());
+            }
+        }
         if is_one_query(rel) && !is_plain_scan(rel) {
             let ready = self.optimise(rel);
             let stage = Stage::of(&ready);
@@ -323,6 +345,13 @@ fn scan_of(stage: &Stage) -> SystemScan {
         } else if let Some(bound) = bound_of(rex) {
             scan.bounds.push(bound);
         }
+    }
+    let all_told = scan.among.len() + scan.bounds.len() == stage.filters.len();
+    if let (Some(order), None, true) = (&stage.sort, &stage.aggregate, all_told)
+        && order.keys.is_empty()
+        && let Some(limit) = order.limit
+    {
+        scan.limit = usize::try_from(limit.saturating_add(order.offset)).ok();
     }
     scan
 }

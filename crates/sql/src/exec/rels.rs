@@ -41,8 +41,9 @@ impl Executor<'_> {
                     RelJoin::Anti => "anti",
                 };
                 let condition = shown(condition);
-                let text =
-                    format!("DruidJoinQueryRel(condition=[{condition}], joinType=[{kind}], query=[{query}], signature=[{signature}])");
+                let text = format!(
+                    "DruidJoinQueryRel(condition=[{condition}], joinType=[{kind}], query=[{query}], signature=[{signature}])"
+                );
                 line(out, depth, &text);
                 self.relation(left, depth + 1, out)?;
                 self.relation(right, depth + 1, out)?;
@@ -106,6 +107,7 @@ fn shown(rex: &Rex) -> String {
             None => "null".to_owned(),
         },
         Rex::Call { op, args, .. } => format!("{op}({})", args.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Rex::Set(..) => "set".to_owned(),
         Rex::Subquery { .. } => "subquery".to_owned(),
         Rex::Outer { index, .. } => format!("$cor0.{index}"),
         Rex::Aggregate(index, _) | Rex::Window(index, _) => format!("${index}"),

@@ -45,6 +45,13 @@ impl Executor<'_> {
 }
 
 /// Aggregating relations, outermost first, those of subqueries too.
+/// True where the same aggregation may stand twice.
+pub(super) fn has_several_aggregates(rel: &Rel) -> bool {
+    let mut found = Vec::new();
+    aggregates_of(rel, &mut found);
+    found.len() > 1
+}
+
 fn aggregates_of<'r>(rel: &'r Rel, out: &mut Vec<&'r Rel>) {
     if matches!(rel.kind, RelKind::Aggregate { .. }) {
         out.push(rel);

@@ -59,7 +59,8 @@ fn plans_are_shown_as_relations_where_that_is_asked_for() {
     let one = plan("SELECT dim1, COUNT(*) FROM foo GROUP BY dim1");
     assert!(one.starts_with(r#"["DruidQueryRel(query=[{\"queryType\":\"groupBy\""#), "{one}");
     assert!(one.contains(r#"signature=[{d0:STRING, a0:LONG}])\n"#), "{one}");
-    let outer = plan("SELECT COUNT(*) FROM (SELECT dim1, COUNT(*) AS c FROM foo GROUP BY dim1) WHERE c > 1 AND c < 5 OR c IS NULL");
+    let outer =
+        plan("SELECT COUNT(*) FROM (SELECT dim1, COUNT(*) AS c FROM foo GROUP BY dim1) WHERE c > 1 AND c < 5 OR c IS NULL");
     assert!(outer.contains("DruidOuterQueryRel(query=[") && outer.contains(r#"\n  DruidQueryRel(query=["#), "{outer}");
     let joined = plan("SELECT COUNT(*) FROM foo LEFT JOIN lookup.lookyloo AS l ON foo.dim1 = l.k");
     assert!(joined.contains("DruidJoinQueryRel(condition=[=(") && joined.contains("joinType=[left]"), "{joined}");
@@ -67,6 +68,34 @@ fn plans_are_shown_as_relations_where_that_is_asked_for() {
     assert!(union.starts_with(r#"["DruidUnionRel(limit=[-1])\n  DruidQueryRel("#), "{union}");
     assert!(answer("SET useNativeQueryExplain = 'x'; SELECT 1").is_err_and(|e| e.contains("useNativeQueryExplain")));
     assert!(answer("SET engine = 'msq-task'; SELECT 1").is_err_and(|e| e.contains("msq-task")));
+}
+
+#[test]
+fn what_goes_out_in_pieces_is_the_same_answer() {
+    let check = || {
+        let server = crate::support::Server::new();
+        for sql in crate::docs::statements() {
+            let whole = server.answer(&sql);
+            assert_eq!(server.streamed(&sql).map(|(text, _)| text), whole, "{sql}");
+        }
+        // Joins whose left side is taken piece by piece: products, inner and outer ones with many matches.
+        let list = |count: usize| (0..count).map(|i| format!("({i}, {})", i % 2)).collect::<Vec<_>>().join(", ");
+        let (a, b) = (format!("(VALUES {}) AS a(x, g)", list(700)), format!("(VALUES {}) AS b(y, g)", list(600)));
+        for join in [
+            "a CROSS JOIN b",
+            "a JOIN b ON a.g = b.g AND a.x <> b.y",
+            "a LEFT JOIN b ON a.g < b.g",
+            "a FULL JOIN b ON a.g = b.g + 1",
+        ] {
+            let tables = join.replacen('a', &a, 1).replacen("JOIN b", &format!("JOIN {b}"), 1);
+            let sql = format!("SELECT a.x + 1, b.y FROM {tables}");
+            let (text, pieces) = server.streamed(&sql).expect("an answer");
+            assert!(text == server.answer(&sql).expect("an answer"), "{join}");
+            assert!(pieces > 1, "{join}");
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(check).expect("a thread");
+    thread.join().expect("the same answers");
 }
 
 #[test]

@@ -104,6 +104,29 @@ impl Server {
         Ok(text.trim_end().lines().collect::<Vec<_>>().join(" "))
     }
 
+    /// The same as it goes out piece by piece, and how many pieces there were.
+    pub fn streamed(&self, sql: &str) -> std::result::Result<(String, usize), String> {
+        let body = json!({"query": sql, "resultFormat": "arrayLines"});
+        let request = SqlRequest::from_json(&body).map_err(|e| e.message)?;
+        let (pieces, mut received) = tokio::sync::mpsc::channel(1);
+        let running = async {
+            let outcome = self.engine.execute_into(request, 1_700_000_000_000, &pieces).await;
+            drop(pieces);
+            outcome
+        };
+        let taking = async {
+            let (mut text, mut count) = (String::new(), 0);
+            while let Some(piece) = received.recv().await {
+                text += &String::from_utf8_lossy(&piece);
+                count += 1;
+            }
+            (text, count)
+        };
+        let (outcome, (text, count)) = self.runtime.block_on(async { tokio::join!(running, taking) });
+        outcome.map_err(|e| e.message)?;
+        Ok((text.trim_end().lines().collect::<Vec<_>>().join(" "), count))
+    }
+
     /// Whether a statement is known to take next to nothing beside its native query.
     pub fn is_quick(&self, sql: &str) -> bool {
         SqlRequest::from_json(&json!({"query": sql})).is_ok_and(|request| self.engine.is_quick(&request))

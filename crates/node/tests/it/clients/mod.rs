@@ -186,6 +186,17 @@ async fn postgresqls_jdbc_driver_walks_the_catalogue_prepares_pages_and_cancels(
 }
 
 #[tokio::test]
+async fn the_shell_reads_completes_shows_progress_and_cancels_in_a_terminal() {
+    const TEST: &str = "the_shell_reads_completes_shows_progress_and_cancels_in_a_terminal";
+    if run_client(Command::new("python3").arg("--version").stdin(Stdio::null()), MINUTE).await.is_err() {
+        return skip(TEST, "python3 is not installed");
+    }
+    let sandbox = server(&[]).await;
+    let mut python = Command::new("python3");
+    passes(python.arg(beside("shell_client.py")).arg(crate::binary::ovate()).arg(sandbox.url("broker")), "6 parts passed").await;
+}
+
+#[tokio::test]
 async fn adbcs_flight_sql_driver_queries_binds_describes_and_cancels() {
     let python = match client("adbc/bin/python") {
         Ok(python) => python,

@@ -128,14 +128,14 @@ def catalogue():
 
 
 def copies():
-    query = "SELECT lang, COUNT(*) AS n, MIN(page) FROM t WHERE page ILIKE %s GROUP BY 1 ORDER BY 1"
+    query = "SELECT lang, COUNT(*) AS n, MAX(added) FROM t WHERE page ILIKE %s GROUP BY 1 ORDER BY 1"
     with connect(autocommit=True) as connection, connection.cursor() as cursor:
         def copied(statement, parameters=()):
             with cursor.copy(statement, parameters) as copy:
                 return b"".join(copy).decode()
 
         counted = cursor.execute(query, ("PAGE1%",)).fetchall()
-        assert [row[0] for row in counted] == ["de", "en", "fr"] and counted[0][2].startswith("page1"), counted
+        assert [row[0] for row in counted] == ["de", "en", "fr"] and counted[0][1] > 100, counted
         lines = ["\t".join(str(value) for value in row) for row in counted]
         assert copied(f"COPY ({query}) TO STDOUT", ("PAGE1%",)).splitlines() == lines
         csv = copied("COPY (SELECT added, page, CAST(NULL AS VARCHAR) AS nothing, tags FROM t WHERE added = 7) TO STDOUT WITH (FORMAT csv, HEADER)")

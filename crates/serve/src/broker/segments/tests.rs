@@ -92,11 +92,14 @@ fn comparisons_are_made_where_the_rows_are() {
         columns: Vec::new(),
         among: vec![(DATASOURCE, vec!["t".to_owned()])],
         bounds: vec![bound(2, ">=", "1970-01-19".into()), bound(4, "<", Value::Long(200)), bound(9, "=", Value::Long(1))],
+        limit: None,
     };
     assert_eq!(shown(&table, &scan, &[1, 2, 4]), ["t 1970-01-19T00:00:00.000Z 190"]);
     let id = segments[3].id().to_string();
     let scan = SystemScan { among: vec![(SEGMENT_ID, vec![id.clone(), "x".to_owned()])], ..SystemScan::default() };
     assert_eq!(shown(&table, &scan, &[0]), [id]);
+    let some = SystemScan { limit: Some(25), bounds: vec![bound(4, ">", Value::Long(20))], ..SystemScan::default() };
+    assert_eq!(table.scan(&some).rows, 25);
     let only = SystemScan { columns: (0..20).map(|c| c == 4).collect(), ..SystemScan::default() };
     let rows = table.scan(&only);
     assert!(matches!(rows.columns[0], Vector::Null { len: 40 }) && matches!(rows.columns[4], Vector::Long { .. }));

@@ -117,6 +117,34 @@ impl Evaluator<'_> {
     }
 }
 
+/// `format('%I.%I: %s', …)`: `%s` as text, `%I` as a name, `%L` as a literal; null is nothing, an error, and NULL.
+fn formatted(pattern: &str, args: &[Datum]) -> PgResult<String> {
+    let mut out = String::new();
+    let mut args = args.iter();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        let kind = chars.next();
+        if kind == Some('%') {
+            out.push('%');
+            continue;
+        }
+        let arg = args.next().ok_or_else(|| PgError::new("22023", "too few arguments for format()"))?;
+        match (kind, arg.text()) {
+            (Some('s'), text) => out.push_str(&text.unwrap_or_default()),
+            (Some('I'), Some(text)) => out.push_str(&quoted_ident(&text)),
+            (Some('I'), None) => return Err(PgError::new("22004", "null values cannot be formatted as an SQL identifier")),
+            (Some('L'), Some(text)) => out.push_str(&format!("'{}'", text.replace('\'', "''"))),
+            (Some('L'), None) => out.push_str("NULL"),
+            _ => return Err(PgError::new("22023", "format() knows %s, %I, %L and %%")),
+        }
+    }
+    Ok(out)
+}
+
 fn aggregate(name: &str, rows: Vec<Vec<Datum>>) -> PgResult<Datum> {
     let second = rows.first().and_then(|row| row.get(1)).and_then(Datum::text).unwrap_or_default();
     let all: Vec<Datum> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
@@ -300,6 +328,10 @@ pub fn call(catalogue: &Catalogue, name: &str, arguments: &[Datum]) -> PgResult<
         "replace" => match (text(0), text(1), text(2)) {
             (Some(text), Some(from), Some(to)) if !from.is_empty() => Datum::from(text.replace(&from, &to)),
             (text, _, _) => text.map_or(Datum::Null, Datum::from),
+        },
+        "format" => match text(0) {
+            Some(pattern) => Datum::from(formatted(&pattern, arguments.get(1..).unwrap_or_default())?),
+            None => Datum::Null,
         },
         "split_part" => match (text(0), text(1), at(2).int()) {
             (Some(text), Some(by), Some(number)) if !by.is_empty() => {

@@ -7,6 +7,7 @@ mod fill;
 mod from;
 mod functions;
 mod kinds;
+mod numbered;
 mod select;
 mod tables;
 pub mod types;
@@ -347,6 +348,7 @@ pub fn first_settings(user: &str) -> BTreeMap<String, String> {
         ("search_path", SCHEMA),
         ("application_name", ""),
         ("max_identifier_length", "63"),
+        ("max_index_keys", "32"),
         ("transaction_isolation", "read committed"),
         ("default_transaction_isolation", "read committed"),
         ("transaction_read_only", "on"),

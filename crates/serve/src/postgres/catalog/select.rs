@@ -169,7 +169,10 @@ impl<'c> Evaluator<'c> {
             }
             kept.push(row);
         }
-        let items = self.items(select, &columns)?;
+        let mut items = self.items(select, &columns)?;
+        let mut numbered = Rows { columns, rows: kept };
+        self.numbered(&mut numbered, &mut items, outer, ctes)?;
+        let Rows { columns, rows: kept } = numbered;
         let empty_env = env_of(&columns, &[], outer, ctes);
         let kinds: Vec<Type> = items.iter().map(|(_, e)| kinds::of(e, &empty_env)).collect();
         let keys = match &select.group_by {
@@ -347,7 +350,7 @@ fn distinct(rows: &mut Vec<Vec<Datum>>) {
     rows.retain(|row| seen.insert(row_key(row)));
 }
 
-fn sort_rows(rows: &mut [(Vec<Datum>, Vec<Datum>)], order: &[OrderByExpr]) {
+pub(super) fn sort_rows(rows: &mut [(Vec<Datum>, Vec<Datum>)], order: &[OrderByExpr]) {
     if order.is_empty() {
         return;
     }

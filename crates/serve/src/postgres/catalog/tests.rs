@@ -138,6 +138,13 @@ fn queries_have_groups_sets_subqueries_and_limits() {
         run("SELECT typname, oid::regtype FROM pg_type WHERE oid = to_regtype('int8') OR oid = 'text'::regtype ORDER BY 1"),
         "int8|bigint;text|text"
     );
+    let numbered = "SELECT relname, attname, n FROM (SELECT c.relname, a.attname, row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum DESC) AS n
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relname IN ('edits', 'segments') AND a.attnum > 0) x
+        WHERE n < 3 ORDER BY relname, n";
+    assert_eq!(run(numbered), "edits|added|1;edits|page|2;segments|added|1;segments|page|2");
+    assert_eq!(run("SELECT format('%I.%I: %s%%, %L', 'a b', 'c', 7, 'd''e') FROM pg_am"), "\"a b\".c: 7%, 'd''e'");
+    assert_eq!(run("SELECT format('%s %s', 1) FROM pg_am"), "22023");
+    assert_eq!(run("SELECT rank() OVER (ORDER BY relname) FROM pg_class"), "0A000");
     assert_eq!(run("SELECT count(*) FROM pg_class JOIN pg_tables t USING (relname)"), "42703");
     assert_eq!(
         run(
