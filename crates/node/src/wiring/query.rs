@@ -119,8 +119,7 @@ pub async fn broker(shared: &Arc<Shared>) -> Result<RoleService> {
     let refresh = settings.properties.millis("druid.sql.planner.metadataRefreshPeriod", 60_000)?;
     let metadata_refresh = Duration::from_millis(refresh.max(100).unsigned_abs());
     let (view_too, lookups_too) = (view.clone(), lookups.clone());
-    let follower =
-        Follower { view: view_too, lookups: lookups_too, client, discovery, used, watched, metadata_refresh, local };
+    let follower = Follower { view: view_too, lookups: lookups_too, client, discovery, used, watched, metadata_refresh, local };
     let follower = Arc::new(follower);
     tokio::spawn(follower.run(shared.shutdown.clone()));
     let default_context = Arc::new(query_context(&settings.properties));

@@ -235,7 +235,7 @@ impl Statements {
 
 /// What makes browsers keep an answer as a file of this name (`filename`).
 fn attachment(name: &str) -> Result<HeaderValue> {
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ' | '(' | ')');
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ' | '(' | ')');
     if name.is_empty() || name.len() > 255 || !name.chars().all(fits) {
         return Err(DruidError::invalid_input(format!(
             "filename must have 1 to 255 letters, digits, spaces and signs of -_.(), and is [{}]",

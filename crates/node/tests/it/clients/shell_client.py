@@ -113,7 +113,7 @@ def cancels(screen):
     screen.type("\x03")
     screen.sees(r"cancelled after [0-9.]+ s(.|\n)*ovate> ", 20)
     screen.type("SELECT COUNT(*) AS c FROM t;\n")
-    screen.sees(r"c\n-+\n1000\n1 rows")
+    screen.sees(r"c\n-+\n1000\n1 rows in.*\n(.|\n)*ovate> ")
 
 
 def remembers(screen):
@@ -121,7 +121,7 @@ def remembers(screen):
     again = Terminal()
     again.sees(r"names known.*\n(.|\n)*ovate> ")
     again.type("\x1b[A\n")
-    again.sees(r"c\n-+\n1000\n1 rows")
+    again.sees(r"c\n-+\n1000\n1 rows in.*\n(.|\n)*ovate> ")
     again.leave("\\q\n")
 
 

@@ -135,7 +135,7 @@ fn formatted(pattern: &str, args: &[Datum]) -> PgResult<String> {
         let arg = args.next().ok_or_else(|| PgError::new("22023", "too few arguments for format()"))?;
         match (kind, arg.text()) {
             (Some('s'), text) => out.push_str(&text.unwrap_or_default()),
-            (Some('I'), Some(text)) => out.push_str(&quoted_ident(&text)),
+            (Some('I'), Some(text)) => out.push_str(&quoted_ident(text)),
             (Some('I'), None) => return Err(PgError::new("22004", "null values cannot be formatted as an SQL identifier")),
             (Some('L'), Some(text)) => out.push_str(&format!("'{}'", text.replace('\'', "''"))),
             (Some('L'), None) => out.push_str("NULL"),
