@@ -41,6 +41,7 @@ pub fn routes(state: BrokerState) -> Router {
         .route("/druid/v2/sql/{id}", delete(cancel))
         .route("/druid/v2/sql/queries", get(queries))
         .route("/druid/v2/sql/engines", get(|| async { Json(json!({"engines": [{"name": "native"}]})) }))
+        .route("/druid/v2/sql/task", post(task))
         .route("/druid/v2/sql/task/enabled", get(|| async { Json(json!({"enabled": false})) }))
         .with_state(state)
 }
@@ -57,6 +58,14 @@ async fn queries(State(state): State<BrokerState>) -> Json<Value> {
     };
     let list: Vec<Value> = state.statements.list().iter().map(info).collect();
     Json(json!({"queries": list}))
+}
+
+/// SQL-based ingestion is not there, whatever the statement.
+async fn task() -> ApiError {
+    ApiError(DruidError::unsupported(
+        "ingestion by SQL statements (INSERT and REPLACE as query_controller tasks); submit an index_parallel task to \
+         /druid/indexer/v1/task, its inputSource takes what EXTERN takes",
+    ))
 }
 
 async fn cancel(State(state): State<BrokerState>, Path(id): Path<String>) -> StatusCode {

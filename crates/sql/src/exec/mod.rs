@@ -104,8 +104,8 @@ impl Executor<'_> {
             if let (Base::Table(names), Some(_)) = (&stage.base, &stage.aggregate) {
                 let planned = plan(&stage, table_source(names), &self.settings)?;
                 if planned.sort_after.is_none() {
-                    let query = NativeQuery::from_json(&Json::Object(planned.query.clone()))?;
-                    let ovate_query::QueryRows { signature, batches, memory: _held, .. } = self.runner.run(query).await?;
+                    let rows = self.runner.run(planned.native()?).await?;
+                    let ovate_query::QueryRows { signature, batches, memory: _held, .. } = rows;
                     for batch in batches {
                         let rows = ovate_query::QueryRows {
                             signature: signature.clone(),
@@ -113,7 +113,7 @@ impl Executor<'_> {
                             extra: Default::default(),
                             memory: Default::default(),
                         };
-                        parts.send(outputs(&stage, &planned, rows)?).await.map_err(gone)?;
+                        parts.send(self.outputs(&stage, &planned, rows)?).await.map_err(gone)?;
                     }
                     return Ok(());
                 }
