@@ -8,6 +8,7 @@ mod follow;
 mod gate;
 mod http;
 mod inline;
+mod memory_queue;
 mod results;
 mod scatter;
 mod scheduler;
@@ -86,6 +87,7 @@ pub struct Broker {
     cache: Option<QueryCache>,
     /// `druid.server.http.numThreads`: queries of clients that are worked on at a time; others wait.
     requests: Arc<Semaphore>,
+    memory_queue: memory_queue::MemoryQueue,
 }
 
 impl Broker {
@@ -98,7 +100,7 @@ impl Broker {
         cache: Option<QueryCache>,
     ) -> Self {
         let requests = Arc::new(Semaphore::new(settings.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Broker { view, running: Arc::default(), lookups, settings, scheduler, cache, requests }
+        Broker { view, running: Arc::default(), lookups, settings, scheduler, cache, requests, memory_queue: Default::default() }
     }
 
     /// Waits for its turn among the requests of clients, at most as long as a query may take.
@@ -141,7 +143,7 @@ impl Broker {
         context = context.with_spill(self.settings.spill.of_query(query.context())?);
         context.stop = registration.stop.clone();
         context.profile = query.context().profile()?.then(|| registration.profile.clone());
-        let work = self.execute(query, context);
+        let work = self.execute_in_turn(query, context);
         match deadline {
             None => work.await,
             Some(deadline) => match tokio::time::timeout_at(deadline.into(), work).await {

@@ -43,7 +43,7 @@ impl DataServer for Counting {
     }
 }
 
-fn broker(view: &Arc<ServerView>, properties: &[(&str, &str)]) -> Broker {
+pub fn broker(view: &Arc<ServerView>, properties: &[(&str, &str)]) -> Broker {
     let properties: Properties = properties.iter().copied().collect();
     let budget = Budget::new("druid.ovate.memory", 1 << 30);
     let settings = CacheSettings::from_properties(&properties, "druid.broker.cache").expect("settings");
@@ -64,7 +64,11 @@ fn broker(view: &Arc<ServerView>, properties: &[(&str, &str)]) -> Broker {
     Broker::new(view.clone(), Arc::default(), limits, scheduler, cache)
 }
 
-async fn view_of(segments: &ServedSegments, server: &Arc<Counting>, server_type: &str) -> (Arc<ServerView>, String, usize) {
+pub async fn view_of(
+    segments: &ServedSegments,
+    server: Arc<dyn DataServer>,
+    server_type: &str,
+) -> (Arc<ServerView>, String, usize) {
     let view = Arc::new(ServerView::new(Arc::default()));
     let listed = segments.snapshot()["requests"].as_array().cloned().unwrap_or_default();
     let listed: Vec<DataSegment> = listed.iter().map(|request| DataSegment::from_json(request).expect("a segment")).collect();
@@ -99,7 +103,7 @@ async fn what_the_broker_has_cached_is_not_asked_for_again_and_answers_stay_the_
     let Some(takeover) = takeover(NAME) else { return };
     let (segments, _dir) = served(&takeover);
     let server = Arc::new(Counting { inner: Historical::new("h:1".to_owned(), segments.clone(), 2), asked: AtomicUsize::new(0) });
-    let (view, table, visible) = view_of(&segments, &server, "historical").await;
+    let (view, table, visible) = view_of(&segments, server.clone(), "historical").await;
     assert!(visible > 1, "{visible} segments of {table}");
     let asked = || server.asked.swap(0, Ordering::SeqCst);
     let expected = rows(&broker(&view, &[]), &table, json!({})).await;
@@ -125,7 +129,7 @@ async fn what_tasks_serve_is_not_cached_by_the_broker() {
     let Some(takeover) = takeover("what_tasks_serve_is_not_cached_by_the_broker") else { return };
     let (segments, _dir) = served(&takeover);
     let server = Arc::new(Counting { inner: Historical::new("t:1".to_owned(), segments.clone(), 2), asked: AtomicUsize::new(0) });
-    let (view, table, visible) = view_of(&segments, &server, "indexer-executor").await;
+    let (view, table, visible) = view_of(&segments, server.clone(), "indexer-executor").await;
     let caching = broker(&view, &ON);
     let first = rows(&caching, &table, json!({})).await;
     assert_eq!(rows(&caching, &table, json!({})).await, first);

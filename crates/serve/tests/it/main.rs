@@ -4,5 +4,6 @@ mod accelerator;
 mod broker_cache;
 mod caches;
 mod lazy;
+mod memory_queue;
 mod support;
 mod wire;
