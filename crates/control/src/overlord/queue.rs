@@ -237,7 +237,7 @@ impl Overlord {
             return Ok(());
         }
         let interrupted = status.error_msg.as_deref().is_some_and(is_interruption);
-        match term.store.task(id).await?.map(|row| row.status) {
+        match term.store.task_summary(id).await?.map(|row| row.status) {
             // Its process died after the transaction that counts: the work is done, and must not be done twice.
             Some(stored) if stored.published => {
                 let status = TaskStatus { location: status.location.clone(), ..TaskStatus::success(id, status.duration) };

@@ -47,6 +47,7 @@ pub use supervisors::SupervisorVersion;
 pub use tables::RawValue;
 pub use types::{
     LockRow, LockType, PendingSegment, SegmentIdWithShardSpec, TaskLocation, TaskLock, TaskRow, TaskState, TaskStatus,
+    TaskSummary,
 };
 
 use db::{Pool, Tx};

@@ -5,9 +5,12 @@ use ovate_base::time::format_iso;
 use ovate_base::{DruidError, Result};
 
 use super::db::{Row, Tx};
-use super::{LockRow, MetadataStore, TaskLock, TaskRow, TaskStatus, parse_json, to_bytes};
+use super::{LockRow, MetadataStore, TaskLock, TaskRow, TaskStatus, TaskSummary, parse_json, to_bytes};
 
 const COLUMNS: &str = "id, created_date, datasource, payload, status_payload, active, type, group_id";
+/// The payload only of rows that Druid wrote before it had columns for type and group.
+const SUMMARY: &str = "id, created_date, datasource, status_payload, type, group_id, \
+                       CASE WHEN type IS NULL OR group_id IS NULL THEN payload END";
 
 impl MetadataStore {
     /// Adds a task; a conflict when the id is taken.
@@ -126,6 +129,13 @@ impl MetadataStore {
         row.as_ref().map(task_of).transpose()
     }
 
+    /// A task without its payload.
+    pub async fn task_summary(&self, id: &str) -> Result<Option<TaskSummary>> {
+        let sql = format!("SELECT {SUMMARY} FROM {{tasks}} WHERE id = ?");
+        let row = self.q(&sql).bind(id).one().await?;
+        row.as_ref().map(summary_of).transpose()
+    }
+
     /// Tasks that have not ended, oldest first.
     pub async fn active_tasks(&self) -> Result<Vec<TaskRow>> {
         let sql = format!("SELECT {COLUMNS} FROM {{tasks}} WHERE active = ? ORDER BY created_date, id");
@@ -139,15 +149,15 @@ impl MetadataStore {
         created_since: i64,
         limit: Option<usize>,
         data_source: Option<&str>,
-    ) -> Result<Vec<TaskRow>> {
+    ) -> Result<Vec<TaskSummary>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM {{tasks}} WHERE active = ? AND created_date >= ? AND (? IS NULL OR datasource = ?) \
+            "SELECT {SUMMARY} FROM {{tasks}} WHERE active = ? AND created_date >= ? AND (? IS NULL OR datasource = ?) \
              ORDER BY created_date DESC, id LIMIT ?"
         );
         let limit = limit.map_or(i64::MAX, |limit| limit as i64);
         let query = self.q(&sql).bind(false).bind(format_iso(created_since)).bind(data_source).bind(data_source).bind(limit);
         let rows = query.all().await?;
-        rows.iter().map(task_of).collect()
+        rows.iter().map(summary_of).collect()
     }
 
     /// Deletes ended tasks created before a time; gives their ids.
@@ -218,6 +228,24 @@ impl MetadataStore {
         };
         rows.iter().map(lock).collect()
     }
+}
+
+fn summary_of(row: &Row) -> Result<TaskSummary> {
+    let (id, mut task_type, mut group_id): (String, Option<String>, Option<String>) = (row.get(0)?, row.get(4)?, row.get(5)?);
+    if task_type.is_none() || group_id.is_none() {
+        let payload: serde_json::Value = parse_json(row.bytes(6)?, "task payload")?;
+        let text = |name: &str| payload[name].as_str().map(str::to_owned);
+        task_type = task_type.or_else(|| text("type"));
+        group_id = group_id.or_else(|| text("groupId")).or_else(|| Some(id.clone()));
+    }
+    Ok(TaskSummary {
+        id,
+        created_date: row.get(1)?,
+        data_source: row.get(2)?,
+        status: parse_json(row.bytes(3)?, "task status")?,
+        task_type,
+        group_id,
+    })
 }
 
 fn task_of(row: &Row) -> Result<TaskRow> {

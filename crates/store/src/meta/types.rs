@@ -118,6 +118,31 @@ pub struct TaskRow {
     pub group_id: Option<String>,
 }
 
+impl TaskRow {
+    /// What lists show of the task, with the status that is known now.
+    pub fn summary(&self, status: &TaskStatus) -> TaskSummary {
+        TaskSummary {
+            id: self.id.clone(),
+            created_date: self.created_date.clone(),
+            data_source: self.data_source.clone(),
+            status: status.clone(),
+            task_type: self.task_type.clone(),
+            group_id: self.group_id.clone(),
+        }
+    }
+}
+
+/// A row of the tasks table without its payload, which may be megabytes (`TaskInfo` of `TaskIdentifier`s).
+#[derive(Debug, Clone)]
+pub struct TaskSummary {
+    pub id: String,
+    pub created_date: String,
+    pub data_source: String,
+    pub status: TaskStatus,
+    pub task_type: Option<String>,
+    pub group_id: Option<String>,
+}
+
 /// `TaskLockType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

@@ -10,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use ovate_base::time::parse_instant;
 use ovate_base::{DruidError, Interval, Result};
 use ovate_net::{ApiError, ApiResult, JsonBody};
-use ovate_store::meta::{TaskRow, TaskStatus};
+use ovate_store::meta::TaskSummary;
 use ovate_store::now_ms;
 use serde_json::{Map, Value, json};
 
 use super::super::Overlord;
+use super::super::queue::Entry;
 
 type Params = Query<HashMap<String, String>>;
 
@@ -49,8 +50,8 @@ pub(super) async fn payload(State(overlord): State<Arc<Overlord>>, Path(id): Pat
 }
 
 pub(super) async fn status(State(overlord): State<Arc<Overlord>>, Path(id): Path<String>) -> ApiResult<Response> {
-    let Some((row, status, stage)) = overlord.find(&id).await? else { return Ok(no_task(&id)) };
-    Ok(Json(json!({"task": id, "status": task_json(&row, &status, stage)})).into_response())
+    let Some((task, stage)) = overlord.find(&id).await? else { return Ok(no_task(&id)) };
+    Ok(Json(json!({"task": id, "status": task_json(&task, stage)})).into_response())
 }
 
 /// Retired in Druid 31.
@@ -135,8 +136,8 @@ pub(super) async fn statuses(
     }
     let mut out = Map::new();
     for id in ids {
-        if let Some((_, status, _)) = overlord.find(&id).await? {
-            out.insert(id, json!(status));
+        if let Some((task, _)) = overlord.find(&id).await? {
+            out.insert(id, json!(task.status));
         }
     }
     Ok(Json(Value::Object(out)))
@@ -176,14 +177,12 @@ pub(super) async fn complete(State(overlord): State<Arc<Overlord>>, Query(params
 
 impl Overlord {
     /// A task, active or ended.
-    async fn find(&self, id: &str) -> Result<Option<(TaskRow, TaskStatus, Stage)>> {
+    async fn find(&self, id: &str) -> Result<Option<(TaskSummary, Stage)>> {
         let term = self.term()?;
-        let entry = term.queue.lock().entries.get(id).cloned();
-        if let Some(entry) = entry {
-            let stage = if entry.assigned { Stage::Running } else { Stage::Pending };
-            return Ok(Some((entry.row, entry.status, stage)));
+        if let Some(entry) = term.queue.lock().entries.get(id) {
+            return Ok(Some(listed(entry)));
         }
-        Ok(term.store.task(id).await?.map(|row| (row.clone(), row.status, Stage::None)))
+        Ok(term.store.task_summary(id).await?.map(|task| (task, Stage::None)))
     }
 
     /// Tasks of some stages, newest first.
@@ -199,20 +198,13 @@ impl Overlord {
             None => None,
         };
         let data_source = params.get("datasource").map(String::as_str);
-        let mut found: Vec<(TaskRow, TaskStatus, Stage)> = {
-            let queue = term.queue.lock();
-            let entries = queue.entries.values().map(|entry| {
-                let stage = if entry.assigned { Stage::Running } else { Stage::Pending };
-                (entry.row.clone(), entry.status.clone(), stage)
-            });
-            entries.collect()
-        };
+        let mut found: Vec<(TaskSummary, Stage)> = term.queue.lock().entries.values().map(listed).collect();
         if stages.contains(&Stage::None) {
             let since = created.map_or(now_ms() - self.settings.recently_finished.as_millis() as i64, |created| created.start);
             let rows = term.store.complete_tasks(since.max(0), max, data_source).await?;
-            found.extend(rows.into_iter().map(|row| (row.clone(), row.status, Stage::None)));
+            found.extend(rows.into_iter().map(|task| (task, Stage::None)));
         }
-        found.retain(|(row, _, stage)| {
+        found.retain(|(row, stage)| {
             stages.contains(stage)
                 && data_source.is_none_or(|wanted| row.data_source == wanted)
                 && params.get("type").is_none_or(|wanted| row.task_type.as_ref() == Some(wanted))
@@ -222,16 +214,21 @@ impl Overlord {
         found.sort_by(|a, b| b.0.created_date.cmp(&a.0.created_date));
         // The limit counts ended tasks only; all active ones are shown.
         let mut ended = 0;
-        found.retain(|(_, _, stage)| {
+        found.retain(|(_, stage)| {
             ended += usize::from(*stage == Stage::None);
             *stage != Stage::None || max.is_none_or(|max| ended <= max)
         });
-        Ok(found.iter().map(|(row, status, stage)| task_json(row, status, *stage)).collect())
+        Ok(found.iter().map(|(task, stage)| task_json(task, *stage)).collect())
     }
 }
 
+fn listed(entry: &Entry) -> (TaskSummary, Stage) {
+    (entry.row.summary(&entry.status), if entry.assigned { Stage::Running } else { Stage::Pending })
+}
+
 /// `TaskStatusPlus`.
-fn task_json(row: &TaskRow, status: &TaskStatus, stage: Stage) -> Value {
+fn task_json(row: &TaskSummary, stage: Stage) -> Value {
+    let status = &row.status;
     json!({
         "id": row.id,
         "groupId": row.group_id,
