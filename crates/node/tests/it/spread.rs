@@ -101,3 +101,47 @@ async fn a_lost_workers_subtasks_run_again_elsewhere() {
     cluster.wait_number("SELECT COUNT(*) FROM t", count, LIMIT).await.unwrap_or_else(|n| panic!("{n:?}\n{}", cluster.logs()));
     cluster.wait_number("SELECT SUM(added) FROM t", count * (count - 1) / 2, LIMIT).await.expect("each row once");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitioned_loads_exchange_parts_between_both_data_servers() {
+    let cluster = Cluster::start(settings()).await;
+    let dir = cluster.shared_dir().join("p");
+    std::fs::create_dir_all(&dir).expect("a folder");
+    for file in 0..4 {
+        let line = |n: usize| format!("{{\"time\":\"2024-01-01T00:00:00Z\",\"page\":\"page{:03}\",\"added\":{n}}}\n", n % 300);
+        std::fs::write(dir.join(format!("{file}.json")), (file * 500..(file + 1) * 500).map(line).collect::<String>())
+            .expect("a file");
+    }
+    let kinds = [
+        ("hashed_load", json!({"type": "hashed", "numShards": 3, "partitionDimensions": ["page"]}), "partial_index_generate"),
+        (
+            "range_load",
+            json!({"type": "range", "targetRowsPerSegment": 700, "partitionDimensions": ["page"]}),
+            "partial_range_index_generate",
+        ),
+    ];
+    for (id, partitions, generates) in kinds {
+        let tuning = json!({"partitionsSpec": partitions, "forceGuaranteedRollup": true, "totalNumMergeTasks": 2});
+        let task = parallel_load(id, &dir.display().to_string(), false, tuning);
+        let status = cluster.run_task(&task, LIMIT).await;
+        assert_eq!(status["statusCode"], "SUCCESS", "{id} {status}\n{}", cluster.logs());
+        cluster.wait_number("SELECT COUNT(*) FROM t", 2000, LIMIT).await.expect("all rows");
+        cluster.wait_number("SELECT SUM(added) FROM t", 1999 * 1000, LIMIT).await.expect("each row once");
+        let tasks = cluster.get("/druid/indexer/v1/completeTasks").await.expect("tasks");
+        let of = |kind: &str| -> Vec<Value> {
+            let all = tasks.as_array().into_iter().flatten();
+            all.filter(|task| task["type"] == kind && task["groupId"] == id)
+                .map(|task| task["location"]["host"].clone())
+                .collect()
+        };
+        let (generated, merged) = (of(generates), of("partial_index_generic_merge"));
+        assert_eq!((generated.len(), merged.len()), (4, 2), "{tasks}");
+        let mut hosts: Vec<String> = generated.iter().chain(&merged).map(Value::to_string).collect();
+        hosts.sort();
+        hosts.dedup();
+        assert!(hosts.len() == 2 || !cluster.network.has_own_ports(), "{hosts:?}");
+    }
+    // Each value of the partition dimension is in one segment, whichever worker read it.
+    let count = "SELECT COUNT(*) FROM (SELECT page FROM t GROUP BY page HAVING COUNT(DISTINCT added) > 0)";
+    cluster.wait_number(count, 300, LIMIT).await.expect("all pages");
+}
