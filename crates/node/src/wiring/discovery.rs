@@ -9,6 +9,7 @@ use ovate_control::coordination::LEASE;
 use ovate_control::{StoreCoordination, StoreTerms};
 use ovate_net::{Coordination, NodeRole, TermSource, ZkCoordination, ZkSettings};
 use ovate_store::MetadataStore;
+use ovate_store::meta::Connector;
 use tracing::info;
 
 use crate::config::Settings;
@@ -37,10 +38,21 @@ impl Carrier {
     }
 }
 
+/// Length of the leases of a process that is [`alone`]: as long as a slow disk may need for its writes. Nobody waits for them to
+/// run out, since a restarted process takes its own over at once.
+const LEASE_ALONE: Duration = Duration::from_secs(60);
+
+/// True for a process that has every role and its metadata in a file: its cluster is this one process.
+fn alone(roles: &[NodeRole], connector: &Connector) -> bool {
+    let whole = [NodeRole::Coordinator, NodeRole::Overlord, NodeRole::Historical, NodeRole::Broker, NodeRole::Router];
+    matches!(connector, Connector::Sqlite(_)) && whole.iter().all(|role| roles.contains(role))
+}
+
 /// Length of a lease: `druid.ovate.coordination.leaseMs`.
-fn lease(properties: &Properties) -> Result<Duration> {
+fn lease(properties: &Properties, alone: bool) -> Result<Duration> {
     const NAME: &str = "druid.ovate.coordination.leaseMs";
-    let value = properties.int(NAME, LEASE.as_millis() as i64)?;
+    let usual = if alone { LEASE_ALONE } else { LEASE };
+    let value = properties.int(NAME, usual.as_millis() as i64)?;
     match u64::try_from(value) {
         Ok(value) if (1_000..=600_000).contains(&value) => Ok(Duration::from_millis(value)),
         _ => Err(DruidError::invalid_input(format!("{NAME} must be between 1000 and 600000, but is {value}"))),
@@ -50,7 +62,8 @@ fn lease(properties: &Properties) -> Result<Duration> {
 /// Joins the cluster; also gives the metadata store where this process has business with it.
 pub async fn join(settings: &Settings) -> Result<(Arc<dyn Coordination>, Option<MetadataStore>)> {
     let carrier = Carrier::choose(&settings.properties)?;
-    let lease = lease(&settings.properties)?;
+    let roles: Vec<NodeRole> = settings.roles.iter().map(|(role, _)| *role).collect();
+    let lease = lease(&settings.properties, alone(&roles, &settings.metadata.connector))?;
     let leads = settings.roles.iter().any(|(role, _)| matches!(role, NodeRole::Coordinator | NodeRole::Overlord));
     let store = match &carrier {
         Carrier::ZooKeeper(_) if !leads => None,
@@ -82,6 +95,17 @@ mod tests {
             Ok(Carrier::ZooKeeper(settings)) => settings.hosts,
             Err(error) => error.message,
         }
+    }
+
+    #[test]
+    fn a_process_with_every_role_and_a_file_for_a_store_has_long_leases() {
+        use NodeRole::*;
+        let file = Connector::Sqlite("metadata.db".into());
+        let all = [Coordinator, Overlord, Historical, MiddleManager, Broker, Router];
+        assert!(alone(&all, &file) && !alone(&[Coordinator, Overlord], &file) && !alone(&[Historical, Broker], &file));
+        let length = |text: &str, alone| lease(&Properties::parse(text).unwrap(), alone).unwrap().as_millis();
+        assert_eq!((length("", true), length("", false)), (60_000, 6_000));
+        assert_eq!(length("druid.ovate.coordination.leaseMs=2000", true), 2_000);
     }
 
     #[test]
