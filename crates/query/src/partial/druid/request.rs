@@ -2,6 +2,7 @@
 //! nothing that is the Broker's own work (`formats/cluster-protocols.md` 8.1, 8.3).
 
 use ovate_base::{Granularity, Result, SegmentDescriptor};
+use ovate_compute::filter::FilterSpec;
 use serde_json::{Value, json};
 
 use crate::document::{DataSource, JoinClause, LimitSpec, NativeQuery, QuerySegments, ScanResultFormat};
@@ -67,6 +68,7 @@ pub fn data_server_query(query: &NativeQuery, table: &str, segments: Vec<Segment
         }
     }
     let mut document = query.to_json();
+    write_sets_out(&mut document)?;
     if let NativeQuery::Scan(scan) = &query
         && let Some(direction) = scan.time_order()
     {
@@ -77,6 +79,22 @@ pub fn data_server_query(query: &NativeQuery, table: &str, segments: Vec<Segment
         }
     }
     Ok(document)
+}
+
+/// Sets of longs are a filter that only our own servers know; to Druid's they are lists.
+fn write_sets_out(document: &mut Value) -> Result<()> {
+    match document {
+        Value::Object(fields) if fields.get("type").is_some_and(|name| name == "ovateLongs") => {
+            if let FilterSpec::LongSet { column, set } = FilterSpec::from_json(document)? {
+                let values: Vec<String> = set.to_vec().iter().map(i64::to_string).collect();
+                *document = json!({"type": "in", "dimension": column, "values": values});
+            }
+            Ok(())
+        }
+        Value::Object(fields) => fields.values_mut().try_for_each(write_sets_out),
+        Value::Array(items) => items.iter_mut().try_for_each(write_sets_out),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
 }
 
 /// The datasource with `table` at its bottom, also where that is a union of tables.
@@ -93,5 +111,25 @@ fn over_table(source: DataSource, table: &str) -> DataSource {
             DataSource::Join(Box::new(JoinClause { left, right, right_prefix, condition, kind, left_filter }))
         }
         other @ (DataSource::Lookup(_) | DataSource::Inline(_) | DataSource::Query(_)) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_longs_are_lists_for_druids_servers_wherever_they_stand() {
+        let set = json!({"type": "ovateLongs", "column": "n", "values": [5, 3, 4_000_000_000_000_i64]});
+        let document = json!({"queryType": "timeseries", "dataSource": "t", "intervals": "2000/2001", "granularity": "all",
+            "filter": {"type": "and", "fields": [{"type": "selector", "dimension": "a", "value": "b"}, {"type": "not", "field": set}]},
+            "aggregations": [{"type": "filtered", "filter": set, "aggregator": {"type": "count", "name": "c"}}]});
+        let query = NativeQuery::from_json(&document).expect("a query");
+        let sent = data_server_query(&query, "t", Vec::new(), 0).expect("a query for Druid");
+        let list = json!({"type": "in", "dimension": "n", "values": ["3", "5", "4000000000000"]});
+        assert!(!sent.to_string().contains("ovateLongs"), "{sent}");
+        let found = |filter: &Value| (filter["type"].clone(), filter["dimension"].clone(), filter["values"].clone());
+        assert_eq!(found(&sent["filter"]["fields"][1]["field"]), found(&list));
+        assert_eq!(found(&sent["aggregations"][0]["filter"]), found(&list));
     }
 }
