@@ -1,0 +1,1 @@
+"""What differential_druid.py asks about: one file a kind of question."""
