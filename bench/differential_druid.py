@@ -22,7 +22,7 @@ from druid_areas import aggregates, data, functions, mutate, native, statements
 from druid_areas.asking import Server, compare
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CASES = os.path.join(HERE, "..", "..", "shared", "conformance", "cases")
+CASES = os.environ.get("OVATE_SHARED", os.path.join(HERE, "..", "..", "shared")) + "/conformance/cases"
 # What differs by design, in this order of weight.
 EXPECTED = ("same", "same error", "druid cannot")
 

@@ -87,12 +87,14 @@ def each_operand(rng):
         for i in range(len(kinds)):
             for value in VALUES:
                 args = fits[:i] + [value] + fits[i + 1:]
+                if any(name in call for name in ("REPEAT", "PAD")) and value in ("9223372036854775807", "1e10", "l", "d", "d * 2", "l + 1"):
+                    continue  # more text than a server has memory
                 yield call, f"SELECT id, {call.format(*args)} AS x FROM {TABLE}"
 
 
 def expression(rng, deep=0):
     """A random call whose operands fit; now and then calls within."""
-    call, kinds = rng.choice(ALL)
+    call, kinds = rng.choice([one for one in ALL if "REPEAT" not in one[0] and "PAD" not in one[0]])
     inner = lambda kind: expression(rng, deep + 1) if deep < 1 and rng.random() < 0.25 else rng.choice(FITS[kind] + VALUES[:1] if rng.random() < 0.9 else VALUES)
     return call.format(*map(inner, kinds))
 

@@ -77,14 +77,14 @@ const SIGNATURES: &[Signature] = &[
     Signature("TIME_FLOOR", "T C [T? [C?", "'TIME_FLOOR(<TIMESTAMP>, <CHARACTER>, [<TIMESTAMP>, [<CHARACTER>]])'"),
     Signature("TIME_CEIL", "T C [T? [C?", "'TIME_CEIL(<TIMESTAMP>, <CHARACTER>, [<TIMESTAMP>, [<CHARACTER>]])'"),
     Signature("TIME_SHIFT", "T C I [C", ""),
-    Signature("TIME_EXTRACT", "T C [C", ""),
+    Signature("TIME_EXTRACT", "T C [C?", ""),
     Signature("TIME_PARSE", "C [C? [C?", "'TIME_PARSE(<CHARACTER>, [<CHARACTER>, [<CHARACTER>]])'"),
     Signature("TIME_FORMAT", "T [C? [C?", "'TIME_FORMAT(<TIMESTAMP>, [<CHARACTER>, [<CHARACTER>]])'"),
     Signature("TIME_IN_INTERVAL", "T C!", "'TIME_IN_INTERVAL(<timestamp>, <interval>)'"),
     Signature("MILLIS_TO_TIMESTAMP", "X", ""),
     Signature("TIMESTAMP_TO_MILLIS", "T", ""),
-    Signature("TIMESTAMPADD", "*? I D", "'TIMESTAMPADD(<ANY>, <INTEGER>, <DATETIME>)'"),
-    Signature("TIMESTAMPDIFF", "*? D D", "'TIMESTAMPDIFF(<ANY>, <DATETIME>, <DATETIME>)'"),
+    Signature("TIMESTAMPADD", "*? I~ D?", "'TIMESTAMPADD(<ANY>, <INTEGER>, <DATETIME>)'"),
+    Signature("TIMESTAMPDIFF", "*? D? D?", "'TIMESTAMPDIFF(<ANY>, <DATETIME>, <DATETIME>)'"),
     Signature("IPV4_MATCH", "Q? C!", "'IPV4_MATCH(expr, string)'"),
     Signature("IPV4_PARSE", "M?", "'IPV4_PARSE(<STRING>)'\n'IPV4_PARSE(<INTEGER>)'"),
     Signature("IPV4_STRINGIFY", "M?", "'IPV4_STRINGIFY(<INTEGER>)'\n'IPV4_STRINGIFY(<STRING>)'"),
@@ -263,6 +263,10 @@ pub fn check(name: &str, written: &str, args: &[Rex], places: &[Pos], pos: Pos) 
         let null = *arg.sql_type() == SqlType::Null;
         if operand.literal && !is_constant(arg) {
             return Err(error_at(format!("Argument to function '{written}' must be a literal"), at));
+        }
+        // A null of any type stands where NULL may.
+        if operand.nullable && !operand.null_is_wrong && arg.literal().is_some_and(Value::is_null) {
+            continue;
         }
         if null && !operand.null_is_wrong {
             if operand.nullable {

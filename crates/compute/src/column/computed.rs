@@ -20,17 +20,23 @@ pub struct ComputedColumn {
     function: ValueFn,
     column_type: ColumnType,
     multi_value: bool,
+    shown: Option<ValueFn>,
 }
 
 impl ComputedColumn {
     /// `function` must give values of `column_type` or null.
     pub fn new(base: Arc<dyn Column>, column_type: ColumnType, function: ValueFn) -> Self {
-        ComputedColumn { base, function, column_type, multi_value: false }
+        ComputedColumn { base, function, column_type, multi_value: false, shown: None }
     }
 
     /// `function` gives multi-value strings.
     pub fn multi_value(base: Arc<dyn Column>, function: ValueFn) -> Self {
-        ComputedColumn { base, function, column_type: ColumnType::String, multi_value: true }
+        ComputedColumn { base, function, column_type: ColumnType::String, multi_value: true, shown: None }
+    }
+
+    /// What rows show where that is not the value that is worked with.
+    pub fn shown_as(self, function: ValueFn) -> Self {
+        ComputedColumn { shown: Some(function), ..self }
     }
 
     /// The values of `base` cast to another type; `base` itself when it has that type already.
@@ -56,6 +62,10 @@ impl Column for ComputedColumn {
             bitmaps: false,
             has_nulls: true,
         }
+    }
+    fn shown(&self) -> Option<Arc<dyn Column>> {
+        let function = self.shown.clone()?;
+        Some(Arc::new(ComputedColumn::new(self.base.clone(), self.column_type.clone(), function)))
     }
     fn reader(&self) -> Result<Box<dyn ColumnReader>> {
         Ok(Box::new(ComputedReader {

@@ -149,6 +149,10 @@ pub trait Column: Send + Sync {
     /// Bytes out of which [`Column::derived`] may make such a thing once it is asked for
     /// ([`items_from_bytes`](crate::aggregate::stored_items::items_from_bytes)).
     fn offer_derived(&self, _kind: usize, _bytes: Bytes) {}
+    /// The column as scanned rows show it and tests for null see it, where that is not what is worked with.
+    fn shown(&self) -> Option<Arc<dyn Column>> {
+        None
+    }
 }
 
 /// How many kinds of things a column can keep that were worked out of its dictionary.

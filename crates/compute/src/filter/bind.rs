@@ -177,6 +177,10 @@ impl Binder<'_> {
         let Some(column) = self.source.column(name)? else {
             return Ok(Self::constant(predicate.of_null(), include_unknown));
         };
+        let column = match predicate.test {
+            Test::Nothing => column.shown().unwrap_or(column),
+            _ => column,
+        };
         let capabilities = column.capabilities();
         if let (ColumnType::String, true, Some(dictionary)) =
             (&capabilities.column_type, capabilities.dictionary, column.dictionary())

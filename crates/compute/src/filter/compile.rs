@@ -20,7 +20,9 @@ pub(super) fn leaf<'a>(spec: &'a FilterSpec, context: &EvalContext) -> Result<Op
     };
     Ok(Some(match spec {
         FilterSpec::Equals { column, value, .. } => {
-            (column.as_str(), plain(Test::Set(ValueSet::new([value].into_iter())), Tri::Unknown))
+            let number = matches!(value, Value::Long(_) | Value::Float(_) | Value::Double(_));
+            let set = ValueSet::new([value].into_iter()).reading_texts(number);
+            (column.as_str(), plain(Test::Set(set), Tri::Unknown))
         }
         FilterSpec::Null { column } => (column, plain(Test::Nothing, Tri::True)),
         FilterSpec::Range { column, match_type, lower, upper, lower_open, upper_open } => {
@@ -47,7 +49,8 @@ pub(super) fn leaf<'a>(spec: &'a FilterSpec, context: &EvalContext) -> Result<Op
         }
         FilterSpec::TypedIn { column, values, .. } => {
             let null = if values.iter().any(Value::is_null) { Tri::True } else { Tri::Unknown };
-            (column, plain(Test::Set(ValueSet::new(values.iter())), null))
+            let fractions = values.iter().any(|value| matches!(value, Value::Float(_) | Value::Double(_)));
+            (column, plain(Test::Set(ValueSet::new(values.iter()).reading_texts(fractions)), null))
         }
         FilterSpec::LongSet { column, set } => {
             let values: Vec<Value> = set.to_vec().into_iter().map(Value::Long).collect();

@@ -81,9 +81,23 @@ pub(super) struct ValueSet {
     doubles: OnceLock<HashSet<u64>>,
     floats: OnceLock<HashSet<u32>>,
     arrays: Vec<Arc<[Value]>>,
+    /// Texts are read as numbers to be compared.
+    reads_texts: bool,
 }
 
 impl ValueSet {
+    /// Texts are equal to a number that they say in any way (`1` and `1e0`), as typed equality with numbers has it.
+    pub(super) fn reading_texts(self, reads_texts: bool) -> ValueSet {
+        ValueSet { reads_texts, ..self }
+    }
+
+    fn text(&self, text: &str) -> bool {
+        match self.reads_texts {
+            true => crate::value::parse_double(text).is_some_and(|number| self.doubles().contains(&key(number))),
+            false => self.texts().contains(text),
+        }
+    }
+
     pub(super) fn new<'a>(values: impl Iterator<Item = &'a Value>) -> ValueSet {
         let mut set = ValueSet::default();
         for value in values.filter(|v| !v.is_null()) {
@@ -125,7 +139,7 @@ impl ValueSet {
             Value::Long(v) => self.longs().contains(v),
             Value::Float(v) => self.floats().contains(&(v + 0.0).to_bits()),
             Value::Double(v) => self.doubles().contains(&key(*v)),
-            Value::String(v) => self.texts().contains(v.as_ref()),
+            Value::String(v) => self.text(v),
             Value::Array(elements) => self.arrays.iter().any(|array| same_elements(array, elements)),
             Value::Json(_) | Value::Complex(..) => value.as_text().is_some_and(|text| self.texts().contains(&text)),
         }
@@ -159,18 +173,37 @@ pub(super) struct ValueRange {
 
 impl ValueRange {
     fn value(&self, value: &Value) -> bool {
+        if let (Value::Array(elements), Value::Array(_) | Value::Null, Value::Array(_) | Value::Null) =
+            (value, &self.lower, &self.upper)
+            && let Some(own) = elements.iter().find_map(Value::value_type).filter(|own| *own != ColumnType::String)
+        {
+            // Bounds are read as the column's kind of array of numbers, texts as the bounds' (`RangeFilter.makeArrayPredicate`).
+            let own = ColumnType::array(own);
+            return self.within(value, &self.lower.cast(&own), &self.upper.cast(&own));
+        }
+        if let (Value::String(text), true) = (value, self.match_type.is_numeric()) {
+            // Texts are compared as doubles; one that is no number is less than all of them.
+            return match crate::value::parse_double(text) {
+                Some(number) => self.within(&Value::Double(number), &self.lower, &self.upper),
+                None => self.lower.is_null(),
+            };
+        }
         let cast = value.cast(&self.match_type);
         if cast.is_null() {
             return false;
         }
+        self.within(&cast, &self.lower, &self.upper)
+    }
+
+    fn within(&self, value: &Value, lower: &Value, upper: &Value) -> bool {
         // A long column against double bounds: compare as doubles, do not cut the bounds off.
         let below = |bound: &Value, open: bool| {
-            !bound.is_null() && (cast.compare(bound).is_lt() || (open && cast.compare(bound).is_eq()))
+            !bound.is_null() && (value.compare(bound).is_lt() || (open && value.compare(bound).is_eq()))
         };
         let above = |bound: &Value, open: bool| {
-            !bound.is_null() && (cast.compare(bound).is_gt() || (open && cast.compare(bound).is_eq()))
+            !bound.is_null() && (value.compare(bound).is_gt() || (open && value.compare(bound).is_eq()))
         };
-        !below(&self.lower, self.lower_open) && !above(&self.upper, self.upper_open)
+        !below(lower, self.lower_open) && !above(upper, self.upper_open)
     }
 
     fn bounds(&self) -> Option<Bounds> {
@@ -259,7 +292,7 @@ impl Predicate {
         if self.extraction.is_none() {
             match &self.test {
                 Test::Nothing => return Ok(Selection::Codes(Vec::new())),
-                Test::Set(set) | Test::Element(set) => {
+                Test::Set(set) | Test::Element(set) if !set.reads_texts => {
                     let mut codes = Vec::with_capacity(set.texts().len());
                     for text in set.texts() {
                         codes.extend(dictionary.find(Some(text))?);
@@ -346,7 +379,7 @@ impl Test {
     fn text(&self, text: &str) -> bool {
         match self {
             Test::Nothing => false,
-            Test::Set(set) | Test::Element(set) => set.texts().contains(text),
+            Test::Set(set) | Test::Element(set) => set.text(text),
             Test::Range(range) if range.match_type == ColumnType::String => {
                 let bound = |value: &Value| match value {
                     Value::String(text) => Some(text.clone()),
@@ -372,6 +405,12 @@ impl Test {
             (Test::Set(set), _) => set.value(value),
             (Test::Element(set), Value::Array(elements)) => elements.iter().any(|element| set.value(element)),
             (Test::Element(set), _) => set.value(value),
+            (Test::Range(range), Value::Long(_) | Value::Float(_) | Value::Double(_))
+                if range.match_type == ColumnType::String =>
+            {
+                // Between texts, a number is its text.
+                value.as_text().is_some_and(|text| self.text(&text))
+            }
             (Test::Range(range), Value::Long(_) | Value::Float(_) | Value::Double(_)) => self.number(value, range.bounds()),
             (Test::Range(range), _) => range.value(value),
             (Test::Bound(bound), Value::Long(_) | Value::Float(_) | Value::Double(_)) => match bound.bounds() {
@@ -399,6 +438,7 @@ impl Test {
         match self {
             Test::Nothing => Some(NumberTest::Never),
             Test::Set(set) | Test::Element(set) => Some(NumberTest::set(set.longs().iter().copied())),
+            Test::Range(range) if range.match_type == ColumnType::String => None,
             Test::Range(range) => Some(range.bounds().map_or(NumberTest::Never, |b| b.long_test())),
             Test::Bound(bound) => bound.bounds().map(|b| b.long_test()),
             Test::Millis(intervals) => match intervals.as_slice() {
@@ -416,6 +456,7 @@ impl Test {
         match self {
             Test::Nothing => Some(NumberTest::Never),
             Test::Set(set) | Test::Element(set) => Some(NumberTest::set(set.doubles().iter().map(|bits| f64::from_bits(*bits)))),
+            Test::Range(range) if range.match_type == ColumnType::String => None,
             Test::Range(range) => Some(range.bounds().map_or(NumberTest::Never, |b| b.double_test())),
             Test::Bound(bound) => bound.bounds().map(|b| b.double_test()),
             Test::Millis(_) | Test::Prefix { .. } | Test::Text(_) => None,
@@ -427,6 +468,7 @@ impl Test {
         match self {
             Test::Nothing => Some(NumberTest::Never),
             Test::Set(set) | Test::Element(set) => Some(NumberTest::set(set.floats().iter().map(|bits| f32::from_bits(*bits)))),
+            Test::Range(range) if range.match_type == ColumnType::String => None,
             Test::Range(range) => Some(range.bounds().map_or(NumberTest::Never, |b| b.float_test())),
             Test::Bound(bound) => bound.bounds().map(|b| b.float_test()),
             Test::Millis(_) | Test::Prefix { .. } | Test::Text(_) => None,

@@ -202,3 +202,32 @@ fn array_columns_match_whole_and_by_element() {
     check(values(), longs(), contains.clone(), &[0, 1]);
     check(values(), longs(), json!({"type": "not", "field": contains}), &[3]);
 }
+
+#[test]
+fn texts_are_read_as_doubles_where_numbers_are_asked_for() {
+    let values = || ["1", "2.5", "1e3", "abc", " 4", ""].map(Value::from).into_iter().chain([Value::Null]).collect::<Vec<_>>();
+    let test = |document: Json, expected: &[u32]| check(values(), ColumnType::String, document, expected);
+    let range = |bounds: Json| {
+        let mut filter = json!({"type": "range", "column": "x", "matchValueType": "LONG"});
+        filter.as_object_mut().unwrap().extend(bounds.as_object().unwrap().clone());
+        filter
+    };
+    // What is no number is less than all numbers, and not unknown.
+    test(range(json!({"upper": 2})), &[0, 3, 4, 5]);
+    test(json!({"type": "not", "field": range(json!({"lower": 2}))}), &[0, 3, 4, 5]);
+    test(range(json!({"lower": 2})), &[1, 2]);
+    let equals = |kind: &str, value: Json| json!({"type": "equals", "column": "x", "matchValueType": kind, "matchValue": value});
+    test(equals("LONG", json!(1000)), &[2]);
+    test(equals("DOUBLE", json!(1)), &[0]);
+    test(equals("LONG", json!(2)), &[]);
+    let any = |kind: &str, list: Json| json!({"type": "inType", "column": "x", "matchValueType": kind, "sortedValues": list});
+    test(any("DOUBLE", json!([1, 2.5])), &[0, 1]);
+    test(any("LONG", json!([1, 1000])), &[0]);
+}
+
+#[test]
+fn numbers_are_texts_between_bounds_of_texts() {
+    let values = || vec![Value::Long(10), Value::Long(5), Value::Long(300)];
+    let filter = json!({"type": "range", "column": "x", "matchValueType": "STRING", "lower": "2", "upper": "5"});
+    check(values(), ColumnType::Long, filter, &[1, 2]);
+}

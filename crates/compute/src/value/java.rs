@@ -42,9 +42,8 @@ fn java_text(value: f64, scientific: impl Fn() -> String) -> String {
     }
 }
 
-/// `Double.parseDouble` without hexadecimal forms: blanks around, a `d` or `f` after, `NaN` and `Infinity` are allowed.
+/// `Doubles.tryParse` without hexadecimal forms: no blanks; a `d` or `f` after, `NaN` and `Infinity` are allowed.
 pub fn parse_double(text: &str) -> Option<f64> {
-    let text = text.trim_matches(|c: char| c <= ' ');
     let body = text.strip_prefix(['+', '-']).unwrap_or(text);
     match body {
         "NaN" => return Some(f64::NAN),
@@ -95,7 +94,8 @@ mod tests {
 
     #[test]
     fn text_that_is_no_number_does_not_parse() {
-        assert_eq!(parse_double(" 1.5e3 "), Some(1500.0));
+        assert_eq!(parse_double("1.5e3"), Some(1500.0));
+        assert_eq!(parse_double(" 4"), None);
         assert_eq!(parse_double("1.5f"), Some(1.5));
         assert_eq!(parse_double("inf"), None);
         assert_eq!(parse_double(""), None);

@@ -168,8 +168,9 @@ fn nested(
         return Ok(Some(Arc::new(ComputedColumn::new(column, target, Arc::new(function)))));
     }
     let to = target.clone();
+    let at = path.clone();
     let function = move |value: &Value| cast_json(scalar_at(value, &path), &to);
-    Ok(Some(Arc::new(ComputedColumn::new(column, target, Arc::new(function)))))
+    Ok(Some(with_lists(ComputedColumn::new(column, target, Arc::new(function)), move |value| scalar_at(value, &at))))
 }
 
 /// A field as the type that is wanted: arrays of several elements are no scalars.
@@ -184,5 +185,17 @@ fn cast_field(column: Arc<dyn Column>, target: &ColumnType) -> Arc<dyn Column> {
         return ComputedColumn::cast(column, target);
     }
     let to = target.clone();
-    Arc::new(ComputedColumn::new(column, target.clone(), Arc::new(move |value| cast_json(value.clone(), &to))))
+    with_lists(ComputedColumn::new(column, target.clone(), Arc::new(move |value| cast_json(value.clone(), &to))), Value::clone)
+}
+
+/// A list where a text is wanted is no scalar, but rows show it: a list of texts (`NestedFieldVirtualColumn`'s value selectors).
+fn with_lists(column: ComputedColumn, found: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Arc<dyn Column> {
+    if column.capabilities().column_type != ColumnType::String {
+        return Arc::new(column);
+    }
+    let text = |value: &Value| value.as_text().map_or(serde_json::Value::Null, |text| text.as_ref().into());
+    Arc::new(column.shown_as(Arc::new(move |value| match found(value) {
+        Value::Array(elements) => Value::Json(Arc::new(elements.iter().map(text).collect())),
+        other => cast_json(other, &ColumnType::String),
+    })))
 }

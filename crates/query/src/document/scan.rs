@@ -75,7 +75,8 @@ impl ScanQuery {
             result_format,
             batch_size: positive("batchSize", 1)?.unwrap_or(20480),
             offset: positive("offset", 0)?.unwrap_or(0),
-            limit: positive("limit", 1)?.filter(|l| *l < i64::MAX as u64),
+            // None and 0 are no limit.
+            limit: positive("limit", 0)?.filter(|l| *l > 0 && *l < i64::MAX as u64),
             order_by,
         })
     }

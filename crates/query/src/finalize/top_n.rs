@@ -99,8 +99,8 @@ fn sort_columns(metric: &MetricSpec, columns: &ResultColumns<'_>, dimension: &Ve
             }
             vec![SortColumn::natural(values, Direction::Descending), tie()]
         }
-        MetricSpec::Dimension { order: StringOrder::Numeric, .. } if inverted => {
-            vec![nulls(dimension, true), SortColumn::new(dimension.clone(), Direction::Descending, StringOrder::Numeric), tie()]
+        MetricSpec::Dimension { order, .. } if inverted => {
+            vec![nulls(dimension, true), SortColumn::new(dimension.clone(), Direction::Descending, *order), tie()]
         }
         MetricSpec::Dimension { order, .. } => vec![SortColumn::new(dimension.clone(), direction(inverted), *order), tie()],
         MetricSpec::Inverted(_) => vec![tie()],

@@ -27,8 +27,12 @@ pub(super) fn run(query: &ScanQuery, segment: &SegmentRef, context: &QueryContex
     let ids = selected(query, &mut selection, needed, context)?;
     let signature: Vec<(Arc<str>, Option<ColumnType>)> =
         names.iter().map(|name| (Arc::from(name.as_str()), selection.source.capabilities(name).map(|c| c.column_type))).collect();
-    let mut readers =
-        names.iter().map(|name| VectorReader::open(selection.source.column(name)?.as_ref())).collect::<Result<Vec<_>>>()?;
+    let open = |name: &String| {
+        let column = selection.source.column(name)?;
+        let shown = column.as_ref().and_then(|column| column.shown());
+        VectorReader::open(shown.or(column).as_ref())
+    };
+    let mut readers = names.iter().map(open).collect::<Result<Vec<_>>>()?;
     let mut partial = ScanPartial { signature, batches: Vec::new() };
     for chunk in ids.chunks(query.batch_size.clamp(1, 65536) as usize) {
         context.check()?;

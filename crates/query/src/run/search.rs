@@ -51,15 +51,16 @@ impl Matching {
     }
 }
 
-/// Finds the values; hits carry the bucket of granularity `all`, the first instant of the segment's interval.
+/// Finds the values; hits carry the bucket of the segment's first instant, which is that instant with granularity `all`.
 pub(super) fn run(query: &SearchQuery, segment: &SegmentRef, context: &QueryContext) -> Result<SearchPartial> {
-    if query.base.granularity != Granularity::All {
-        return Err(DruidError::unsupported("search query with a granularity other than [all]"));
-    }
     let matching = Matching::new(&query.spec)?;
     let mut selection = Selection::open(&query.base, segment, context)?;
     let data = selection.source.interval();
     let bucket = segment.intervals.iter().filter_map(|i| i.intersect(&data)).map(|i| i.start).min().unwrap_or(data.start);
+    let bucket = match &query.base.granularity {
+        Granularity::All => bucket,
+        other => other.bucket_start(bucket),
+    };
     let dimensions = if query.dimensions.is_empty() {
         let strings = |name: &String| {
             selection.source.capabilities(name).is_some_and(|capabilities| capabilities.column_type == ColumnType::String)

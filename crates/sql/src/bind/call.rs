@@ -6,7 +6,7 @@ use ovate_compute::Value;
 use super::query::Block;
 use super::{Binder, Scope, error_at};
 use crate::functions::{find, find_aggregate, find_window};
-use crate::parse::ast::{Call, Expr, ExprKind, Pos};
+use crate::parse::ast::{Call, Expr, ExprKind, Ident, Pos};
 use crate::plan::{AggregateCall, Rex};
 use crate::signature;
 use crate::types::SqlType;
@@ -147,12 +147,17 @@ impl Binder<'_> {
                 }
             }
             "DATE_TRUNC" | "EXTRACT" if types[1].is_text() => convert(args, 1, SqlType::Timestamp),
-            "TIMESTAMPADD" if types[2].is_text() => {
-                convert(args, 2, SqlType::Timestamp);
+            "TIMESTAMPADD" => {
+                if types[1].is_text() {
+                    convert(args, 1, SqlType::Integer);
+                }
+                if types[2].is_text() || types[2] == SqlType::Null {
+                    convert(args, 2, SqlType::Timestamp);
+                }
             }
             "TIMESTAMPDIFF" => {
                 for i in [1, 2] {
-                    if types[i].is_text() {
+                    if types[i].is_text() || types[i] == SqlType::Null {
                         convert(args, i, SqlType::Timestamp);
                     }
                 }
@@ -170,10 +175,15 @@ impl Binder<'_> {
             }
             "CONCAT" | "TEXTCAT" => {
                 for i in 0..args.len() {
-                    if matches!(types[i], SqlType::Array(_)) {
-                        continue;
+                    match &types[i] {
+                        SqlType::Array(_) => {}
+                        // The function joins the native values: milliseconds and 1 or 0.
+                        t if name == "CONCAT" && (t.is_time() || *t == SqlType::Boolean) => {
+                            convert(args, i, SqlType::Bigint);
+                            convert(args, i, SqlType::Varchar);
+                        }
+                        _ => convert(args, i, SqlType::Varchar),
                     }
-                    convert(args, i, SqlType::Varchar);
                 }
             }
             "LENGTH" | "LOWER" | "UPPER" | "REVERSE" | "TRIM" | "BTRIM" | "LTRIM" | "RTRIM" | "REPLACE" | "LPAD" | "RPAD"
@@ -274,6 +284,7 @@ impl Binder<'_> {
         }
         let star = star || (function == "COUNT" && args.is_empty());
         let sql_type = self.aggregate_type(function, &mut args, star, pos)?;
+        let function = by_time(function, &mut args, scope, pos);
         let distinct = call.distinct && !matches!(function, "MIN" | "MAX" | "ANY_VALUE" | "BIT_AND" | "BIT_OR");
         Ok(AggregateCall { function, args, distinct, filter, sql_type })
     }
@@ -409,6 +420,24 @@ fn case_to_filter(function: &mut &'static str, args: &mut Vec<Rex>, filter: &mut
         args.clear();
     } else {
         *args = vec![value.clone()];
+    }
+}
+
+/// EARLIEST and LATEST go by the column `__time` in scope, a table's or one of a subquery's
+/// (`EarliestLatestAnySqlAggregator` rewrites the call).
+pub(super) fn by_time(function: &'static str, args: &mut Vec<Rex>, scope: &Scope<'_>, pos: Pos) -> &'static str {
+    let by = match function {
+        "EARLIEST" => "EARLIEST_BY",
+        "LATEST" => "LATEST_BY",
+        _ => return function,
+    };
+    let time = Ident { value: "__time".to_owned(), quoted: true, pos };
+    match scope.resolve(&[time]) {
+        Ok(time) if *time.sql_type() == SqlType::Timestamp && !matches!(args[0].sql_type(), SqlType::Complex(_)) => {
+            args.insert(1, time);
+            by
+        }
+        _ => function,
     }
 }
 

@@ -335,15 +335,17 @@ impl Binder<'_> {
             }
             return Err(infix_error(op, &shown.0, &shown.1, pos));
         }
-        let numeric = |rex: Rex| -> Result<Rex> {
+        // Text is read as the other operand's kind of number (`TypeCoercion.binaryArithmeticCoercion`).
+        let numeric = |rex: Rex, other: &SqlType| -> Result<Rex> {
             match rex.sql_type() {
                 t if t.is_numeric() => Ok(rex),
                 SqlType::Null => Ok(Rex::null(SqlType::Integer)),
+                t if t.is_text() && other.is_integer() => Ok(self.cast(rex, other)),
                 t if t.is_text() || *t == SqlType::Any => Ok(self.cast(rex, &SqlType::Double)),
                 _ => Err(infix_error(op, &shown.0, &shown.1, pos)),
             }
         };
-        let (left, right) = (numeric(left)?, numeric(right)?);
+        let (left, right) = (numeric(left, &b)?, numeric(right, &a)?);
         let sql_type = match (left.sql_type(), right.sql_type()) {
             (SqlType::Integer, SqlType::Integer) => SqlType::Integer,
             (a, b) => a.common(b).unwrap_or(SqlType::Double),
@@ -374,26 +376,26 @@ impl Binder<'_> {
 
     fn in_values(&self, value: Rex, items: Vec<Rex>, pos: Pos) -> Result<Rex> {
         let mut value = value;
-        // One type for all: text among numbers makes all of them text, a time makes text be read as times.
-        let mut target = value.sql_type().clone();
-        for item in &items {
-            let t = item.sql_type();
-            if target.is_text() && t.is_time() {
-                target = t.clone();
-            } else if target.is_numeric() && t.is_text() {
-                target = SqlType::Varchar;
-            } else if target.is_integer() && t.is_approximate() {
-                target = SqlType::Double;
-            } else if target == SqlType::Null {
-                target = t.clone();
-            }
-        }
-        let items: Vec<Rex> = match target.is_text() {
-            true => {
-                items.into_iter().map(|i| if i.sql_type().is_numeric() { self.cast(i, &SqlType::Varchar) } else { i }).collect()
-            }
-            false => items,
+        // The list has one type, text where any of it is text; between that and the value, numbers and times win over text.
+        let list = items.iter().fold(SqlType::Null, |list, item| match (&list, item.sql_type()) {
+            (list, t) if list.is_text() && !t.is_time() || t.is_text() && !list.is_time() => SqlType::Varchar,
+            (list, t) => list.common(t).unwrap_or_else(|| t.clone()),
+        });
+        let own = value.sql_type().clone();
+        let target = match (&own, &list) {
+            (own, list) if own.is_text() && (list.is_time() || list.is_numeric()) => list.clone(),
+            (own, list) if own.is_integer() && list.is_approximate() => SqlType::Double,
+            (SqlType::Null, list) => list.clone(),
+            _ => own.clone(),
         };
+        let items: Vec<Rex> = items
+            .into_iter()
+            .map(|item| match (item.sql_type(), &target) {
+                (t, target) if t.is_numeric() && target.is_text() => self.cast(item, &SqlType::Varchar),
+                (t, target) if t.is_text() && target.is_numeric() => self.cast(item, target),
+                _ => item,
+            })
+            .collect();
         if &target != value.sql_type() && !(target.is_numeric() && value.sql_type().is_numeric()) {
             value = self.cast(value, &target);
         }

@@ -1,5 +1,6 @@
 //! Queries and SELECT blocks.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ovate_base::{DruidError, Result};
@@ -200,7 +201,14 @@ impl Binder<'_> {
                 *rex = replace_keys(rex, &keys, &scope)?;
                 Ok(())
             };
-            items.iter_mut().try_for_each(fix)?;
+            for item in &mut items {
+                // A constant that is a key is null where its set leaves it out.
+                let constant = item.is_literal() && sets.len() > 1;
+                match keys.iter().position(|key| constant && key == item) {
+                    Some(i) => *item = Rex::Input(i, item.sql_type().clone()),
+                    None => fix(item)?,
+                }
+            }
             having.iter_mut().try_for_each(fix)?;
             qualify.iter_mut().try_for_each(fix)?;
             for entry in &mut order {
@@ -321,7 +329,11 @@ impl Binder<'_> {
                     names.push(match (alias, &expr.kind) {
                         (Some(alias), _) => Arc::from(alias.value.as_str()),
                         (None, ExprKind::Name(path)) => Arc::from(path[path.len() - 1].value.as_str()),
-                        _ => Arc::from(format!("EXPR${}", names.len())),
+                        // Numbered by the different names before it (`SqlValidatorUtil.alias`).
+                        _ => {
+                            let different: HashSet<&Arc<str>> = names.iter().collect();
+                            Arc::from(format!("EXPR${}", different.len()))
+                        }
                     });
                 }
             }

@@ -85,7 +85,8 @@ impl Binder<'_> {
             None => {
                 let function = find_aggregate(&call.name)
                     .ok_or_else(|| error_at(format!("OVER must be applied to aggregate function: {}", call.name), pos))?;
-                (function, self.aggregate_type(function, &mut args, star, pos)?)
+                let sql_type = self.aggregate_type(function, &mut args, star, pos)?;
+                (super::call::by_time(function, &mut args, scope, pos), sql_type)
             }
         };
         if call.distinct {

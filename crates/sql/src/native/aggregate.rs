@@ -122,8 +122,7 @@ impl Aggregations<'_, '_> {
         let arg = &call.args[0];
         let field = self.columns.column(arg)?;
         let (sum, count) = (format!("{name}:sum"), format!("{name}:count"));
-        let kind = if arg.sql_type().is_integer() { "longSum" } else { "doubleSum" };
-        self.push(json!({"type": kind, "name": sum, "fieldName": field}), filter.clone());
+        self.push(json!({"type": "doubleSum", "name": sum, "fieldName": field}), filter.clone());
         let filter = self.not_null(std::slice::from_ref(arg), filter)?;
         self.push(json!({"type": "count", "name": count}), filter);
         self.posts.push(json!({"type": "arithmetic", "name": name, "fn": "quotient", "fields": [

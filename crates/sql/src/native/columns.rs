@@ -15,7 +15,8 @@ pub struct Columns<'a> {
     /// Native names of the input's columns.
     names: Vec<String>,
     made: Vec<(String, Rex, Json)>,
-    /// Paths into JSON inside expressions become columns of their own, which are read without the document around them.
+    /// Paths into JSON and filtered columns inside expressions become columns of their own: paths are read without the document around
+    /// them, and a filtered row without values is null.
     lifting: bool,
 }
 
@@ -146,8 +147,12 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// JSON_VALUE of a column at a constant path, giving no array.
+/// JSON_VALUE of a column at a constant path, giving no array, or some values of a column by a constant.
 fn is_path(rex: &Rex) -> bool {
+    if let Rex::Call { op: "MV_FILTER_ONLY" | "MV_FILTER_NONE" | "MV_FILTER_REGEX" | "MV_FILTER_PREFIX", args, .. } = rex {
+        return matches!(&args[0], Rex::Input(_, column) if column.is_text())
+            && matches!(args[1].literal(), Some(Value::Array(_) | Value::String(_)));
+    }
     matches!(rex, Rex::Call { op: "JSON_VALUE", args, sql_type } if !matches!(sql_type, SqlType::Array(_))
         && matches!(args[0], Rex::Input(_, SqlType::Complex(_))) && args.get(1).is_some_and(|a| a.literal_text().is_some()))
 }

@@ -208,7 +208,6 @@ impl ExprWriter<'_> {
             (SqlType::Date, SqlType::Timestamp) => inner,
             (SqlType::Timestamp, t) if t.is_text() => format!("timestamp_format({inner},'yyyy-MM-dd HH:mm:ss',{tz})"),
             (SqlType::Date, t) if t.is_text() => format!("timestamp_format({inner},'yyyy-MM-dd',{tz})"),
-            (SqlType::Boolean, t) if t.is_text() => format!("case_searched(({inner} == 1),'true',({inner} == 0),'false',null)"),
             (f, SqlType::Boolean) if f.is_text() => {
                 format!("case_searched((lower({inner}) == 'true'),1,(lower({inner}) == 'false'),0,(CAST({inner}, 'LONG') != 0))")
             }
@@ -326,10 +325,21 @@ impl ExprWriter<'_> {
             "JSON_VALUE" | "JSON_VALUE_ANY" => {
                 format!("json_value({},{}, '{}')", arg(0)?, arg(1)?, sql_type.native())
             }
-            "MV_FILTER_ONLY" => format!("filter((x) -> array_contains({}, x), {})", arg(1)?, arg(0)?),
-            "MV_FILTER_NONE" => format!("filter((x) -> !array_contains({}, x), {})", arg(1)?, arg(0)?),
-            "MV_FILTER_REGEX" => format!("filter((x) -> regexp_like(x, {}), {})", arg(1)?, arg(0)?),
-            "MV_FILTER_PREFIX" => format!("filter((x) -> like(x, concat({}, '%')), {})", arg(1)?, arg(0)?),
+            "MV_FILTER_ONLY" | "MV_FILTER_NONE" | "MV_FILTER_REGEX" | "MV_FILTER_PREFIX" => {
+                let by = arg(1)?;
+                let test = match op {
+                    "MV_FILTER_ONLY" => format!("array_contains({by}, x)"),
+                    "MV_FILTER_NONE" => format!("!array_contains({by}, x)"),
+                    "MV_FILTER_REGEX" => format!("regexp_like(x, {by})"),
+                    _ => format!("like(x, concat({by}, '%'))"),
+                };
+                let kept = format!("filter((x) -> {test}, {})", arg(0)?);
+                // Where nothing is left, a text has no values: null, and not a list without elements.
+                match args[0].sql_type().is_text() {
+                    true => format!("case_searched((array_length({kept}) > 0),{kept},null)"),
+                    false => kept,
+                }
+            }
             "DECODE_BASE64_COMPLEX" => format!("complex_decode_base64({},{})", arg(0)?, arg(1)?),
             _ => match find(op).map(|f| f.native) {
                 Some(Native::Function(name)) => self.function(name, args)?,

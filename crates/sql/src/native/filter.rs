@@ -152,7 +152,7 @@ impl FilterWriter<'_, '_> {
         if matches!(value.sql_type(), SqlType::Array(_)) != matches!(match_type, ColumnType::Array(_)) {
             return self.expression(rex);
         }
-        let Some(column) = self.operand(uncast(value, op))? else { return self.expression(rex) };
+        let Some(column) = self.operand(uncast(value))? else { return self.expression(rex) };
         let (kind, literal) = (match_type.to_string(), literal_json(literal));
         Ok(match op {
             "=" => json!({"type": "equals", "column": column, "matchValueType": kind, "matchValue": literal}),
@@ -187,7 +187,7 @@ impl FilterWriter<'_, '_> {
         if !constant || args[0].is_literal() || matches!(args[0].sql_type(), SqlType::Complex(_)) {
             return self.expression(rex);
         }
-        let Some(column) = self.operand(&args[0])? else { return self.expression(rex) };
+        let Some(column) = self.operand(uncast(&args[0]))? else { return self.expression(rex) };
         let mut match_kind = match_type(args[0].sql_type(), &args[1]);
         if args[1..].iter().any(|a| match_type(args[0].sql_type(), a) == ColumnType::Double) {
             match_kind = ColumnType::Double;
@@ -330,12 +330,14 @@ impl FilterWriter<'_, '_> {
     }
 }
 
-/// A text column read as a number and tested for equality: Druid compares the column itself with the constant
-/// (`CastOperatorConversion` keeps simple column access), so that texts that are no numbers are unequal, not unknown.
-fn uncast<'r>(value: &'r Rex, op: &str) -> &'r Rex {
+/// A text column read as a number, or an array as one of another type: Druid compares the column itself with the constant
+/// (`CastOperatorConversion` keeps simple column access), so that texts that are no numbers are unequal to all of them and less
+/// than all of them, not unknown.
+fn uncast(value: &Rex) -> &Rex {
     match value {
-        Rex::Call { op: "CAST", args, sql_type } if sql_type.is_numeric() && matches!(op, "=" | "<>") => match &args[0] {
-            column @ Rex::Input(_, from) if from.is_text() => column,
+        Rex::Call { op: "CAST", args, sql_type } => match &args[0] {
+            column @ Rex::Input(_, from) if from.is_text() && sql_type.is_numeric() => column,
+            column @ Rex::Input(_, SqlType::Array(_)) if matches!(sql_type, SqlType::Array(_)) => column,
             _ => value,
         },
         _ => value,

@@ -110,8 +110,7 @@ impl<'a> CellWriter<'a> {
                 json_text(&value.as_text().unwrap_or_default(), out);
             }
             Kind::Text | Kind::Any => match value {
-                // Multi-value rows: none is null, one is itself.
-                Value::Array(list) if list.is_empty() => out.extend_from_slice(b"null"),
+                // Of several values, one is itself.
                 Value::Array(list) if list.len() == 1 => self.value(&list[0].clone(), out),
                 Value::Array(_) => json_text(&value_json(value).to_string(), out),
                 Value::Json(json) => json_text(&json.to_string(), out),

@@ -52,9 +52,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .arrays(FIRST),
     Function::simple("array_concat", (2, 2), Output::Of(first_array), |args| {
         Ok(match (elements(args, 0), elements(args, 1)) {
-            (None, _) => Value::Null,
-            (Some(one), None) => Value::Array(one),
-            (Some(a), Some(b)) => same_type(&a, a.iter().chain(b.iter()).cloned().collect()),
+            (Some(a), Some(b)) => Value::Array(a.iter().chain(b.iter()).cloned().collect()),
+            _ => Value::Null,
         })
     })
     .arrays(ALL),
@@ -139,7 +138,9 @@ fn harmonized(args: &[Value]) -> Value {
 
 /// The element at a position that counts from `base`; null outside.
 fn element(args: &[Value], base: i64) -> Value {
-    let (Some(array), Some(index)) = (elements(args, 0), args[1].as_long()) else { return Value::Null };
+    let Some(array) = elements(args, 0) else { return Value::Null };
+    // A null position is 0 (`ExprEval.asInt`).
+    let index = args[1].as_long().unwrap_or(0);
     usize::try_from(index.saturating_sub(base)).ok().and_then(|index| array.get(index).cloned()).unwrap_or_default()
 }
 
@@ -167,13 +168,19 @@ fn contains(args: &[Value]) -> Result<Value> {
 }
 
 fn overlap(args: &[Value]) -> Result<Value> {
-    let (Some(a), Some(b)) = (elements(args, 0), elements(args, 1)) else { return Ok(Value::Null) };
+    let Some(a) = elements(args, 0) else { return Ok(Value::Null) };
+    // The second is read as the first one's type; nothing is in no list (`ArrayOverlapFunction`).
+    let Some(b) = elements(args, 1) else { return Ok(boolean(false)) };
+    let own = crate::value::array_element_type(&a);
+    let read = |wanted: &Value| if a.iter().all(Value::is_null) { wanted.clone() } else { wanted.cast(&own) };
+    let b: Vec<Value> = b.iter().map(|wanted| if wanted.is_null() { Value::Null } else { read(wanted) }).collect();
     Ok(boolean(b.iter().any(|wanted| holds(&a, wanted))))
 }
 
 fn position(args: &[Value], base: i64) -> Value {
     let Some(array) = elements(args, 0) else { return Value::Null };
-    nullable(array.iter().position(|element| equal(element, &args[1])).map(|at| at as i64 + base))
+    let same = |element: &Value| element.value_type() == args[1].value_type() && element.compare(&args[1]).is_eq();
+    nullable(array.iter().position(same).map(|at| at as i64 + base))
 }
 
 /// New elements get the type of the array they join.

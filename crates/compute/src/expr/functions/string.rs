@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use ovate_base::{DruidError, Result};
 
@@ -89,8 +90,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::simple("rtrim", (1, 2), Output::String, |args| trim(args, false, true)),
     Function::simple("parse_long", (1, 2), Output::Long, |args| {
         let Some(text) = text(args, 0) else { return Ok(Value::Null) };
-        let radix = args.get(1).and_then(Value::as_long).unwrap_or(10);
-        Ok(nullable(parse_radix(&text, radix)))
+        let radix = args.get(1).map_or(Some(10), Value::as_long);
+        Ok(nullable(radix.and_then(|radix| parse_radix(&text, radix))))
     }),
     Function::prepared("regexp_extract", (2, 3), Output::String, |literals| {
         let pattern = literal_text(literals, 1, "pattern")?.unwrap_or_default();
@@ -135,7 +136,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::prepared("icontains_string", (2, 2), Output::Long, |literals| contains(literals, true)),
     Function::simple("decode_base64_utf8", (1, 1), Output::String, |args| {
         let Some(text) = text(args, 0) else { return Ok(Value::Null) };
-        let bytes = base64::engine::general_purpose::STANDARD
+        // As Java's decoder: padding may be missing, bits that are left over are dropped.
+        let config = GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true);
+        let bytes = GeneralPurpose::new(&base64::alphabet::STANDARD, config)
             .decode(text.as_bytes())
             .map_err(|_| DruidError::invalid_input(format!("Function[decode_base64_utf8] cannot decode [{text}]")))?;
         Ok(Value::from(String::from_utf8_lossy(&bytes).as_ref()))
@@ -171,9 +176,10 @@ fn check_length(name: &str, length: usize) -> Result<()> {
 
 fn pad(name: &str, args: &[Value], left: bool) -> Result<Value> {
     let (Some(base), Some(pad)) = (text(args, 0), text(args, 2)) else { return Ok(Value::Null) };
-    let length = args[1].as_long().unwrap_or(0);
+    // A Java int: longer numbers wrap.
+    let length = args[1].as_long().unwrap_or(0) as i32;
     if length <= 0 {
-        return Ok(Value::Null);
+        return Ok(if length < 0 { Value::from("") } else { Value::Null });
     }
     let length = length as usize;
     check_length(name, length)?;
@@ -201,7 +207,8 @@ fn trim(args: &[Value], start: bool, end: bool) -> Result<Value> {
         None => Arc::from(" "),
         Some(set) => match set.as_text() {
             Some(set) => set,
-            None => return Ok(Value::Null),
+            // Nothing to trim (`TrimExprMacro`).
+            None => return Ok(Value::String(base)),
         },
     };
     let mut out = base.as_ref();

@@ -22,11 +22,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::prepared("timestamp_ceil", (2, 4), Output::Long, |literals| bucketed(literals, true)),
     Function::prepared("timestamp_shift", (3, 4), Output::Long, |literals| {
         let period = part(literals, 1, "period", parse_period)?;
-        let zone = part(literals, 3, "time zone", Zone::parse)?;
+        let zone = part(literals, 3, "time zone", zone_or_utc)?;
         Ok(closure(move |args, _| {
-            let (Some(millis), Some(step)) = (args[0].as_long(), args[2].as_long()) else { return Ok(Value::Null) };
+            let Some(millis) = args[0].as_long() else { return Ok(Value::Null) };
+            // A Java int (`ExprEval.asInt`): null is 0, longer numbers wrap.
+            let step = i64::from(args[2].as_long().unwrap_or(0) as i32);
             let Some(period) = period.get(args, 1, parse_period)? else { return Ok(Value::Null) };
-            let zone = zone.get(args, 3, Zone::parse)?.unwrap_or(Zone::UTC);
+            let zone = zone.get(args, 3, zone_or_utc)?.unwrap_or(Zone::UTC);
             Ok(Value::Long(period.add_to(millis, step, &zone)))
         }))
     }),
@@ -35,15 +37,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Some(name) => Unit::parse(&name)?,
             None => return Err(DruidError::invalid_input(" unit argument must be a literal")),
         };
-        let zone = part(literals, 2, "time zone", Zone::parse)?;
+        let zone = part(literals, 2, "time zone", zone_or_utc)?;
         Ok(Arc::new(Extract { unit, zone }))
     }),
     Function::prepared("timestamp_parse", (1, 3), Output::Long, |literals| {
         let pattern = part(literals, 1, "pattern", DateTimePattern::parse)?;
-        let zone = part(literals, 2, "time zone", Zone::parse)?;
+        let zone = part(literals, 2, "time zone", zone_or_utc)?;
         Ok(closure(move |args, _| {
             let Some(text) = text(args, 0) else { return Ok(Value::Null) };
-            let zone = zone.get(args, 2, Zone::parse)?.unwrap_or(Zone::UTC);
+            let zone = zone.get(args, 2, zone_or_utc)?.unwrap_or(Zone::UTC);
             let parsed = match pattern.get(args, 1, DateTimePattern::parse)? {
                 Some(pattern) => pattern.parse_text(&text, &zone),
                 // A blank may stand for the `T`.
@@ -54,10 +56,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::prepared("timestamp_format", (1, 3), Output::String, |literals| {
         let pattern = part(literals, 1, "pattern", DateTimePattern::parse)?;
-        let zone = part(literals, 2, "time zone", Zone::parse)?;
+        let zone = part(literals, 2, "time zone", zone_or_utc)?;
         Ok(closure(move |args, _| {
             let Some(millis) = args[0].as_long() else { return Ok(Value::Null) };
-            let zone = zone.get(args, 2, Zone::parse)?.unwrap_or(Zone::UTC);
+            let zone = zone.get(args, 2, zone_or_utc)?.unwrap_or(Zone::UTC);
             Ok(Value::from(match pattern.get(args, 1, DateTimePattern::parse)? {
                 Some(pattern) => pattern.format(millis, &zone),
                 None => format_iso_in(millis, &zone),
@@ -65,10 +67,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         }))
     }),
     Function::prepared("subtract_months", (3, 3), Output::Long, |literals| {
-        let zone = part(literals, 2, "time zone", Zone::parse)?;
+        let zone = part(literals, 2, "time zone", zone_or_utc)?;
         Ok(closure(move |args, _| {
             let (Some(left), Some(right)) = (args[0].as_long(), args[1].as_long()) else { return Ok(Value::Null) };
-            let zone = zone.get(args, 2, Zone::parse)?.unwrap_or(Zone::UTC);
+            let zone = zone.get(args, 2, zone_or_utc)?.unwrap_or(Zone::UTC);
             Ok(Value::Long(calendar::months_between(zone.to_local(left), zone.to_local(right))))
         }))
     }),
@@ -99,6 +101,11 @@ fn part<T>(literals: &[Option<&Value>], index: usize, what: &str, parse: fn(&str
             Ok(Part::Fixed(parsed.map_err(|error| error.prefixed(format!(" {what}")))?))
         }
     }
+}
+
+/// A zone that nobody knows is UTC (`DateTimes.inferTzFromString`).
+fn zone_or_utc(text: &str) -> Result<Zone> {
+    Ok(Zone::parse(text).unwrap_or(Zone::UTC))
 }
 
 fn parse_period(text: &str) -> Result<Period> {
@@ -137,7 +144,7 @@ fn bucketed(literals: &[Option<&Value>], ceil: bool) -> Result<Arc<dyn Callable>
 
 fn granularity(args: &[Value]) -> Result<Granularity> {
     let period = text(args, 0).ok_or_else(|| DruidError::invalid_input("period must not be null"))?;
-    let zone = text(args, 2).map_or(Ok(Zone::UTC), |zone| Zone::parse(&zone))?;
+    let zone = text(args, 2).map_or(Ok(Zone::UTC), |zone| zone_or_utc(&zone))?;
     let origin = match args.get(1) {
         None | Some(Value::Null) => None,
         Some(Value::Long(millis)) => Some(*millis),
@@ -289,7 +296,7 @@ struct Extract {
 impl Callable for Extract {
     fn call(&self, args: &[Value], _context: &EvalContext) -> Result<Value> {
         let Some(millis) = args[0].as_long() else { return Ok(Value::Null) };
-        let zone = self.zone.get(args, 2, Zone::parse)?.unwrap_or(Zone::UTC);
+        let zone = self.zone.get(args, 2, zone_or_utc)?.unwrap_or(Zone::UTC);
         Ok(Value::Long(self.unit.of(millis, &zone)))
     }
     fn batch(&self, args: &[Operand], _len: usize) -> Result<Option<Vector>> {
