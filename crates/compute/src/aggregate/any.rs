@@ -53,6 +53,9 @@ impl Any {
 }
 
 impl AggregatorFactory for Any {
+    fn shows_order(&self, grouped: bool) -> bool {
+        !grouped
+    }
     fn name(&self) -> &str {
         &self.name
     }

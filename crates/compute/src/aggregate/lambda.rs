@@ -95,7 +95,7 @@ impl AggregatorFactory for Lambda {
     fn name(&self) -> &str {
         &self.name
     }
-    fn shows_order(&self) -> bool {
+    fn shows_order(&self, _grouped: bool) -> bool {
         true
     }
     fn to_json(&self) -> Json {

@@ -44,8 +44,9 @@ pub trait AggregatorFactory: fmt::Debug + Send + Sync {
     fn inner(&self) -> Option<&AggregatorSpec> {
         None
     }
-    /// Whether the result shows in which order partials were merged, as that of ARRAY_AGG does.
-    fn shows_order(&self) -> bool {
+    /// Whether the result shows in which order partials were merged, as that of ARRAY_AGG does, and that of ANY_VALUE where
+    /// nothing is `grouped` by: by groups nobody promises an order.
+    fn shows_order(&self, _grouped: bool) -> bool {
         false
     }
 }
@@ -131,9 +132,9 @@ impl AggregatorSpec {
         self.0.inner()
     }
 
-    /// Whether the result shows in which order partials were merged.
-    pub fn shows_order(&self) -> bool {
-        self.0.shows_order() || self.inner().is_some_and(AggregatorSpec::shows_order)
+    /// Whether the result shows in which order partials were merged; `grouped`: by keys.
+    pub fn shows_order(&self, grouped: bool) -> bool {
+        self.0.shows_order(grouped) || self.inner().is_some_and(|inner| inner.shows_order(grouped))
     }
 }
 

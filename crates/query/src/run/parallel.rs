@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ovate_base::{DruidError, Result};
-use ovate_compute::aggregate::AggregatorSpec;
 use parking_lot::Mutex;
 
 use super::carried::{Carried, numbers_for};
@@ -212,7 +211,10 @@ fn run_plan(
     threads: usize,
     keep: &(dyn Fn(GroupsPartial) -> Result<GroupsPartial> + Sync),
 ) -> Result<GroupsPartial> {
-    if segments.len() > 1 && layers.is_empty() {
+    // As Druid merges those of one server in the order of the segments asked for (`ChainedExecutionQueryRunner`).
+    let grouped = !plan.dimensions.is_empty();
+    let in_order = plan.aggregations.iter().any(|spec| spec.shows_order(grouped));
+    if segments.len() > 1 && layers.is_empty() && !in_order {
         match run_carried(plan, segments, context, threads) {
             Ok(Some(groups)) => return Ok(groups),
             Err(short) if context.spill().is_some() && is_short_of_memory(&short) => {}
@@ -224,8 +226,6 @@ fn run_plan(
         segments.len() > 1 && rows <= LEFT_EQUAL_ROWS_MAX && rows.saturating_mul(128) < context.budget().limit_bytes();
     let pending = Mutex::new((Vec::new(), 0usize));
     let waiting = Waiting::new(plan, context);
-    // As Druid merges those of one server in the order of the segments asked for (`ChainedExecutionQueryRunner`).
-    let in_order = plan.aggregations.iter().any(AggregatorSpec::shows_order);
     let ran = on_threads(segments.len(), threads, &|at| {
         let segment = layered(&segments[at], layers, context)?;
         let Some((partial, may_repeat)) = waiting.run(&segment, may_leave_equal)? else { return Ok(None) };

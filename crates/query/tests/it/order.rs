@@ -26,6 +26,20 @@ fn segments(count: i64) -> Vec<SegmentRef> {
 }
 
 #[test]
+fn any_value_of_everything_is_the_first_segments() {
+    let any = json!({"type": "longAny", "name": "any", "fieldName": "number"});
+    let query = query(json!({"queryType": "timeseries", "dataSource": "t", "intervals": "0000/3000", "granularity": "all",
+        "aggregations": [any, {"type": "filtered", "name": "odd", "aggregator": any, "filter":
+            {"type": "range", "column": "number", "matchValueType": "LONG", "lower": 5}}]}));
+    // The first segment is the largest, so that others are done before it.
+    for _ in 0..20 {
+        let partial = run_segments(&query, &segments(15), &context(), 4).expect("it runs");
+        let rows: Value = finished(&query, partial).expect("rows");
+        assert_eq!(rows[0]["result"]["any"], json!(0), "{rows}");
+    }
+}
+
+#[test]
 fn gathered_arrays_are_in_the_order_of_the_segments_on_any_number_of_threads() {
     let gather = json!({"type": "expression", "name": "all", "fields": ["number"], "accumulatorIdentifier": "__acc",
         "initialValue": "ARRAY<LONG>[]", "fold": "array_append(\"__acc\", \"number\")",
