@@ -132,3 +132,20 @@ fn only_one_native_query_with_few_rows_is_quick() {
         assert_eq!(server.is_quick(sql), sql == one, "{sql}");
     }
 }
+
+#[test]
+fn long_lists_of_a_subquery_are_tested_as_sets() {
+    let list: Vec<String> = (0..200).map(|i| format!("({i})")).collect();
+    let with = |test: &str, more: &str| {
+        let rows = format!("{}{more}", list.join(","));
+        answer(&format!(
+            "SELECT COUNT(*) FROM (VALUES (1), (7), (-1), (NULL)) AS t(x) WHERE {test} (SELECT y FROM (VALUES {rows}) AS u(y))"
+        ))
+    };
+    assert_eq!(with("x IN", "").as_deref(), Ok("[2]"));
+    assert_eq!(with("x NOT IN", "").as_deref(), Ok("[1]"));
+    assert_eq!(with("x IN", ", (NULL)").as_deref(), Ok("[2]"));
+    assert_eq!(with("x NOT IN", ", (NULL)").as_deref(), Ok("[0]"));
+    assert_eq!(with("x + 1 > 1 AND x IN", "").as_deref(), Ok("[2]"));
+    assert_eq!(with("x = -1 OR x IN", "").as_deref(), Ok("[3]"));
+}
