@@ -506,9 +506,7 @@ pub(crate) fn cast(rex: Rex, to: &SqlType, zone: &ovate_base::time::Zone) -> Rex
             (Value::String(text), SqlType::Timestamp) => parse_timestamp_literal(text, zone).map(Value::Long),
             (Value::String(text), SqlType::Date) => super::parse_date_literal(text, zone).map(Value::Long),
             (Value::Long(v), t) if from.is_integer() && t.is_text() => Some(Value::from(v.to_string().as_str())),
-            (Value::Long(v), t) if from == SqlType::Boolean && t.is_text() => {
-                Some(Value::from(if *v == 0 { "false" } else { "true" }))
-            }
+            (Value::Long(v), t) if from == SqlType::Boolean && t.is_text() => Some(Value::from(if *v == 0 { "0" } else { "1" })),
             (Value::String(text), t) if t.is_integer() => text.trim().parse::<i64>().ok().map(Value::Long),
             (Value::String(text), t) if t.is_approximate() => text.trim().parse::<f64>().ok().map(Value::Double),
             (Value::Long(v), SqlType::Timestamp) if from == SqlType::Date => Some(Value::Long(*v)),

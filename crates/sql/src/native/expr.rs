@@ -209,7 +209,8 @@ impl ExprWriter<'_> {
             (SqlType::Timestamp, t) if t.is_text() => format!("timestamp_format({inner},'yyyy-MM-dd HH:mm:ss',{tz})"),
             (SqlType::Date, t) if t.is_text() => format!("timestamp_format({inner},'yyyy-MM-dd',{tz})"),
             (f, SqlType::Boolean) if f.is_text() => {
-                format!("case_searched((lower({inner}) == 'true'),1,(lower({inner}) == 'false'),0,(CAST({inner}, 'LONG') != 0))")
+                // 'true' is 1; a text is true where its number is above zero.
+                format!("(CAST({inner}, 'LONG') > 0)")
             }
             (f, SqlType::Boolean) if f.is_numeric() => format!("({inner} != 0)"),
             (f, t) if f.native() == t.native() => inner,
@@ -340,6 +341,8 @@ impl ExprWriter<'_> {
                     false => kept,
                 }
             }
+            // A row without values holds null, but of a list made here that is null nothing is known.
+            "MV_CONTAINS" if is_list(&args[0]) => self.function("array_contains", args)?,
             "DECODE_BASE64_COMPLEX" => format!("complex_decode_base64({},{})", arg(0)?, arg(1)?),
             _ => match find(op).map(|f| f.native) {
                 Some(Native::Function(name)) => self.function(name, args)?,
@@ -362,6 +365,11 @@ impl ExprWriter<'_> {
         let chars = rest.get(1).map_or(Ok("' '".to_owned()), |rex| self.write(rex))?;
         Ok(format!("{name}({},{chars})", self.write(&rest[0])?))
     }
+}
+
+/// A call that makes a list of texts.
+fn is_list(rex: &Rex) -> bool {
+    matches!(rex, Rex::Call { op: "MV_CONCAT" | "MV_APPEND" | "MV_PREPEND" | "MV_SLICE" | "STRING_TO_MV" | "ARRAY_TO_MV", .. })
 }
 
 fn native_name(sql_type: &SqlType) -> String {

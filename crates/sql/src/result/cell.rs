@@ -26,6 +26,8 @@ enum Kind {
     Boolean,
     Time,
     Long,
+    /// 32 bits, as Java's `intValue` has them.
+    Integer,
     Float,
     Double,
     Text,
@@ -40,7 +42,8 @@ impl<'a> CellWriter<'a> {
         let kind = match sql_type {
             SqlType::Boolean => Kind::Boolean,
             SqlType::Timestamp | SqlType::Date => Kind::Time,
-            SqlType::Integer | SqlType::Bigint | SqlType::IntervalDay | SqlType::IntervalMonth => Kind::Long,
+            SqlType::Integer => Kind::Integer,
+            SqlType::Bigint | SqlType::IntervalDay | SqlType::IntervalMonth => Kind::Long,
             SqlType::Float => Kind::Float,
             SqlType::Double | SqlType::Decimal => Kind::Double,
             SqlType::Varchar | SqlType::Char | SqlType::Null => Kind::Text,
@@ -96,6 +99,10 @@ impl<'a> CellWriter<'a> {
             },
             Kind::Long => match value.as_long() {
                 Some(v) => out.extend_from_slice(itoa::Buffer::new().format(v).as_bytes()),
+                None => out.extend_from_slice(b"null"),
+            },
+            Kind::Integer => match value.as_long() {
+                Some(v) => out.extend_from_slice(itoa::Buffer::new().format(v as i32).as_bytes()),
                 None => out.extend_from_slice(b"null"),
             },
             Kind::Float => match value.as_double() {

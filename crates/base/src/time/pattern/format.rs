@@ -59,7 +59,6 @@ fn write_field(out: &mut String, field: Field, count: usize, civil: &Civil, offs
         Field::ZoneName => out.push_str(&zone.abbreviation(millis)),
         Field::Offset => match count {
             1 => write_offset(out, offset, false),
-            2 if offset == 0 => out.push('Z'),
             2 => write_offset(out, offset, true),
             _ => out.push_str(&zone.id()),
         },

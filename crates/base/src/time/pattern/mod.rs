@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn fields_are_formatted() {
         let instant = "2024-01-07T15:04:05.678";
-        assert_eq!(format("yyyy-MM-dd'T'HH:mm:ss.SSSZZ", instant), "2024-01-07T15:04:05.678Z");
+        assert_eq!(format("yyyy-MM-dd'T'HH:mm:ss.SSSZZ", instant), "2024-01-07T15:04:05.678+00:00");
         assert_eq!(format("yy M d H:m:s SS", instant), "24 1 7 15:4:5 67");
         assert_eq!(format("EEE, EEEE dd MMM MMMM yyyy", instant), "Sun, Sunday 07 Jan January 2024");
         assert_eq!(format("hh:mm a K k G C", instant), "03:04 PM 3 15 AD 20");

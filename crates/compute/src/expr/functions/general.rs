@@ -90,12 +90,22 @@ struct Cast(ColumnType);
 
 impl Callable for Cast {
     fn call(&self, args: &[Value], _context: &EvalContext) -> Result<Value> {
-        Ok(args[0].cast(&self.0))
+        // The words of truth are numbers too (`StringExprEval`).
+        Ok(match &args[0] {
+            Value::String(word) if self.0.is_numeric() && word.eq_ignore_ascii_case("true") => Value::Long(1).cast(&self.0),
+            Value::String(word) if self.0.is_numeric() && word.eq_ignore_ascii_case("false") => Value::Long(0).cast(&self.0),
+            other => other.cast(&self.0),
+        })
     }
     fn batch(&self, args: &[Operand], _len: usize) -> Result<Option<Vector>> {
         match &args[0] {
-            // Strings go by dictionary, which the evaluator does.
-            Operand::Vector(vector) if !matches!(vector.as_ref(), Vector::Codes { .. }) || self.0 == ColumnType::String => {
+            // Strings go by dictionary or one by one, which the evaluator does.
+            Operand::Vector(vector) => {
+                let numbers = !matches!(vector.as_ref(), Vector::Codes { .. } | Vector::Any { .. });
+                let as_they_are = !matches!(vector.as_ref(), Vector::Codes { .. }) && !self.0.is_numeric();
+                if !numbers && !as_they_are && self.0 != ColumnType::String {
+                    return Ok(None);
+                }
                 Ok(Some(vector.as_ref().clone().cast(&self.0)))
             }
             _ => Ok(None),
