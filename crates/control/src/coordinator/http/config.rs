@@ -22,6 +22,7 @@ pub(super) fn routes() -> Router<Arc<Coordinator>> {
     Router::new()
         .route("/config", get(config).post(set_config))
         .route("/config/history", get(history))
+        // Brokers take nothing from this configuration, so that none is in step with it.
         .route("/config/syncedBrokers", get(|| async { Json(json!([])) }))
         .route("/config/cloneStatus", get(clone_status))
         .route("/broker/config", get(broker_config).post(set_broker_config))
